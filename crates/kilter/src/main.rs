@@ -1,0 +1,2 @@
+//! Acts; decides nothing.
+fn main() {}

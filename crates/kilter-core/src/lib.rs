@@ -1,1 +1,10 @@
 //! Decides what should be where. Touches nothing: no I/O, no clock, no randomness, no async.
+//!
+//! ```text
+//! model ← entity ← mapping ← { sync | manifest }      sync never imports manifest
+//! ```
+
+pub mod mapping;
+
+/// Remote and canonical values. Numbers keep their digits (`arbitrary_precision`), never f64.
+pub type Json = serde_json::Value;

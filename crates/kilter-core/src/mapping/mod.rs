@@ -1,0 +1,1 @@
+//! The mapping language: a table of lenses.

@@ -4,6 +4,7 @@
 //! model ← entity ← mapping ← { sync | manifest }      sync never imports manifest
 //! ```
 
+pub mod doc;
 pub mod mapping;
 
 /// Remote and canonical values. Numbers keep their digits (`arbitrary_precision`), never f64.

@@ -5,7 +5,10 @@
 //! ```
 
 pub mod doc;
+pub mod entity;
+pub mod manifest;
 pub mod mapping;
+pub mod model;
 
 /// Remote and canonical values. Numbers keep their digits (`arbitrary_precision`), never f64.
 pub type Json = serde_json::Value;

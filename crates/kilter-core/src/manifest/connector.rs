@@ -1,0 +1,232 @@
+//! Reads `connector.toml`: settings, auth, limits, error rules, webhooks.
+//!
+//! Reads   the files of one connector.   Writes  problems, each with file and line.
+//! Never   opens a file itself.
+
+use crate::doc::{Node, Problem, Reader, parse};
+use crate::manifest::error::{Errors, Rule};
+use crate::manifest::parts::{Problems, call_at, keep, lens_at, path_at, path_or_whole};
+use crate::manifest::resource::read_resource;
+use crate::manifest::types::*;
+use crate::mapping::{Lens, Path};
+use crate::model::FaultKind;
+
+/// Reads a connector from its files: `connector.toml` and one file for each resource.
+pub fn read_connector(files: &[(String, String)], problems: &mut Vec<Problem>) -> Option<Connector> {
+    let (file, text) = files.iter().find(|(name, _)| name.ends_with("connector.toml"))?;
+    let node = parse(file, text, problems);
+    let mut reader = Reader::new(file, "the connector", &node, problems);
+    let mut connector = Connector {
+        name: reader.need_text("connector", problems),
+        title: reader.need_text("title", problems),
+        written_for: reader.text("written_for", problems).unwrap_or_default(),
+        base: segments(&reader.need_text("base", problems)),
+        headers: reader.take("headers").map_or_else(|| serde_json::json!({}), Node::to_json),
+        settings: settings(&mut reader, problems),
+        auth: auth(&mut reader, problems),
+        identity: identity(&mut reader, problems),
+        limit: limit(&mut reader, problems),
+        errors: errors(&mut reader, problems),
+        webhook: webhook(&mut reader, problems),
+        resources: Vec::new(),
+    };
+    reader.finish(problems);
+    for (file, text) in files.iter().filter(|(name, _)| !name.ends_with("connector.toml")) {
+        connector.resources.push(read_resource(file, text, problems));
+    }
+    Some(connector)
+}
+
+fn segments(text: &str) -> Vec<String> {
+    text.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+}
+
+fn settings(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Setting> {
+    let file = reader.file;
+    reader
+        .table("settings", problems)
+        .into_iter()
+        .map(|(name, node)| {
+            let mut inner = Reader::new(file, &format!("settings.{name}"), node, problems);
+            let default = inner.take("default").map(|n| crate::manifest::plain(&n.to_json()));
+            let setting = Setting {
+                name: name.to_owned(),
+                help: inner.text("help", problems).unwrap_or_default(),
+                secret: inner.flag("secret", problems).unwrap_or(false),
+                required: inner.flag("required", problems).unwrap_or(default.is_none()),
+                default,
+            };
+            inner.finish(problems);
+            setting
+        })
+        .collect()
+}
+
+fn auth(reader: &mut Reader<'_>, problems: &mut Problems) -> Auth {
+    let Some(node) = reader.take("auth") else { return Auth::None };
+    let mut inner = Reader::new(reader.file, "auth", node, problems);
+    let kind = inner.need_text("kind", problems);
+    let auth = match kind.as_str() {
+        "basic" => Auth::Basic {
+            username: inner.need_text("username", problems),
+            password: inner.need_text("password", problems),
+        },
+        "bearer" => Auth::Bearer {
+            scheme: inner.text("scheme", problems).unwrap_or_else(|| "Bearer".to_owned()),
+            token: inner.need_text("token", problems),
+        },
+        "header" => Auth::Header {
+            name: inner.need_text("name", problems),
+            value: inner.need_text("value", problems),
+        },
+        "none" => Auth::None,
+        other => {
+            let text = format!("there is no auth kind \"{other}\"");
+            inner.problem(node.line, text, "known: basic, bearer, header, none", problems);
+            Auth::None
+        }
+    };
+    inner.finish(problems);
+    auth
+}
+
+fn identity(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Identity> {
+    let node = reader.take("identity")?;
+    let mut inner = Reader::new(reader.file, "identity", node, problems);
+    let call = call_at(&mut inner, "call", problems);
+    let path = path_or_whole(&mut inner, "path", problems);
+    if call.is_none() {
+        inner.missing("call", problems);
+    }
+    inner.finish(problems);
+    Some(Identity { call: call?, path })
+}
+
+fn limit(reader: &mut Reader<'_>, problems: &mut Problems) -> Limit {
+    let mut limit = Limit { concurrency: 2, per_second: 0, timeout_seconds: 60 };
+    let Some(node) = reader.take("limit") else { return limit };
+    let mut inner = Reader::new(reader.file, "limit", node, problems);
+    let mut positive = |inner: &mut Reader<'_>, key| {
+        inner.integer(key, problems).and_then(|n| u32::try_from(n).ok())
+    };
+    if let Some(n) = positive(&mut inner, "concurrency") {
+        limit.concurrency = n.max(1) as usize;
+    }
+    limit.per_second = positive(&mut inner, "per_second").unwrap_or(0);
+    limit.timeout_seconds = positive(&mut inner, "timeout_seconds").map_or(60, u64::from);
+    inner.finish(problems);
+    limit
+}
+
+fn errors(reader: &mut Reader<'_>, problems: &mut Problems) -> Errors {
+    let Some(node) = reader.take("errors") else { return Errors::default() };
+    let mut inner = Reader::new(reader.file, "errors", node, problems);
+    let mut errors = Errors {
+        code: path_at(&mut inner, "code", problems),
+        text: path_at(&mut inner, "text", problems),
+        status: path_at(&mut inner, "status", problems),
+        rules: Vec::new(),
+    };
+    for node in inner.list("rules", problems) {
+        let mut rule = Reader::new(reader.file, "errors.rules", node, problems);
+        let fault = rule.need_text("fault", problems);
+        let kind = FaultKind::parse(&fault).unwrap_or_else(|| {
+            let text = format!("there is no fault \"{fault}\"");
+            let hint = "known: auth, throttled, unavailable, rejected, conflict, missing, \
+                        not_kept, unknown";
+            rule.problem(node.line, text, hint, problems);
+            FaultKind::Unknown
+        });
+        errors.rules.push(Rule {
+            status: rule.text("status", problems),
+            code: rule.text("code", problems),
+            text: rule.text("text", problems),
+            fault: kind,
+            holder: path_at(&mut rule, "holder", problems),
+        });
+        rule.finish(problems);
+    }
+    inner.finish(problems);
+    errors
+}
+
+fn webhook(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Webhook> {
+    let node = reader.take("webhook")?;
+    let file = reader.file;
+    let mut inner = Reader::new(file, "webhook", node, problems);
+    let signature = signature(&mut inner, problems);
+    let ping_content_type = inner.text("ping_content_type", problems);
+    let topic_header = inner.text("topic_header", problems);
+    let routes = inner
+        .list("routes", problems)
+        .iter()
+        .filter_map(|node| route(Reader::new(file, "webhook.routes", node, problems), problems))
+        .collect();
+    let subscriptions = inner.take("subscriptions").and_then(|node| {
+        subscriptions(Reader::new(file, "webhook.subscriptions", node, problems), problems)
+    });
+    inner.finish(problems);
+    Some(Webhook { signature, ping_content_type, topic_header, routes, subscriptions })
+}
+
+fn signature(inner: &mut Reader<'_>, problems: &mut Problems) -> Signature {
+    let none = Signature::UrlSecret { secret: "$webhook_secret".to_owned() };
+    let Some(node) = inner.take("signature") else {
+        inner.missing("signature", problems);
+        return none;
+    };
+    let mut reader = Reader::new(inner.file, "webhook.signature", node, problems);
+    let kind = reader.need_text("kind", problems);
+    let secret = reader.need_text("secret", problems);
+    let signature = match kind.as_str() {
+        "hmac_sha256_base64" => {
+            Signature::HmacSha256Base64 { header: reader.need_text("header", problems), secret }
+        }
+        "url_secret" => Signature::UrlSecret { secret },
+        other => {
+            let text = format!("there is no signature kind \"{other}\"");
+            reader.problem(node.line, text, "known: hmac_sha256_base64, url_secret", problems);
+            none
+        }
+    };
+    reader.finish(problems);
+    signature
+}
+
+fn route(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Route> {
+    let topic = reader.text("topic", problems);
+    let keep = keep(&mut reader, "keep", problems);
+    let collection = reader.need_text("collection", problems);
+    let id: Option<Lens> = lens_at(&mut reader, "id", problems);
+    let each = reader.text("each", problems).unwrap_or_default();
+    let body = match reader.text("body", problems).as_deref() {
+        None | Some("state") => Body::State,
+        Some("hint") => Body::Hint,
+        Some("gone") => Body::Gone,
+        Some(other) => {
+            let text = format!("a webhook's body is not \"{other}\"");
+            reader.problem(reader.line, text, "known: state, hint, gone", problems);
+            Body::Hint
+        }
+    };
+    if id.is_none() {
+        reader.missing("id", problems);
+    }
+    reader.finish(problems);
+    Some(Route { topic, keep, collection, id: id?, body, each })
+}
+
+fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subscriptions> {
+    let list = call_at(&mut reader, "list", problems);
+    let create = call_at(&mut reader, "create", problems);
+    let enable = call_at(&mut reader, "enable", problems);
+    let items = path_or_whole(&mut reader, "items", problems);
+    let mut part = |key| -> Path { path_or_whole(&mut reader, key, problems) };
+    let (url, topic, id) = (part("url"), part("topic"), part("id"));
+    let status = path_at(&mut reader, "status", problems);
+    let active = reader.text("active", problems).unwrap_or_default();
+    let topics = reader.texts("topics", problems);
+    reader.finish(problems);
+    let status = status.map(|path| (path, active));
+    Some(Subscriptions { list: list?, items, url, topic, status, id, create: create?, enable, topics })
+}

@@ -1,0 +1,13 @@
+//! The connector language: what a `connectors/<name>/` folder says, read, checked, compiled.
+
+pub mod connector;
+pub mod error;
+pub mod parts;
+pub mod resource;
+pub mod template;
+pub mod types;
+
+pub use connector::read_connector;
+pub use error::Errors;
+pub use template::{Call, Request, Vars, plain, render};
+pub use types::*;

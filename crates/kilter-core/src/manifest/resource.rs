@@ -1,0 +1,416 @@
+//! Reads `<resource>.toml`: what a collection shows, how it is listed, read and written.
+//!
+//! Reads   one resource file.   Writes  problems, each with file and line.
+//! Never   opens a file itself.
+
+use std::collections::BTreeMap;
+
+use crate::Json;
+use crate::doc::{Node, Problem, Reader, Val, parse};
+use crate::manifest::parts::*;
+use crate::manifest::types::*;
+use crate::mapping::{Lens, Path};
+
+pub fn read_resource(file: &str, text: &str, problems: &mut Vec<Problem>) -> Resource {
+    let node = parse(file, text, problems);
+    let mut reader = Reader::new(file, "the resource", &node, problems);
+    let name = reader.need_text("resource", problems);
+    let root = reader.need_text("root", problems);
+    let id = lens_at(&mut reader, "id", problems);
+    if id.is_none() {
+        reader.missing("id", problems);
+    }
+    let resource = Resource {
+        collection: reader.text("collection", problems).unwrap_or_else(|| name.clone()),
+        keep: keep(&mut reader, "keep", problems),
+        id: id.or_else(|| Lens::parse("id | id").ok()).unwrap_or_default(),
+        version: lens_at(&mut reader, "version", problems),
+        select: select(&mut reader, problems),
+        requires: reader.texts("requires", problems),
+        fold: reader.flag("fold", problems).unwrap_or(false),
+        parent: parent(&mut reader, problems),
+        facets: facets(&mut reader, &root, problems),
+        list: list(&mut reader, problems),
+        get: get(&mut reader, problems),
+        writes: writes(&mut reader, problems),
+        set: json_table(reader.take("set")),
+        lifecycle: lifecycle(&mut reader, problems),
+        lane: reader.integer("lane", problems).and_then(|n| u8::try_from(n).ok()).unwrap_or(3),
+        read_first: reader.flag("read_first", problems).unwrap_or(false),
+        hints: hints(&mut reader, problems),
+        permit: permit(&mut reader, problems),
+        contains: reader.texts("contains", problems),
+        document: document(&mut reader, problems),
+        holds_stock: reader.texts("holds_stock", problems),
+        every_seconds: reader.seconds("every", problems).unwrap_or(3600),
+        sweep_only: reader.flag("sweep_only", problems).unwrap_or(false),
+        name,
+        root,
+    };
+    reader.finish(problems);
+    resource
+}
+
+fn json_table(node: Option<&Node>) -> Json {
+    node.map_or_else(|| serde_json::json!({}), Node::to_json)
+}
+
+fn select(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Select> {
+    let mut out = Vec::new();
+    for (field, node) in reader.table("select", problems) {
+        let test = match &node.val {
+            Val::Table(table) => match table.iter().next() {
+                Some((key, value)) if table.len() == 1 && key == "contains" => {
+                    Test::Contains(value.to_json())
+                }
+                Some((key, _)) if table.len() == 1 && key == "exists" => Test::Exists,
+                Some((key, value)) if table.len() == 1 && key == "not" => {
+                    Test::Not(one_or_many(value))
+                }
+                _ => {
+                    let hint = "a value, a list of values, or one of { contains = … }, \
+                                { exists = true }, { not = … }";
+                    reader.problem(node.line, format!("select.{field} is odd"), hint, problems);
+                    continue;
+                }
+            },
+            _ => Test::OneOf(one_or_many(node)),
+        };
+        out.push(Select { field: field.to_owned(), test });
+    }
+    out
+}
+
+fn parent(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<(String, String)> {
+    let node = reader.take("parent")?;
+    let mut inner = Reader::new(reader.file, "parent", node, problems);
+    let pair = (inner.need_text("facet", problems), inner.need_text("resource", problems));
+    inner.finish(problems);
+    Some(pair)
+}
+
+fn facets(reader: &mut Reader<'_>, root: &str, problems: &mut Problems) -> Vec<Facet> {
+    let file = reader.file;
+    let mut out = Vec::new();
+    for (name, node) in reader.table("facet", problems) {
+        let mut inner = Reader::new(file, &format!("facet.{name}"), node, problems);
+        let mut facet = Facet {
+            name: name.to_owned(),
+            entity: inner.text("entity", problems).unwrap_or_else(|| name.to_owned()),
+            of: inner.text("of", problems),
+            key: BTreeMap::new(),
+            rows: Vec::new(),
+        };
+        for (field, value) in inner.table("key", problems) {
+            facet.key.insert(field.to_owned(), value.as_text().unwrap_or_default().to_owned());
+        }
+        for (field, value) in inner.table("rows", problems) {
+            if let Some(row) = row(file, name, field, value, problems) {
+                facet.rows.push(row);
+            }
+        }
+        inner.finish(problems);
+        out.push(facet);
+    }
+    // The root's facet first: everything else hangs on it.
+    out.sort_by_key(|f| (f.name != root, f.of.is_none() && f.key.is_empty(), f.name.clone()));
+    out
+}
+
+fn row(
+    file: &str,
+    facet: &str,
+    field: &str,
+    node: &Node,
+    problems: &mut Problems,
+) -> Option<Row> {
+    let (name, scope) = match field.split_once('@') {
+        Some((name, scope)) => (name, Some(scope.to_owned())),
+        None => (field, None),
+    };
+    let mut row = Row {
+        field: name.to_owned(),
+        scope,
+        read: None,
+        write: None,
+        observe: false,
+        fixed: false,
+        list: None,
+        line: node.line,
+    };
+    if node.as_text().is_some() {
+        let lens = lens(file, node, problems)?;
+        if !lens.is_invertible() {
+            let text = format!("{facet}.{field}: \"{}\" cannot be written back", lens.text());
+            complain(file, node.line, text, "say { read = \"…\" } or { write = \"…\" }", problems);
+        }
+        (row.read, row.write) = (Some(lens.clone()), Some(lens));
+        return Some(row);
+    }
+    let mut inner = Reader::new(file, &format!("{facet}.{field}"), node, problems);
+    let observed = matches!(&node.val, Val::Table(t)
+        if t.get("read").and_then(Node::as_text) == Some("observe"));
+    row.write = lens_at(&mut inner, "write", problems);
+    if observed {
+        inner.take("read");
+        row.read = row.write.clone();
+    } else {
+        row.read = lens_at(&mut inner, "read", problems);
+    }
+    row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
+    row.fixed = inner.flag("fixed", problems).unwrap_or(false);
+    let parts: Vec<ListPart> = inner
+        .list("list", problems)
+        .iter()
+        .filter_map(|node| list_part(file, &format!("{facet}.{field}"), node, problems))
+        .collect();
+    row.list = (!parts.is_empty()).then_some(ListRow { parts });
+    inner.finish(problems);
+    Some(row)
+}
+
+fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Option<ListPart> {
+    let mut inner = Reader::new(file, place, node, problems);
+    let at = path_at(&mut inner, "at", problems);
+    let style = match inner.text("style", problems).as_deref() {
+        None | Some("plain") => ListStyle::Plain,
+        Some("commands") => ListStyle::Commands,
+        Some("tuples") => ListStyle::Tuples,
+        Some(other) => {
+            let text = format!("{place}: a list is not written \"{other}\"");
+            inner.problem(node.line, text, "known: plain, commands, tuples", problems);
+            ListStyle::Plain
+        }
+    };
+    let only = inner
+        .table("only", problems)
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), one_or_many(v)))
+        .collect();
+    let mut rows = Vec::new();
+    for (field, value) in inner.table("rows", problems) {
+        match &value.val {
+            Val::Table(_) => {
+                let mut one = Reader::new(file, &format!("{place}.{field}"), value, problems);
+                let read = lens_at(&mut one, "read", problems);
+                let write = lens_at(&mut one, "write", problems);
+                one.finish(problems);
+                rows.push((field.to_owned(), read, write));
+            }
+            _ => {
+                let lens = lens(file, value, problems);
+                rows.push((field.to_owned(), lens.clone(), lens));
+            }
+        }
+    }
+    let part = ListPart {
+        at: at?,
+        set: json_table(inner.take("set")),
+        only,
+        style,
+        rows,
+        item_set: json_table(inner.take("item_set")),
+    };
+    inner.finish(problems);
+    Some(part)
+}
+
+fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
+    let node = reader.take("list")?;
+    let mut inner = Reader::new(reader.file, "list", node, problems);
+    let call = call_at(&mut inner, "call", problems);
+    if call.is_none() {
+        inner.missing("call", problems);
+    }
+    let full = call_at(&mut inner, "full", problems);
+    let items = path_or_whole(&mut inner, "items", problems);
+    let size = inner.integer("size", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
+    let page = match inner.text("page", problems).as_deref() {
+        Some("number") => Page::Number { size },
+        Some("offset") => Page::Offset { size },
+        None | Some("whole") => Page::Whole,
+        Some(other) => {
+            let text = format!("there is no paging \"{other}\"");
+            inner.problem(node.line, text, "known: number, offset, whole", problems);
+            Page::Whole
+        }
+    };
+    let cursor = lens_at(&mut inner, "cursor", problems);
+    let overlap_seconds = inner.seconds("overlap", problems).unwrap_or(300);
+    let each = inner.text("each", problems);
+    inner.finish(problems);
+    let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds });
+    Some(List { call: call?, full, items, page, cursor, each })
+}
+
+fn get(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Get> {
+    let node = reader.take("get")?;
+    let mut inner = Reader::new(reader.file, "get", node, problems);
+    let call = call_at(&mut inner, "call", problems);
+    let get_items = path_or_whole(&mut inner, "items", problems);
+    let single = inner.flag("single", problems).unwrap_or(false);
+    let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok());
+    let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
+    if call.is_none() {
+        inner.missing("call", problems);
+    }
+    inner.finish(problems);
+    let cap = if single { 1 } else { cap.unwrap_or(100).max(1) };
+    Some(Get { call: call?, items: get_items, cap, by_parent, single })
+}
+
+fn kind(text: &str) -> Option<Kind> {
+    match text {
+        "create" => Some(Kind::Create),
+        "update" => Some(Kind::Update),
+        "archive" => Some(Kind::Archive),
+        _ => None,
+    }
+}
+
+fn writes(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Write> {
+    let file = reader.file;
+    reader
+        .list("write", problems)
+        .iter()
+        .filter_map(|node| write(Reader::new(file, "write", node, problems), problems))
+        .collect()
+}
+
+fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
+    let name = inner.need_text("name", problems);
+    let call = call_at(&mut inner, "call", problems);
+    if call.is_none() {
+        inner.missing("call", problems);
+    }
+    let mut kinds = Vec::new();
+    for text in inner.texts("kinds", problems) {
+        match kind(&text) {
+            Some(kind) => kinds.push(kind),
+            None => {
+                let text = format!("there is no kind of write \"{text}\"");
+                inner.problem(inner.line, text, "known: create, update, archive", problems);
+            }
+        }
+    }
+    let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
+    let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
+    let id_in_item = lens_at(&mut inner, "id_in_item", problems);
+    let answer = answer(&mut inner, problems);
+    inner.finish(problems);
+    Some(Write { name, kinds, call: call?, cap: cap.max(1), by_parent, id_in_item, answer })
+}
+
+fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
+    let mut answer = Answer {
+        items: BTreeMap::new(),
+        what: AnswerKind::None,
+        item_error: None,
+        failed: None,
+        failure: None,
+    };
+    let Some(node) = reader.take("answer") else { return answer };
+    let mut inner = Reader::new(reader.file, "write.answer", node, problems);
+    for key in ["create", "update", "archive"] {
+        if let (Some(kind), Some(path)) = (kind(key), path_at(&mut inner, key, problems)) {
+            answer.items.insert(kind, path);
+        }
+    }
+    answer.what = match inner.text("is", problems).as_deref() {
+        Some("object") => AnswerKind::Object,
+        Some("id") => AnswerKind::Id,
+        _ => AnswerKind::None,
+    };
+    answer.item_error = path_at(&mut inner, "item_error", problems);
+    answer.failure = path_at(&mut inner, "failure", problems);
+    let failed: Option<Path> = path_at(&mut inner, "failed", problems);
+    let value = inner.take("failed_is").map_or(Json::Bool(false), Node::to_json);
+    answer.failed = failed.map(|path| (path, value));
+    inner.finish(problems);
+    answer
+}
+
+fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {
+    let file = reader.file;
+    let mut out = Vec::new();
+    for node in reader.list("hints", problems) {
+        let mut inner = Reader::new(file, "hints", node, problems);
+        let collection = inner.need_text("collection", problems);
+        let id = lens_at(&mut inner, "id", problems);
+        let at = path_at(&mut inner, "at", problems);
+        inner.finish(problems);
+        out.extend(id.map(|id| Hint { collection, id, at }));
+    }
+    out
+}
+
+fn permit(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Permit> {
+    let node = reader.take("permit")?;
+    let mut inner = Reader::new(reader.file, "permit", node, problems);
+    let class = match inner.need_text("class", problems).as_str() {
+        "A" => Class::A,
+        "C" => Class::C,
+        other => {
+            let text = format!("there is no class \"{other}\"");
+            let hint = "A: the remote enforces our reference; C: it can only be searched";
+            inner.problem(node.line, text, hint, problems);
+            Class::C
+        }
+    };
+    let lookup = call_at(&mut inner, "lookup", problems);
+    let items = path_or_whole(&mut inner, "items", problems);
+    let id = lens_at(&mut inner, "id", problems);
+    let reference = lens_at(&mut inner, "reference", problems);
+    let exists = inner.texts("exists", problems);
+    let quiescence_seconds = inner.seconds("quiescence", problems).unwrap_or(120);
+    if lookup.is_none() || id.is_none() || reference.is_none() {
+        let hint = "a create that must not happen twice is looked up by our reference";
+        inner.problem(node.line, "permit lacks lookup, id or reference".into(), hint, problems);
+    }
+    inner.finish(problems);
+    Some(Permit {
+        class,
+        lookup: lookup?,
+        items,
+        id: id?,
+        reference: reference?,
+        exists,
+        quiescence_seconds,
+    })
+}
+
+fn document(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<(bool, u32)> {
+    let node = reader.take("document")?;
+    let mut inner = Reader::new(reader.file, "document", node, problems);
+    let gross = inner.need_text("prices", problems) == "gross";
+    let places = inner.integer("places", problems).and_then(|n| u32::try_from(n).ok());
+    inner.finish(problems);
+    Some((gross, places.unwrap_or(2)))
+}
+
+fn lifecycle(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Lifecycle> {
+    let node = reader.take("lifecycle")?;
+    let file = reader.file;
+    let mut inner = Reader::new(file, "lifecycle", node, problems);
+    let state = lens_at(&mut inner, "state", problems);
+    let total = lens_at(&mut inner, "total", problems);
+    let rounding = call_at(&mut inner, "rounding", problems);
+    let goal_field = inner.need_text("goal_field", problems);
+    let mut goals = BTreeMap::new();
+    for (value, node) in inner.table("goals", problems) {
+        let states = one_or_many(node).iter().map(crate::manifest::plain).collect();
+        goals.insert(value.to_owned(), states);
+    }
+    let mut steps = Vec::new();
+    for node in inner.list("steps", problems) {
+        let mut step = Reader::new(file, "lifecycle.steps", node, problems);
+        let name = step.need_text("name", problems);
+        let from = step.need_text("from", problems);
+        let to = step.need_text("to", problems);
+        let call = call_at(&mut step, "call", problems);
+        step.finish(problems);
+        steps.extend(call.map(|call| Step { name, from, to, call }));
+    }
+    inner.finish(problems);
+    Some(Lifecycle { state: state?, total, rounding, goal_field, goals, steps })
+}

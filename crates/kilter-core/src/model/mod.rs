@@ -1,0 +1,21 @@
+//! The nouns: record, object, change, operation, fault. Values only; no rule stands here.
+
+pub mod change;
+pub mod fault;
+pub mod object;
+pub mod record;
+
+pub use change::{Change, End, Via};
+pub use fault::{Fault, FaultKind};
+pub use object::{Due, Object, State, Wait, WaitKind};
+pub use record::{Cell, Record};
+
+/// A golden record's own number, given by the store.
+pub type RecordId = i64;
+/// An object's own number, given by the store.
+pub type ObjectId = i64;
+/// A place in the change log.
+pub type Seq = i64;
+
+/// A row of a mapping: `facet.field`.
+pub type RowKey = String;

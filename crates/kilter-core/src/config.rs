@@ -1,0 +1,469 @@
+//! `kilter.toml` as types: connections with their scope, lists, locations, ownership.
+//!
+//! Reads   the text of the config and the environment it is given.   Writes  problems.
+//! Never   opens a file, reads a variable or prints a secret itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::Json;
+use crate::doc::{Node, Problem, Reader, Val, parse};
+use crate::manifest::plain;
+use crate::mapping::Table;
+
+/// A secret is shown as three stars, wherever it is printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+    /// The text itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub file: String,
+    pub store: String,
+    pub listen: String,
+    pub public_url: Option<String>,
+    pub price_lists: BTreeMap<String, PriceList>,
+    pub locations: BTreeSet<String>,
+    pub connections: BTreeMap<String, Connection>,
+    pub ownership: Ownership,
+    pub limits: Limits,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceList {
+    pub currency: String,
+    pub tax_included: bool,
+}
+
+/// Every bound that is not a connector's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    pub hook_body_bytes: usize,
+    pub merge_batch: usize,
+    pub deliver_batch: usize,
+    pub tries_max: u32,
+    pub repairs_max: u32,
+    pub pages_max: usize,
+    pub answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            hook_body_bytes: 2 * 1024 * 1024,
+            merge_batch: 500,
+            deliver_batch: 1000,
+            tries_max: 12,
+            repairs_max: 5,
+            pages_max: 100_000,
+            answer_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// One account of a connector.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub name: String,
+    pub connector: String,
+    pub line: usize,
+    /// Plain settings, the connector's own.
+    pub settings: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, Secret>,
+    pub locale: Option<String>,
+    pub locales: BTreeMap<String, String>,
+    pub currency: Option<String>,
+    pub price_list: Option<String>,
+    /// Name → the remote's id. A shop that has no locations of its own names them only.
+    pub price_lists: BTreeMap<String, String>,
+    pub locations: Vec<(String, String)>,
+    pub channel: Option<String>,
+    pub lookups: BTreeMap<String, Table>,
+    pub orders: Orders,
+    pub buffer: u32,
+    pub paused: bool,
+    /// Resources whose plans are shown and not sent.
+    pub observe: BTreeSet<String>,
+    /// Resource → seconds between polls.
+    pub every: BTreeMap<String, i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orders {
+    pub prefix: String,
+    pub import: Vec<String>,
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    Connection(String),
+    /// The connection where the record was born.
+    Origin,
+    Nobody,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    pub owner: Owner,
+    pub seed: Option<String>,
+    pub line: usize,
+}
+
+/// entity → `field`, `field@scope` or `*` → who.
+#[derive(Debug, Clone, Default)]
+pub struct Ownership(pub BTreeMap<String, BTreeMap<String, Own>>);
+
+impl Ownership {
+    /// Who owns a field in a scope: the most particular row that names it.
+    pub fn of(&self, entity: &str, field: &str, scope: &str) -> Option<&Own> {
+        let rows = self.0.get(entity)?;
+        if !scope.is_empty() {
+            if let Some(own) = rows.get(&format!("{field}@{scope}")) {
+                return Some(own);
+            }
+        }
+        rows.get(field).or_else(|| rows.get("*"))
+    }
+
+    /// Who decides that a record of this entity exists.
+    pub fn existence(&self, entity: &str) -> Option<&Own> {
+        let rows = self.0.get(entity)?;
+        rows.get("existence").or_else(|| rows.get("*"))
+    }
+}
+
+/// Reads the config. `env` gives the value of `${NAME}`.
+pub fn read_config(
+    file: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Config {
+    let node = parse(file, text, problems);
+    let mut reader = Reader::new(file, "the config", &node, problems);
+    let mut config = Config {
+        file: file.to_owned(),
+        store: "kilter.sqlite".to_owned(),
+        listen: "127.0.0.1:8700".to_owned(),
+        public_url: None,
+        price_lists: BTreeMap::new(),
+        locations: BTreeSet::new(),
+        connections: BTreeMap::new(),
+        ownership: Ownership::default(),
+        limits: Limits::default(),
+    };
+    if let Some(node) = reader.take("kilter") {
+        let mut inner = Reader::new(file, "kilter", node, problems);
+        config.store = inner.text("store", problems).unwrap_or(config.store);
+        config.listen = inner.text("listen", problems).unwrap_or(config.listen);
+        config.public_url = inner.text("public_url", problems);
+        inner.finish(problems);
+    }
+    if let Some(node) = reader.take("limits") {
+        limits(Reader::new(file, "limits", node, problems), &mut config.limits, problems);
+    }
+    for (name, node) in reader.table("price_list", problems) {
+        let mut inner = Reader::new(file, &format!("price_list.{name}"), node, problems);
+        let list = PriceList {
+            currency: inner.need_text("currency", problems),
+            tax_included: inner.text("tax", problems).as_deref() == Some("included"),
+        };
+        inner.finish(problems);
+        config.price_lists.insert(name.to_owned(), list);
+    }
+    config.locations = reader.texts("locations", problems).into_iter().collect();
+    for (name, node) in reader.table("connection", problems) {
+        let connection = connection(file, name, node, env, problems);
+        config.connections.insert(name.to_owned(), connection);
+    }
+    for (entity, node) in reader.table("own", problems) {
+        let rows = own_rows(file, entity, node, problems);
+        config.ownership.0.insert(entity.to_owned(), rows);
+    }
+    reader.finish(problems);
+    config
+}
+
+fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem>) {
+    let mut size = |key, field: &mut usize| {
+        if let Some(n) = inner.integer(key, problems).and_then(|n| usize::try_from(n).ok()) {
+            *field = n;
+        }
+    };
+    size("hook_body_bytes", &mut limits.hook_body_bytes);
+    size("merge_batch", &mut limits.merge_batch);
+    size("deliver_batch", &mut limits.deliver_batch);
+    size("pages_max", &mut limits.pages_max);
+    size("answer_bytes", &mut limits.answer_bytes);
+    let mut count = |key, field: &mut u32| {
+        if let Some(n) = inner.integer(key, problems).and_then(|n| u32::try_from(n).ok()) {
+            *field = n;
+        }
+    };
+    count("tries_max", &mut limits.tries_max);
+    count("repairs_max", &mut limits.repairs_max);
+    inner.finish(problems);
+}
+
+/// Keys of a connection that are not the connector's settings.
+const OWN_KEYS: &[&str] = &[
+    "connector", "locale", "locales", "currency", "price_list", "price_lists", "locations",
+    "channel", "lookup", "orders", "buffer", "paused", "observe", "every",
+];
+
+fn connection(
+    file: &str,
+    name: &str,
+    node: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Connection {
+    // The connector's own settings are taken out first: only the connector knows their names.
+    let (own, settings) = split(node);
+    let mut inner = Reader::new(file, &format!("connection.{name}"), &own, problems);
+    let mut connection = Connection {
+        name: name.to_owned(),
+        connector: inner.need_text("connector", problems),
+        line: node.line,
+        settings: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        locale: inner.text("locale", problems),
+        locales: names(&mut inner, "locales", problems).into_iter().collect(),
+        currency: inner.text("currency", problems),
+        price_list: inner.text("price_list", problems),
+        price_lists: names(&mut inner, "price_lists", problems).into_iter().collect(),
+        locations: names(&mut inner, "locations", problems),
+        channel: inner.text("channel", problems),
+        lookups: BTreeMap::new(),
+        orders: Orders { prefix: name.to_uppercase(), import: vec!["paid".into(), "completed".into()], since: None },
+        buffer: inner.integer("buffer", problems).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        paused: inner.flag("paused", problems).unwrap_or(false),
+        observe: inner.texts("observe", problems).into_iter().collect(),
+        every: BTreeMap::new(),
+    };
+    for (key, value) in settings {
+        if let Some(text) = interpolate(file, name, &key, value, env, problems) {
+            connection.settings.insert(key, text);
+        }
+    }
+    for (table, node) in inner.table("lookup", problems) {
+        lookup(file, table, node, &mut connection, problems);
+    }
+    if let Some(node) = inner.take("orders") {
+        let mut orders = Reader::new(file, &format!("connection.{name}.orders"), node, problems);
+        if let Some(prefix) = orders.text("prefix", problems) {
+            connection.orders.prefix = prefix;
+        }
+        let import = orders.texts("import", problems);
+        if !import.is_empty() {
+            connection.orders.import = import;
+        }
+        connection.orders.since = orders.text("since", problems);
+        orders.finish(problems);
+    }
+    for (resource, node) in inner.table("every", problems) {
+        let seconds = match &node.val {
+            Val::Text(text) => crate::doc::duration_seconds(text),
+            Val::Number(n) => n.parse().ok(),
+            _ => None,
+        };
+        match seconds {
+            Some(seconds) => {
+                connection.every.insert(resource.to_owned(), seconds);
+            }
+            None => inner.problem(node.line, format!("every.{resource} is no duration"), "\"30s\", \"5m\", \"1h\", \"1d\"", problems),
+        }
+    }
+    inner.finish(problems);
+    connection
+}
+
+fn split(node: &Node) -> (Node, Vec<(String, &Node)>) {
+    let mut own = BTreeMap::new();
+    let mut settings = Vec::new();
+    if let Val::Table(table) = &node.val {
+        for (key, value) in table {
+            // A table can only be ours: connectors' settings are plain texts.
+            if OWN_KEYS.contains(&key.as_str()) || matches!(value.val, Val::Table(_)) {
+                own.insert(key.clone(), value.clone());
+            } else {
+                settings.push((key.clone(), value));
+            }
+        }
+        return (Node { val: Val::Table(own), line: node.line }, settings);
+    }
+    (node.clone(), settings)
+}
+
+fn interpolate(
+    file: &str,
+    connection: &str,
+    key: &str,
+    node: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let text = plain(&node.to_json());
+    let Some(variable) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
+        return Some(text);
+    };
+    let value = env(variable);
+    if value.is_none() {
+        problems.push(Problem {
+            file: file.to_owned(),
+            line: node.line,
+            text: format!("connection.{connection}.{key}: the variable {variable} is not set"),
+            hint: format!("export {variable}=…"),
+        });
+    }
+    value
+}
+
+/// `["a", "b"]` or `{ a = "remote id", b = 7 }`.
+fn names(
+    inner: &mut Reader<'_>,
+    key: &'static str,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, String)> {
+    let Some(node) = inner.take(key) else { return Vec::new() };
+    match &node.val {
+        Val::Text(text) => vec![(text.clone(), text.clone())],
+        Val::List(items) => items
+            .iter()
+            .map(|i| {
+                let text = plain(&i.to_json());
+                (text.clone(), text)
+            })
+            .collect(),
+        Val::Table(table) => {
+            table.iter().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect()
+        }
+        _ => {
+            let text = format!("{key} should be a list of names, or name = \"remote id\"");
+            inner.problem(node.line, text, "", problems);
+            Vec::new()
+        }
+    }
+}
+
+fn lookup(
+    file: &str,
+    name: &str,
+    node: &Node,
+    connection: &mut Connection,
+    problems: &mut Vec<Problem>,
+) {
+    let pairs: Vec<(String, String)> = node
+        .table()
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), plain(&v.to_json())))
+        .collect();
+    match Table::new(pairs) {
+        Ok(table) => {
+            connection.lookups.insert(name.to_owned(), table);
+        }
+        Err(error) => problems.push(Problem {
+            file: file.to_owned(),
+            line: node.line,
+            text: format!("lookup.{name}: {error}"),
+            hint: "each value may stand for one key only".to_owned(),
+        }),
+    }
+}
+
+fn own_rows(
+    file: &str,
+    entity: &str,
+    node: &Node,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Own> {
+    let mut rows = BTreeMap::new();
+    for (field, value) in node.table().into_iter().flatten() {
+        let (owner, seed) = match &value.val {
+            Val::Text(text) => (Some(text.clone()), None),
+            Val::Table(_) => {
+                let mut inner = Reader::new(file, &format!("own.{entity}.{field}"), value, problems);
+                let owner = inner.need_text("owner", problems);
+                let seed = inner.text("seed", problems);
+                inner.finish(problems);
+                (Some(owner), seed)
+            }
+            _ => (None, None),
+        };
+        let Some(owner) = owner else {
+            problems.push(Problem {
+                file: file.to_owned(),
+                line: value.line,
+                text: format!("own.{entity}.{field} names no owner"),
+                hint: "a connection, \"origin\", or { owner = …, seed = … }".to_owned(),
+            });
+            continue;
+        };
+        let owner = match owner.as_str() {
+            "origin" => Owner::Origin,
+            "nobody" => Owner::Nobody,
+            _ => Owner::Connection(owner),
+        };
+        rows.insert(field.clone(), Own { owner, seed, line: value.line });
+    }
+    rows
+}
+
+impl Connection {
+    /// The values that templates and lenses may name, for one `each`.
+    pub fn vars(&self, each: &str) -> BTreeMap<String, Json> {
+        let text = |t: &str| Json::String(t.to_owned());
+        let mut vars: BTreeMap<String, Json> =
+            self.settings.iter().map(|(k, v)| (k.clone(), text(v))).collect();
+        let mut put = |key: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                vars.insert(key.to_owned(), text(value));
+            }
+        };
+        put("locale", &self.locale);
+        put("currency", &self.currency);
+        put("price_list", &self.price_list);
+        put("channel", &self.channel);
+        vars.insert("connection".to_owned(), text(&self.name));
+        if !each.is_empty() {
+            vars.insert("each".to_owned(), text(each));
+            if let Some(id) = self.each_id(each) {
+                let number = id.parse::<i64>().map(Json::from);
+                vars.insert("each_id".to_owned(), number.unwrap_or_else(|_| text(&id)));
+            }
+        }
+        vars
+    }
+
+    fn each_id(&self, each: &str) -> Option<String> {
+        let location = self.locations.iter().find(|(name, _)| name == each).map(|(_, id)| id);
+        location.or_else(|| self.price_lists.get(each)).or_else(|| self.locales.get(each)).cloned()
+    }
+
+    /// The names that a `for each` listing runs over.
+    pub fn each(&self, what: &str) -> Vec<String> {
+        match what {
+            "$locations" => self.locations.iter().map(|(name, _)| name.clone()).collect(),
+            "$price_lists" => self.price_lists.keys().cloned().collect(),
+            "$locales" => self.locales.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -22,7 +22,8 @@ pub fn lens(file: &str, node: &Node, problems: &mut Problems) -> Option<Lens> {
     match Lens::parse(text) {
         Ok(lens) => Some(lens),
         Err(error) => {
-            complain(file, node.line, format!("in \"{text}\": {error}"), "", problems);
+            let hint = error.hint.clone().unwrap_or_default();
+            complain(file, node.line, format!("in \"{text}\": {error}"), &hint, problems);
             None
         }
     }
@@ -33,7 +34,8 @@ pub fn path(file: &str, node: &Node, problems: &mut Problems) -> Option<Path> {
     match Path::parse(text) {
         Ok(path) => Some(path),
         Err(error) => {
-            complain(file, node.line, format!("in \"{text}\": {error}"), "", problems);
+            let hint = error.hint.clone().unwrap_or_default();
+            complain(file, node.line, format!("in \"{text}\": {error}"), &hint, problems);
             None
         }
     }
@@ -44,7 +46,6 @@ pub fn path_or_whole(reader: &mut Reader<'_>, key: &'static str, problems: &mut 
     reader
         .take(key)
         .and_then(|node| path(reader.file, node, problems))
-        .or_else(|| Path::parse(".").ok())
         .unwrap_or_default()
 }
 

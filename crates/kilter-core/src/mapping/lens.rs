@@ -15,6 +15,13 @@ pub struct Lens {
     codecs: Vec<Codec>,
 }
 
+impl Default for Lens {
+    /// The whole object, as it is.
+    fn default() -> Self {
+        Lens { text: ".".to_owned(), path: Path::default(), codecs: Vec::new() }
+    }
+}
+
 impl Lens {
     /// `path | codec | codec(…)`; without codecs the value is taken as it is.
     pub fn parse(text: &str) -> Result<Lens, ParseError> {

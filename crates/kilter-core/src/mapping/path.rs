@@ -40,6 +40,13 @@ enum Step {
     Select(Vec<(String, Operand)>),
 }
 
+impl Default for Path {
+    /// The whole object.
+    fn default() -> Self {
+        Path { text: ".".to_owned(), start: Start::Object, steps: Vec::new() }
+    }
+}
+
 impl Path {
     pub fn parse(text: &str) -> Result<Path, ParseError> {
         let mut cursor = Cursor::new(text)?;

@@ -1,0 +1,159 @@
+//! The compiled whole: entities, connectors, config; and one resource of one connection seen
+//! through them, with who may say what.
+//!
+//! Reads   config, connectors, entities.   Writes  nothing.   Never  changes after load.
+
+use std::collections::BTreeMap;
+
+use crate::Json;
+use crate::config::{Config, Connection, Owner};
+use crate::entity::{Entities, Field};
+use crate::manifest::{Connector, Facet, Resource, Row};
+use crate::mapping::Env;
+use crate::model::{Record, RowKey};
+
+#[derive(Debug, Clone)]
+pub struct House {
+    pub entities: Entities,
+    pub connectors: BTreeMap<String, Connector>,
+    pub config: Config,
+}
+
+/// One resource of one connection.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'h> {
+    pub house: &'h House,
+    pub connection: &'h Connection,
+    pub connector: &'h Connector,
+    pub resource: &'h Resource,
+}
+
+/// What a connection may do with one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// What is read enters the record.
+    pub takes: bool,
+    /// What is read enters the record until the owner has spoken.
+    pub seeds: bool,
+    /// The record's value is written.
+    pub writes: bool,
+    /// … at create only.
+    pub creates: bool,
+}
+
+impl House {
+    pub fn connector(&self, connection: &str) -> Option<(&Connection, &Connector)> {
+        let connection = self.config.connections.get(connection)?;
+        Some((connection, self.connectors.get(&connection.connector)?))
+    }
+
+    pub fn view(&self, connection: &str, resource: &str) -> Option<View<'_>> {
+        let (connection, connector) = self.connector(connection)?;
+        let resource = connector.resource(resource)?;
+        Some(View { house: self, connection, connector, resource })
+    }
+
+    /// Every resource of every connection, in the order of their names.
+    pub fn views(&self) -> impl Iterator<Item = View<'_>> {
+        self.config.connections.values().flat_map(|connection| {
+            let connector = self.connectors.get(&connection.connector);
+            connector.into_iter().flat_map(move |connector| {
+                connector
+                    .resources
+                    .iter()
+                    .map(move |resource| View { house: self, connection, connector, resource })
+            })
+        })
+    }
+}
+
+impl<'h> View<'h> {
+    pub fn env<'e>(
+        &'e self,
+        vars: &'e BTreeMap<String, Json>,
+        root: Option<&'e Json>,
+    ) -> Env<'e> {
+        Env { vars, tables: &self.connection.lookups, root }
+    }
+
+    pub fn root_facet(&self) -> Option<&'h Facet> {
+        self.resource.facets.first()
+    }
+
+    pub fn field(&self, facet: &Facet, row: &Row) -> Option<&'h Field> {
+        self.house.entities.field(&facet.entity, &row.field)
+    }
+
+    /// The scope of a row: its own, else what the field's kind of scope is here, else none.
+    pub fn scope(&self, facet: &Facet, row: &Row, vars: &BTreeMap<String, Json>) -> String {
+        let name = match &row.scope {
+            Some(scope) => scope.as_str(),
+            None => match self.field(facet, row).and_then(|f| f.scope.as_deref()) {
+                Some("locale") => "$locale",
+                Some("channel") => "$channel",
+                Some(_) => "$connection",
+                None => return String::new(),
+            },
+        };
+        match name.strip_prefix('$') {
+            Some(var) => vars.get(var).and_then(Json::as_str).unwrap_or_default().to_owned(),
+            None => name.to_owned(),
+        }
+    }
+
+    /// `record` is None where it is not born yet.
+    pub fn mode(&self, facet: &Facet, row: &Row, scope: &str, record: Option<&Record>) -> Mode {
+        let Some(field) = self.field(facet, row) else { return Mode::default() };
+        if field.derive.is_some() {
+            let writes = row.write.is_some() || row.list.is_some();
+            return Mode { writes: writes && !row.fixed, creates: writes, ..Mode::default() };
+        }
+        let ownership = &self.house.config.ownership;
+        let Some(own) = ownership.of(&facet.entity, &row.field, scope) else {
+            return Mode::default();
+        };
+        let me = &self.connection.name;
+        let mine = match &own.owner {
+            Owner::Connection(name) => name == me,
+            Owner::Origin => record.is_none_or(|r| &r.origin == me),
+            Owner::Nobody => return Mode::default(),
+        };
+        let writable = row.write.is_some() || row.list.is_some();
+        let seeded_by_other = own.seed.as_ref().is_some_and(|s| s != me);
+        Mode {
+            takes: mine && !row.observe,
+            seeds: !mine && own.seed.as_ref() == Some(me) && !row.observe,
+            writes: !mine && writable && !row.fixed,
+            creates: writable && (!mine || seeded_by_other),
+        }
+    }
+
+    /// May this connection bring a record of this entity into being?
+    pub fn bears(&self, entity: &str) -> bool {
+        match self.house.config.ownership.existence(entity).map(|own| &own.owner) {
+            Some(Owner::Connection(name)) => name == &self.connection.name,
+            Some(Owner::Origin) => true,
+            _ => false,
+        }
+    }
+
+    /// Is anything ever created here?
+    pub fn creates(&self) -> bool {
+        let create = crate::manifest::Kind::Create;
+        self.resource.writes.iter().any(|w| w.kinds.contains(&create))
+    }
+}
+
+pub fn row_key(facet: &Facet, row: &Row, scope: &str) -> RowKey {
+    if scope.is_empty() {
+        format!("{}.{}", facet.name, row.field)
+    } else {
+        format!("{}.{}@{scope}", facet.name, row.field)
+    }
+}
+
+/// The remote's state and total of a document, kept in the shadow beside the rows.
+pub const STATE_ROW: &str = "~state";
+pub const TOTAL_ROW: &str = "~total";
+/// What a document was at birth: lines, totals, addresses.
+pub const BIRTH_ROW: &str = "~birth";

@@ -1,0 +1,128 @@
+//! Mark: what must look again when something changed. An activation takes no input: the mark
+//! says only "look", the plan reads the truth.
+//!
+//! Reads   the world.   Writes  due marks, resolved references.   Never  calls a remote.
+
+use crate::model::{Due, Object, ObjectId, RecordId, State, WaitKind};
+use crate::sync::house::House;
+use crate::sync::reference::{self, Pending};
+use crate::sync::world::{Key, World};
+use crate::sync::{merge, seat};
+
+/// What an object waits for stands here among its bindings, so that the index finds it.
+pub const WAITS_ON: &str = "~waits";
+
+/// k marks make between 1 and k deliveries, at least one of which starts after the last mark.
+pub fn mark(world: &mut World, id: ObjectId, now: &str, lane: u8) {
+    let Some(object) = world.object(id) else { return };
+    let mut object = object.clone();
+    mark_object(&mut object, now, lane);
+    world.put_object(object);
+}
+
+pub fn mark_object(object: &mut Object, now: &str, lane: u8) {
+    let due = object.due.get_or_insert_with(|| Due { lane, ..Due::default() });
+    due.mark += 1;
+    due.lane = due.lane.min(lane);
+    due.since.get_or_insert_with(|| now.to_owned());
+    // A mark never lowers a back-off.
+    let earliest = due.not_before.as_deref().filter(|t| *t > now).unwrap_or(now).to_owned();
+    due.next_at = Some(match due.next_at.take() {
+        Some(at) if at < earliest => at,
+        _ => earliest,
+    });
+    // What is held by a person's rule is planned anew as well: the plan holds it again if it must.
+    if object.wait.as_ref().is_some_and(|w| w.kind != WaitKind::Held) {
+        object.wait = None;
+    }
+}
+
+/// A record changed, or was born: everyone who shows it, or what it is part of, must look.
+pub fn record_changed(house: &House, world: &mut World, record: RecordId, now: &str) {
+    for id in with_wholes(house, world, record) {
+        for object in world.ids(&Key::ObjectsShowing(id)) {
+            mark_if_written(house, world, object, now);
+        }
+    }
+    seat::reconsider(house, world, record, now);
+}
+
+/// The record, and the records that it is part of: a price, its variant, its product.
+pub fn with_wholes(house: &House, world: &mut World, record: RecordId) -> Vec<RecordId> {
+    let mut out = vec![record];
+    let mut at = 0;
+    while at < out.len() && out.len() < WHOLES_MAX {
+        if let Some(record) = world.record(out[at]).cloned() {
+            let fields = house.entities.get(&record.entity).map(|e| &e.fields);
+            for (field, to) in reference::direct(&record) {
+                let part = fields.and_then(|f| f.get(&field)).is_some_and(|f| f.part_of);
+                if part && !out.contains(&to) {
+                    out.push(to);
+                }
+            }
+        }
+        at += 1;
+    }
+    out
+}
+
+/// A thing is part of a thing is part of a thing: deeper than this is a mistake in `entities/`.
+const WHOLES_MAX: usize = 8;
+
+fn mark_if_written(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id) else { return };
+    if object.state == State::Left && object.remote.is_none() {
+        return;
+    }
+    let view = house.view(&object.connection, &object.resource);
+    let Some(view) = view else { return };
+    if !view.resource.writes.is_empty() || view.resource.lifecycle.is_some() {
+        let lane = view.resource.lane;
+        mark(world, id, now, lane);
+    }
+}
+
+/// A record was born with a match key: who waited for the key is told.
+pub fn record_born(house: &House, world: &mut World, record: RecordId, now: &str) {
+    let Some(born) = world.record(record).cloned() else { return };
+    if let Some(key) = &born.key {
+        let key = Pending::Key(born.entity.clone(), crate::model::record::fold(key));
+        wake(house, world, &key, now);
+    }
+}
+
+/// An object got its root and its remote id: references to it can be resolved now.
+pub fn object_bound(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id).cloned() else { return };
+    let (Some(remote), Some(root)) = (&object.remote, object.root) else { return };
+    wake(house, world, &Pending::Remote(object.connection.clone(), remote.clone()), now);
+    for other in world.ids(&Key::ObjectsShowing(root)) {
+        let parked = world.object(other).is_some_and(|o| {
+            o.connection == object.connection
+                && o.wait.as_ref().is_some_and(|w| w.kind == WaitKind::Parked)
+        });
+        if parked {
+            mark_if_written(house, world, other, now);
+        }
+    }
+}
+
+fn wake(house: &House, world: &mut World, pending: &Pending, now: &str) {
+    for id in world.ids(&Key::Waiting(pending.clone())) {
+        let Some(mut record) = world.record(id).cloned() else { continue };
+        let mut changed = false;
+        for cell in record.fields.values_mut().flat_map(|scopes| scopes.values_mut()) {
+            let value = reference::resolve_again(house, world, &cell.value);
+            changed |= value != cell.value;
+            cell.value = value;
+        }
+        if changed {
+            world.put_record(record);
+            record_changed(house, world, id, now);
+            crate::sync::sold::order_changed(house, world, id, now);
+        }
+    }
+    for id in world.ids(&Key::Unbound(pending.clone())) {
+        merge::bind_again(house, world, id, now);
+    }
+}

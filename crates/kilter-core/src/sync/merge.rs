@@ -1,0 +1,504 @@
+//! Merge: what a remote said becomes what is true, field by field, by ownership.
+//!
+//! Reads   a change, understood (`project`); the world.
+//! Writes  records, objects, bindings, due marks, sold lines – in the world only.
+//! Never   takes a field that the connection does not own, nor believes a read that was asked
+//!         before our own last write.
+//!
+//! ```text
+//! stale read            → filtered, look again       same as the shadow  → unchanged
+//! older webhook         → filtered, look again       a field that is not its own and differs → drift: due
+//! no record for its key → born here, or kept unmatched until one comes
+//! ```
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use crate::Json;
+use crate::manifest::{Body, Facet};
+use crate::model::record::record_ref;
+use crate::model::{Cell, Change, End, Object, ObjectId, Record, RecordId, State, Via};
+use crate::sync::house::{House, View, row_key};
+use crate::sync::mark::{self, mark_object};
+use crate::sync::project::{Projected, split_remote};
+use crate::sync::world::World;
+use crate::sync::{reference, seat, sold};
+
+/// What all of one change's fields share.
+#[derive(Debug, Clone, Copy)]
+struct Said<'a> {
+    change: i64,
+    at: &'a str,
+}
+
+/// Merges one understood change. Run it between `begin_step` and a check of `missing`.
+pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected) -> End {
+    let Some(view) = house.view(&change.connection, &item.resource) else {
+        return End::Filtered("no resource takes it".into());
+    };
+    let (mut object, known) = find(&view, world, change, item);
+    if let Some(end) = refuse_old(&mut object, change, item) {
+        if known {
+            world.put_object(object);
+        }
+        return end;
+    }
+    if let Some(reason) = unreadable(&view, item) {
+        return End::Dead(reason);
+    }
+    let rows = shadow_of(item);
+    let same = known
+        && object.root.is_some()
+        && object.state == State::Live
+        && object.shadow == rows
+        && object.resource == item.resource;
+    object.asked = object.asked.max(change.asked);
+    object.look = None;
+    if same {
+        object.version = item.version.clone().or(object.version);
+        world.put_object(object);
+        sold::figure_read(&view, world, change, item);
+        return End::Unchanged;
+    }
+    note_fall(&view, &mut object, &rows, change);
+    let reached = object.state != State::Live;
+    object.resource.clone_from(&item.resource);
+    object.remote = Some(item.remote.clone());
+    object.version = item.version.clone().or(object.version);
+    object.shadow = keep_own(&object.shadow, rows);
+    if reached && object.state != State::Left {
+        object.state = State::Live;
+        object.wait = None;
+    }
+    if !view.resource.writes.is_empty() || view.resource.lifecycle.is_some() {
+        mark_object(&mut object, &change.at, view.resource.lane);
+    }
+    let id = object.id;
+    world.put_object(object);
+    let said = Said { change: change.seq, at: &change.at };
+    take(&view, world, id, &said);
+    sold::figure_read(&view, world, change, item);
+    sold::document_read(&view, world, id, change);
+    End::Merged
+}
+
+/// The remote says that an object is not there (any more).
+pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
+    let found =
+        world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let Some(mut object) = found.and_then(|id| world.object(id)).cloned() else {
+        return End::Filtered("gone, and never known".into());
+    };
+    if change.asked > 0 && change.asked < object.settled {
+        object.look = Some(change.seq);
+        world.put_object(object);
+        return End::Filtered("asked before our last write".into());
+    }
+    if object.state == State::Gone {
+        object.look = None;
+        world.put_object(object);
+        return End::Unchanged;
+    }
+    let left = object.state == State::Left;
+    object.state = State::Gone;
+    object.look = None;
+    object.due = None;
+    let view = house.view(&object.connection, &object.resource);
+    let ours = view.is_some_and(|v| v.bears(&v.resource.root));
+    if !left && !ours && object.root.is_some() {
+        object.wait = Some(crate::model::Wait {
+            kind: crate::model::WaitKind::Held,
+            reason: format!("someone deleted it in {}: recreate it, or leave it?", object.connection),
+        });
+    }
+    world.put_object(object);
+    End::Merged
+}
+
+/// A signal that something changed: it is read again.
+pub fn hint(world: &mut World, change: &Change) -> End {
+    let found =
+        world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let id = found.unwrap_or_else(|| world.fresh_object());
+    let mut object = world.object(id).cloned().unwrap_or_else(|| {
+        let mut object = Object::seat(id, &change.connection, "", &change.collection);
+        object.remote = Some(change.remote.clone());
+        object
+    });
+    object.look = Some(change.seq);
+    world.put_object(object);
+    End::Filtered("a hint: looked at again".into())
+}
+
+pub fn is_hint(body: Body) -> bool {
+    body == Body::Hint
+}
+
+fn find(
+    view: &View<'_>,
+    world: &mut World,
+    change: &Change,
+    item: &Projected,
+) -> (Object, bool) {
+    let found = world.object_by_remote(&change.connection, &change.collection, &item.remote);
+    if let Some(object) = found.and_then(|id| world.object(id)) {
+        return (object.clone(), true);
+    }
+    // A create in flight, seen by someone else before its answer settled, is adopted.
+    if let Some(root) = find_root(view, world, item) {
+        let seat = world.object_of_root(&change.connection, &item.resource, root);
+        if let Some(seat) = seat.and_then(|id| world.object(id)).filter(|o| o.remote.is_none()) {
+            return (seat.clone(), true);
+        }
+    }
+    let id = world.fresh_object();
+    let resource = view.resource;
+    (Object::seat(id, &change.connection, &resource.name, &resource.collection), false)
+}
+
+fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<End> {
+    if change.via == Via::Answer {
+        return None;
+    }
+    if change.asked > 0 && change.asked < object.settled {
+        object.look = Some(change.seq);
+        return Some(End::Filtered("asked before our last write".into()));
+    }
+    if change.asked > 0 && change.asked < object.asked {
+        return Some(End::Filtered("asked before a newer read".into()));
+    }
+    if change.via == Via::Hook && object.state == State::Live && object.shadow != shadow_of(item) {
+        // Reads are judged by when they were asked; only webhooks by the remote's version.
+        let newer = match (&item.version, &object.version) {
+            (Some(new), Some(old)) => new > old,
+            _ => false,
+        };
+        if !newer {
+            object.look = Some(change.seq);
+            return Some(End::Filtered("not newer than what we know: looked at again".into()));
+        }
+    }
+    None
+}
+
+fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
+    let mut rows = item.rows.clone();
+    for (key, error) in &item.unreadable {
+        rows.insert(key.clone(), serde_json::json!({ "$unreadable": error }));
+    }
+    rows
+}
+
+/// Rows that only we keep (what a document was at birth) outlive a read.
+fn keep_own(
+    before: &BTreeMap<String, Json>,
+    mut rows: BTreeMap<String, Json>,
+) -> BTreeMap<String, Json> {
+    if let Some(birth) = before.get(crate::sync::house::BIRTH_ROW) {
+        rows.insert(crate::sync::house::BIRTH_ROW.to_owned(), birth.clone());
+    }
+    rows
+}
+
+/// A row that we would have taken and cannot read: nothing of the object is taken.
+fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
+    let vars = view.connection.vars(&item.each);
+    for facet in &view.resource.facets {
+        for row in &facet.rows {
+            let scope = view.scope(facet, row, &vars);
+            let key = row_key(facet, row, &scope);
+            let error = item.unreadable.iter().find(|(k, _)| *k == key);
+            let mode = view.mode(facet, row, &scope, None);
+            if let (Some((_, error)), true) = (error, mode.takes || mode.seeds) {
+                return Some(format!("failed to read {key} of {}: {error}", item.remote));
+            }
+        }
+    }
+    None
+}
+
+/// A shop's figure that fell is first taken for a sale.
+fn note_fall(
+    view: &View<'_>,
+    object: &mut Object,
+    rows: &BTreeMap<String, Json>,
+    change: &Change,
+) {
+    if change.via == Via::Answer {
+        return;
+    }
+    for facet in &view.resource.facets {
+        for row in &facet.rows {
+            let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
+            if derived != Some("sellable") {
+                continue;
+            }
+            let key = row_key(facet, row, "");
+            let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
+            let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
+            if let (Some(before), Some(after)) = (before, after) {
+                if after < before {
+                    object.fell = Some(change.seq);
+                }
+            }
+        }
+    }
+}
+
+// ---- roots and facets -----------------------------------------------------------------------
+
+/// The match key of an item's root, from its rows.
+fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<String> {
+    let facet = view.root_facet()?;
+    let entity = view.house.entities.get(&facet.entity)?;
+    let vars = view.connection.vars(&item.each);
+    let mut parts = Vec::new();
+    for field in &entity.key {
+        let source = facet.key.get(field).map_or(field.as_str(), String::as_str);
+        if let Some(var) = source.strip_prefix('$') {
+            parts.push(vars.get(var)?.as_str()?.to_owned());
+            continue;
+        }
+        let value = item.rows.get(&format!("{}.{source}", facet.name))?;
+        let value = reference::resolve(view, world, value);
+        match crate::model::record::record_of(&value) {
+            Some(record) => parts.push(record.to_string()),
+            None => parts.push(value.as_str().filter(|t| !t.is_empty())?.to_owned()),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+fn find_root(view: &View<'_>, world: &mut World, item: &Projected) -> Option<RecordId> {
+    let key = root_key(view, world, item)?;
+    world.record_by_key(&view.resource.root, &key, view.resource.fold)
+}
+
+/// Finds or bears the object's root; without one it is kept by its key until a record comes.
+fn bind_root(
+    view: &View<'_>,
+    world: &mut World,
+    object: &mut Object,
+    item: &Projected,
+    said: &Said<'_>,
+) -> bool {
+    if object.root.is_some() {
+        return true;
+    }
+    let key = root_key(view, world, item);
+    let facet_waits = view.root_facet().is_some_and(|f| !f.key.is_empty()) && key.is_none();
+    let found = match &key {
+        Some(key) => world.record_by_key(&view.resource.root, key, view.resource.fold),
+        None => None,
+    };
+    if let Some(record) = found {
+        let other = world.object_of_root(&object.connection, &object.resource, record);
+        if other.is_some_and(|o| o != object.id) {
+            // A double: its key stays indexed, a person sees both.
+            object.unmatched_key = key;
+            return false;
+        }
+        object.root = Some(record);
+        object.unmatched_key = None;
+        return true;
+    }
+    if facet_waits {
+        return false;
+    }
+    if !view.bears(&view.resource.root) {
+        object.unmatched_key = key;
+        return false;
+    }
+    let id = world.fresh_record();
+    let mut record = Record::new(id, &view.resource.root, &view.connection.name, key);
+    if let Some(facet) = view.root_facet() {
+        set_key_cells(view, world, &mut record, facet, None, item, said);
+    }
+    world.put_record(record);
+    object.root = Some(id);
+    object.unmatched_key = None;
+    true
+}
+
+/// Key fields of records that hang on others are fields as well: `variant`, `list`, `location`.
+fn set_key_cells(
+    view: &View<'_>,
+    world: &mut World,
+    record: &mut Record,
+    facet: &Facet,
+    root: Option<RecordId>,
+    item: &Projected,
+    said: &Said<'_>,
+) {
+    let vars = view.connection.vars(&item.each);
+    for (field, source) in &facet.key {
+        let value = match (source.strip_prefix('$'), root) {
+            (Some(var), _) => vars.get(var).cloned(),
+            (None, Some(root)) if source == "root" => Some(record_ref(root)),
+            _ => item.rows.get(&format!("{}.{source}", facet.name)).cloned(),
+        };
+        if let Some(value) = value {
+            let value = reference::resolve(view, world, &value);
+            set_cell(record, field, "", value, &view.connection.name, said, false);
+        }
+    }
+}
+
+fn set_cell(
+    record: &mut Record,
+    field: &str,
+    scope: &str,
+    value: Json,
+    by: &str,
+    said: &Said<'_>,
+    seed: bool,
+) -> bool {
+    let scopes = record.fields.entry(field.to_owned()).or_default();
+    if let Some(cell) = scopes.get_mut(scope) {
+        if cell.value == value {
+            // The owner has spoken, though it said the same.
+            let spoke = cell.seed && !seed;
+            cell.seed &= seed;
+            if spoke {
+                cell.by = by.to_owned();
+            }
+            return false;
+        }
+    }
+    let cell = Cell { value, by: by.to_owned(), change: said.change, at: said.at.to_owned(), seed };
+    scopes.insert(scope.to_owned(), cell);
+    true
+}
+
+// ---- taking ---------------------------------------------------------------------------------
+
+/// Takes what the connection owns out of an object's shadow into the records.
+fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    let remote = object.remote.clone().unwrap_or_default();
+    let (raw, each) = split_remote(&remote, has_each);
+    let item = Projected {
+        resource: object.resource.clone(),
+        remote: remote.clone(),
+        id: raw.to_owned(),
+        each: each.to_owned(),
+        version: None,
+        rows: object.shadow.clone(),
+        unreadable: Vec::new(),
+        hints: Vec::new(),
+    };
+    let fresh = object.root.is_none();
+    if !bind_root(view, world, &mut object, &item, said) {
+        world.put_object(object);
+        return;
+    }
+    let root = object.root;
+    world.put_object(object);
+    let mut changed = Vec::new();
+    for facet in &view.resource.facets {
+        let Some(root) = root else { continue };
+        if let Some(record) = take_facet(view, world, facet, root, &item, said) {
+            changed.push(record);
+        }
+    }
+    if let Some(mut object) = world.object(id).cloned() {
+        seat::bind_facets(view, world, &mut object);
+        world.put_object(object);
+    }
+    if fresh {
+        if let Some(root) = root {
+            mark::record_born(view.house, world, root, said.at);
+        }
+        mark::object_bound(view.house, world, id, said.at);
+    }
+    for record in changed {
+        mark::record_changed(view.house, world, record, said.at);
+        sold::order_changed(view.house, world, record, said.at);
+    }
+}
+
+/// The record of the facet if anything of it changed.
+fn take_facet(
+    view: &View<'_>,
+    world: &mut World,
+    facet: &Facet,
+    root: RecordId,
+    item: &Projected,
+    said: &Said<'_>,
+) -> Option<RecordId> {
+    let vars = view.connection.vars(&item.each);
+    let found = seat::facet_record(view, world, root, facet);
+    let known = found.and_then(|id| world.record(id)).cloned();
+    let mut cells = Vec::new();
+    for row in &facet.rows {
+        let scope = view.scope(facet, row, &vars);
+        let mode = view.mode(facet, row, &scope, known.as_ref());
+        let Some(value) = item.rows.get(&row_key(facet, row, &scope)) else { continue };
+        if mode.takes || mode.seeds {
+            let value = reference::resolve(view, world, value);
+            cells.push((row.field.clone(), scope, value, mode.seeds));
+        }
+    }
+    let mut changed = false;
+    let mut record = match known {
+        Some(record) => record,
+        None if facet.of.is_some() || cells.is_empty() || !view.bears(&facet.entity) => return None,
+        None => {
+            let key = seat::facet_key(view, facet, root)?;
+            let id = world.fresh_record();
+            let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
+            set_key_cells(view, world, &mut record, facet, Some(root), item, said);
+            changed = true;
+            record
+        }
+    };
+    let before = record.clone();
+    for (field, scope, value, seed) in cells {
+        let owned = record.cell(&field, &scope).is_some_and(|c| !c.seed);
+        if seed && owned {
+            continue;
+        }
+        let by = &view.connection.name;
+        changed |= set_cell(&mut record, &field, &scope, value, by, said, seed);
+    }
+    rekey(view, &mut record);
+    let id = record.id;
+    if changed || record != before {
+        world.put_record(record);
+    }
+    changed.then_some(id)
+}
+
+/// A renamed SKU renames the match key; nothing else hangs on it.
+fn rekey(view: &View<'_>, record: &mut Record) {
+    let Some(entity) = view.house.entities.get(&record.entity) else { return };
+    if let [only] = entity.key.as_slice() {
+        if let Some(text) = record.text(only).filter(|t| !t.is_empty()) {
+            record.key = Some(text.to_owned());
+        }
+    }
+}
+
+/// An object that could not find its root before tries again, from what it last said.
+pub fn bind_again(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id) else { return };
+    if object.root.is_some() {
+        return;
+    }
+    let (connection, resource) = (object.connection.clone(), object.resource.clone());
+    if let Some(view) = house.view(&connection, &resource) {
+        let said = Said { change: 0, at: now };
+        take(&view, world, id, &said);
+    }
+}
+
+/// A shadow that got its record late is taken as if it had been read now.
+pub fn take_from_shadow(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id) else { return };
+    let (connection, resource) = (object.connection.clone(), object.resource.clone());
+    if let Some(view) = house.view(&connection, &resource) {
+        take(&view, world, id, &Said { change: 0, at: now });
+    }
+}

@@ -1,0 +1,23 @@
+//! What is true, what should be where, what to do about it. Pure: a world in, effects out.
+//!
+//! ```text
+//! project   a remote's words → rows in canonical values
+//! merge     rows → records, by ownership; seats, bindings, due marks
+//! plan      record − shadow → operations, or nothing, or a wait with its reason
+//! batch     operations → calls, by what the target can do
+//! ```
+
+pub mod batch;
+pub mod birth;
+pub mod derive;
+pub mod document;
+pub mod house;
+pub mod lifecycle;
+pub mod mark;
+pub mod merge;
+pub mod plan;
+pub mod project;
+pub mod reference;
+pub mod seat;
+pub mod sold;
+pub mod world;

@@ -1,0 +1,171 @@
+//! Project: a remote's words → rows in canonical values.
+//!
+//! Reads   one item of a listing, a webhook or an answer.   Writes  nothing.
+//! Never   decides what is true: a row that cannot be read is told, not guessed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, json};
+
+use crate::Json;
+use crate::manifest::{ListPart, ListRow, plain};
+use crate::manifest::parts::fits;
+use crate::mapping::Env;
+use crate::model::RowKey;
+use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
+
+/// One item, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projected {
+    pub resource: String,
+    /// The remote's own id.
+    pub id: String,
+    /// The object's id: the remote's, and for which `each` it was listed.
+    pub remote: String,
+    pub each: String,
+    pub version: Option<String>,
+    pub rows: BTreeMap<RowKey, Json>,
+    /// Rows that are there and cannot be read.
+    pub unreadable: Vec<(RowKey, String)>,
+    /// Objects of other collections that must be read again.
+    pub hints: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unprojected {
+    #[error("no resource of \"{0}\" takes this item")]
+    Unwanted(String),
+    #[error("the item has no id")]
+    NoId,
+}
+
+/// `12@main`: an object of a listing that runs for each location.
+pub fn remote_of(id: &str, each: &str) -> String {
+    if each.is_empty() { id.to_owned() } else { format!("{id}@{each}") }
+}
+
+/// The two parts of an object's id.
+pub fn split_remote(remote: &str, has_each: bool) -> (&str, &str) {
+    if has_each { remote.rsplit_once('@').unwrap_or((remote, "")) } else { (remote, "") }
+}
+
+/// Which resource an item of a collection belongs to: the first whose `keep` fits.
+pub fn resource_of<'h>(
+    house: &'h House,
+    connection: &str,
+    collection: &str,
+    item: &Json,
+    each: &str,
+) -> Option<View<'h>> {
+    let (connection, connector) = house.connector(connection)?;
+    let vars = connection.vars(each);
+    let env = Env { vars: &vars, tables: &connection.lookups, root: None };
+    let resource = connector
+        .resources
+        .iter()
+        .find(|r| r.collection == collection && fits(&r.keep, item, &env))?;
+    Some(View { house, connection, connector, resource })
+}
+
+pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Unprojected> {
+    let vars = view.connection.vars(each);
+    let env = view.env(&vars, Some(item));
+    let id = match view.resource.id.read(item, &env) {
+        Ok(Some(id)) if !id.is_null() => plain(&id),
+        _ => return Err(Unprojected::NoId),
+    };
+    let version = view.resource.version.as_ref().and_then(|l| l.read(item, &env).ok().flatten());
+    let mut projected = Projected {
+        resource: view.resource.name.clone(),
+        remote: remote_of(&id, each),
+        id,
+        each: each.to_owned(),
+        version: version.map(|v| plain(&v)),
+        rows: BTreeMap::new(),
+        unreadable: Vec::new(),
+        hints: Vec::new(),
+    };
+    for facet in &view.resource.facets {
+        for row in &facet.rows {
+            let key = row_key(facet, row, &view.scope(facet, row, &vars));
+            let read = match (&row.list, &row.read) {
+                (Some(list), _) => read_list(list, item, &env),
+                (None, Some(lens)) => lens.read(item, &env).map_err(|e| e.to_string()),
+                (None, None) => continue,
+            };
+            projected.put(key, read);
+        }
+    }
+    if let Some(cycle) = &view.resource.lifecycle {
+        projected.put(STATE_ROW.into(), cycle.state.read(item, &env).map_err(|e| e.to_string()));
+        if let Some(total) = &cycle.total {
+            projected.put(TOTAL_ROW.into(), total.read(item, &env).map_err(|e| e.to_string()));
+        }
+    }
+    projected.hints = hints(view, item, &env);
+    Ok(projected)
+}
+
+impl Projected {
+    fn put(&mut self, key: RowKey, read: Result<Option<Json>, String>) {
+        match read {
+            Ok(Some(value)) => {
+                self.rows.insert(key, value);
+            }
+            Ok(None) => {}
+            Err(error) => self.unreadable.push((key, error)),
+        }
+    }
+}
+
+fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>, String> {
+    let mut out = Vec::new();
+    let mut seen = false;
+    for part in &list.parts {
+        let Some(Json::Array(items)) = part.at.read(item, env) else { continue };
+        seen = true;
+        for child in &items {
+            out.push(read_part(part, child, env)?);
+        }
+    }
+    Ok(seen.then_some(Json::Array(out)))
+}
+
+fn read_part(part: &ListPart, child: &Json, env: &Env<'_>) -> Result<Json, String> {
+    let mut map = Map::new();
+    for (key, value) in part.set.as_object().into_iter().flatten() {
+        map.insert(key.clone(), value.clone());
+    }
+    for (field, read, _) in &part.rows {
+        let Some(lens) = read else { continue };
+        match lens.read(child, env) {
+            Ok(Some(value)) => {
+                map.insert(field.clone(), value);
+            }
+            Ok(None) => {}
+            Err(error) => return Err(format!("{field}: {error}")),
+        }
+    }
+    Ok(json!(map))
+}
+
+fn hints(view: &View<'_>, item: &Json, env: &Env<'_>) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for hint in &view.resource.hints {
+        let list = match &hint.at {
+            Some(path) => match path.read(item, env) {
+                Some(Json::Array(items)) => items,
+                _ => continue,
+            },
+            None => vec![item.clone()],
+        };
+        for child in &list {
+            if let Ok(Some(id)) = hint.id.read(child, env) {
+                if !id.is_null() {
+                    out.push((hint.collection.clone(), plain(&id)));
+                }
+            }
+        }
+    }
+    out
+}

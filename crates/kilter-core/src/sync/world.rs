@@ -1,0 +1,369 @@
+//! A world: the records and objects that one batch needs, loaded beforehand, changed in memory.
+//!
+//! Reads   what the store loaded.   Writes  nothing but itself; what changed is taken out at the end.
+//! Never   asks a store: a question it cannot answer is noted in `missing`, the step is undone,
+//!         and whoever runs it loads what was missing and runs it again. So a stage needs a few
+//!         batched loads, not one a row, and the core stays free of I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
+
+use crate::model::record::fold;
+use crate::model::{Object, ObjectId, Record, RecordId, Seq};
+use crate::sync::reference::{self, Pending};
+
+/// A question to the store. Each answers with a list of ids (of records, objects or orders).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    Record(RecordId),
+    /// Records of an entity with this folded match key.
+    RecordByKey(String, String),
+    /// Records of an entity whose reference field names this record.
+    Referrers(String, String, RecordId),
+    /// Records that wait for a reference to be resolved.
+    Waiting(Pending),
+    Object(ObjectId),
+    /// Connection, collection, remote id.
+    ObjectByRemote(String, String, String),
+    /// Connection, root record: objects of any resource.
+    ObjectsOfRoot(String, RecordId),
+    /// Objects in which this record stands somewhere.
+    ObjectsShowing(RecordId),
+    /// Connection, resource, folded key: objects that match no record yet.
+    Unmatched(String, String, String),
+    /// Objects whose root waits for a reference to be resolved.
+    Unbound(Pending),
+    /// Sold lines of a variant.
+    SoldOfVariant(RecordId),
+    SoldOfOrder(RecordId),
+    /// A connection's order polls: asked when last complete, and what is open.
+    OrdersPolled(String),
+}
+
+/// A line sold that the ERP's figure may not contain yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sold {
+    pub order: RecordId,
+    pub line: String,
+    pub variant: RecordId,
+    pub quantity: Decimal,
+    pub location: String,
+    /// Place of the log at which the ERP's figure contained the line. None: not yet.
+    pub reached: Option<Seq>,
+}
+
+type SoldKey = (RecordId, String);
+
+#[derive(Debug, Default)]
+pub struct World {
+    pub records: BTreeMap<RecordId, Record>,
+    pub objects: BTreeMap<ObjectId, Object>,
+    pub sold: BTreeMap<SoldKey, Sold>,
+    /// connection → asked of the newest complete order poll with nothing of it open.
+    pub polled: BTreeMap<String, Seq>,
+    index: BTreeMap<Key, BTreeSet<i64>>,
+    sold_index: BTreeMap<Key, BTreeSet<SoldKey>>,
+    /// Keys that our own changes answer, whatever the store says.
+    added: BTreeMap<Key, BTreeSet<i64>>,
+    removed: BTreeMap<Key, BTreeSet<i64>>,
+    pub missing: BTreeSet<Key>,
+    pub dirty_records: BTreeSet<RecordId>,
+    pub dirty_objects: BTreeSet<ObjectId>,
+    pub dirty_sold: BTreeSet<SoldKey>,
+    undo: Vec<Undo>,
+    next_record: RecordId,
+    next_object: ObjectId,
+}
+
+#[derive(Debug)]
+enum Undo {
+    Record(RecordId, Option<Box<Record>>, bool),
+    Object(ObjectId, Option<Box<Object>>, bool),
+    Sold(SoldKey, Option<Sold>, bool),
+    Added(Key, i64),
+    Removed(Key, i64),
+}
+
+impl World {
+    /// New records and objects are numbered from here on.
+    pub fn new(next_record: RecordId, next_object: ObjectId) -> Self {
+        Self { next_record, next_object, ..Self::default() }
+    }
+
+    pub fn next_ids(&self) -> (RecordId, ObjectId) {
+        (self.next_record, self.next_object)
+    }
+
+    pub fn fresh_record(&mut self) -> RecordId {
+        self.next_record += 1;
+        self.next_record - 1
+    }
+
+    pub fn fresh_object(&mut self) -> ObjectId {
+        self.next_object += 1;
+        self.next_object - 1
+    }
+
+    // ---- loading -------------------------------------------------------------------------
+
+    /// The store's answer to a key. Records and objects it names are loaded with `learn_*`.
+    pub fn answer(&mut self, key: Key, ids: impl IntoIterator<Item = i64>) {
+        self.index.insert(key, ids.into_iter().collect());
+    }
+
+    pub fn answer_sold(&mut self, key: Key, rows: Vec<Sold>) {
+        let mut keys = BTreeSet::new();
+        for row in rows {
+            let key = (row.order, row.line.clone());
+            keys.insert(key.clone());
+            self.sold.entry(key).or_insert(row);
+        }
+        self.sold_index.insert(key, keys);
+    }
+
+    pub fn learn_record(&mut self, record: Record) {
+        self.records.entry(record.id).or_insert(record);
+    }
+
+    pub fn learn_object(&mut self, object: Object) {
+        self.objects.entry(object.id).or_insert(object);
+    }
+
+    // ---- asking --------------------------------------------------------------------------
+
+    pub fn ids(&mut self, key: &Key) -> Vec<i64> {
+        let mut out = match self.index.get(key) {
+            Some(ids) => ids.clone(),
+            None => {
+                self.missing.insert(key.clone());
+                BTreeSet::new()
+            }
+        };
+        if let Some(gone) = self.removed.get(key) {
+            out.retain(|id| !gone.contains(id));
+        }
+        if let Some(ids) = self.added.get(key) {
+            out.extend(ids);
+        }
+        out.into_iter().collect()
+    }
+
+    pub fn record(&mut self, id: RecordId) -> Option<&Record> {
+        if !self.records.contains_key(&id) && !self.index.contains_key(&Key::Record(id)) {
+            self.missing.insert(Key::Record(id));
+        }
+        self.records.get(&id)
+    }
+
+    pub fn object(&mut self, id: ObjectId) -> Option<&Object> {
+        if !self.objects.contains_key(&id) && !self.index.contains_key(&Key::Object(id)) {
+            self.missing.insert(Key::Object(id));
+        }
+        self.objects.get(&id)
+    }
+
+    pub fn records_by_key(&mut self, entity: &str, key: &str) -> Vec<RecordId> {
+        self.ids(&Key::RecordByKey(entity.to_owned(), fold(key)))
+    }
+
+    /// The record with exactly this key, else the only one whose folded key fits.
+    pub fn record_by_key(&mut self, entity: &str, key: &str, folded: bool) -> Option<RecordId> {
+        let ids = self.records_by_key(entity, key);
+        let mut exact = None;
+        for id in &ids {
+            if self.record(*id)?.key.as_deref() == Some(key) {
+                exact = Some(*id);
+            }
+        }
+        match (exact, folded, ids.as_slice()) {
+            (Some(id), _, _) => Some(id),
+            (None, true, [id]) => Some(*id),
+            _ => None,
+        }
+    }
+
+    pub fn object_by_remote(
+        &mut self,
+        connection: &str,
+        collection: &str,
+        remote: &str,
+    ) -> Option<ObjectId> {
+        let key = Key::ObjectByRemote(connection.into(), collection.into(), remote.into());
+        self.ids(&key).first().copied()
+    }
+
+    /// The object of a resource whose root is this record.
+    pub fn object_of_root(
+        &mut self,
+        connection: &str,
+        resource: &str,
+        root: RecordId,
+    ) -> Option<ObjectId> {
+        let ids = self.ids(&Key::ObjectsOfRoot(connection.to_owned(), root));
+        ids.into_iter().find(|id| self.object(*id).is_some_and(|o| o.resource == resource))
+    }
+
+    pub fn sold_rows(&mut self, key: &Key) -> Vec<Sold> {
+        let Some(keys) = self.sold_index.get(key) else {
+            self.missing.insert(key.clone());
+            return Vec::new();
+        };
+        let fits = |row: &Sold| match key {
+            Key::SoldOfVariant(id) => row.variant == *id,
+            Key::SoldOfOrder(id) => row.order == *id,
+            _ => false,
+        };
+        let own = self.dirty_sold.iter();
+        let all: BTreeSet<&SoldKey> = keys.iter().chain(own).collect();
+        all.into_iter().filter_map(|k| self.sold.get(k)).filter(|r| fits(r)).cloned().collect()
+    }
+
+    pub fn orders_polled(&mut self, connection: &str) -> Seq {
+        match self.polled.get(connection) {
+            Some(asked) => *asked,
+            None => {
+                self.missing.insert(Key::OrdersPolled(connection.to_owned()));
+                0
+            }
+        }
+    }
+
+    // ---- changing ------------------------------------------------------------------------
+
+    pub fn put_record(&mut self, record: Record) {
+        let id = record.id;
+        let before = self.records.get(&id).cloned();
+        self.reindex(record_keys(before.as_ref()), record_keys(Some(&record)), id);
+        let fresh = self.dirty_records.insert(id);
+        self.undo.push(Undo::Record(id, before.map(Box::new), fresh));
+        self.records.insert(id, record);
+    }
+
+    pub fn put_object(&mut self, object: Object) {
+        let id = object.id;
+        let before = self.objects.get(&id).cloned();
+        self.reindex(object_keys(before.as_ref()), object_keys(Some(&object)), id);
+        let fresh = self.dirty_objects.insert(id);
+        self.undo.push(Undo::Object(id, before.map(Box::new), fresh));
+        self.objects.insert(id, object);
+    }
+
+    /// None removes the row.
+    pub fn put_sold(&mut self, order: RecordId, line: &str, row: Option<Sold>) {
+        let key = (order, line.to_owned());
+        let before = match row {
+            Some(row) => self.sold.insert(key.clone(), row),
+            None => self.sold.remove(&key),
+        };
+        let fresh = self.dirty_sold.insert(key.clone());
+        self.undo.push(Undo::Sold(key, before, fresh));
+    }
+
+    fn reindex(&mut self, before: BTreeSet<Key>, after: BTreeSet<Key>, id: i64) {
+        for key in before.difference(&after) {
+            if let Some(ids) = self.added.get_mut(key) {
+                ids.remove(&id);
+            }
+            if self.removed.entry(key.clone()).or_default().insert(id) {
+                self.undo.push(Undo::Removed(key.clone(), id));
+            }
+        }
+        for key in after.difference(&before) {
+            if let Some(ids) = self.removed.get_mut(key) {
+                ids.remove(&id);
+            }
+            if self.added.entry(key.clone()).or_default().insert(id) {
+                self.undo.push(Undo::Added(key.clone(), id));
+            }
+        }
+    }
+
+    // ---- steps ---------------------------------------------------------------------------
+
+    /// Starts a step that `undo_step` can take back.
+    pub fn begin_step(&mut self) {
+        self.undo.clear();
+        self.missing.clear();
+    }
+
+    /// Takes back everything since `begin_step`, but what was found missing.
+    pub fn undo_step(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Record(id, before, fresh) => {
+                    restore(&mut self.records, id, before.map(|b| *b));
+                    forget(&mut self.dirty_records, &id, fresh);
+                }
+                Undo::Object(id, before, fresh) => {
+                    restore(&mut self.objects, id, before.map(|b| *b));
+                    forget(&mut self.dirty_objects, &id, fresh);
+                }
+                Undo::Sold(key, before, fresh) => {
+                    restore(&mut self.sold, key.clone(), before);
+                    forget(&mut self.dirty_sold, &key, fresh);
+                }
+                Undo::Added(key, id) => {
+                    self.added.entry(key).or_default().remove(&id);
+                }
+                Undo::Removed(key, id) => {
+                    self.removed.entry(key).or_default().remove(&id);
+                }
+            }
+        }
+    }
+}
+
+fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
+    match before {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}
+
+fn forget<K: Ord>(set: &mut BTreeSet<K>, key: &K, fresh: bool) {
+    if fresh {
+        set.remove(key);
+    }
+}
+
+/// The keys under which a record is found. The store keeps the same indexes.
+fn record_keys(record: Option<&Record>) -> BTreeSet<Key> {
+    let mut keys = BTreeSet::new();
+    let Some(record) = record else { return keys };
+    if let Some(key) = &record.key {
+        keys.insert(Key::RecordByKey(record.entity.clone(), fold(key)));
+    }
+    for (field, to) in reference::direct(record) {
+        keys.insert(Key::Referrers(record.entity.clone(), field, to));
+    }
+    for pending in reference::pending_of_record(record) {
+        keys.insert(Key::Waiting(pending));
+    }
+    keys
+}
+
+fn object_keys(object: Option<&Object>) -> BTreeSet<Key> {
+    let mut keys = BTreeSet::new();
+    let Some(object) = object else { return keys };
+    if let Some(remote) = &object.remote {
+        keys.insert(Key::ObjectByRemote(
+            object.connection.clone(),
+            object.collection.clone(),
+            remote.clone(),
+        ));
+    }
+    if let Some(root) = object.root {
+        keys.insert(Key::ObjectsOfRoot(object.connection.clone(), root));
+    }
+    for record in object.bindings.values() {
+        keys.insert(Key::ObjectsShowing(*record));
+    }
+    if let Some(key) = &object.unmatched_key {
+        keys.insert(Key::Unmatched(object.connection.clone(), object.resource.clone(), fold(key)));
+    }
+    for pending in reference::pending_of_object(object) {
+        keys.insert(Key::Unbound(pending));
+    }
+    keys
+}

@@ -117,6 +117,7 @@ fn rewritten_text_is_foreseen() {
 fn money_is_of_one_currency() {
     reads("money($currency)", json!("12.50"), json!("12.5 EUR"));
     reads("money(@currency_code)", json!(1), json!("1 KWD"));
+    reads("money(@currency_code, 2) | default(@currency_code)", Json::Null, json!("kwd"));
     writes("money($currency,2)", json!("12.5 EUR"), json!("12.50"));
     writes("money($currency,number,2)", json!("12.345 EUR"), number("12.35"));
     reads("minor_units(JPY)", json!(1250), json!("1250 JPY"));
@@ -259,6 +260,7 @@ fn mistakes_in_a_row_are_shown_where_they_are() {
     refuses_to_parse("a | unit(kg, cm)", 13, None);
     refuses_to_parse("a | prefix(\"x)", 14, None);
     refuses_to_parse("a | money(12)", 10, None);
+    refuses_to_parse("a[b=@c[d=@e]]", 9, None);
     refuses_to_parse("m[key]", 2, Some("to select an item by its key, write [key=value]"));
     let odd = Some("a key with odd characters stands in backticks: `odd key`");
     refuses_to_parse("a.#b", 2, odd);

@@ -55,8 +55,15 @@ impl Operand {
         if cursor.eat('$') {
             return name(cursor).map(Operand::Var);
         }
-        if cursor.eat('@') {
-            return Path::scan(cursor).map(Operand::At);
+        if cursor.peek() == Some('@') {
+            if cursor.in_argument {
+                return Err(cursor.fail("a value that is not another `@path`"));
+            }
+            cursor.eat('@');
+            cursor.in_argument = true;
+            let path = Path::scan(cursor)?;
+            cursor.in_argument = false;
+            return Ok(Operand::At(path));
         }
         Ok(Operand::Literal(literal(cursor)?.value))
     }

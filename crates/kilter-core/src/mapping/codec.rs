@@ -167,7 +167,7 @@ impl Codec {
                 json!({ "__class__": "Decimal", "decimal": number::plain(decimal(&value)?) })
             }
             Codec::Unit { canonical, remote } => unit::convert(&value, *canonical, *remote)?,
-            Codec::Split(separator) => Json::String(join(&value, separator)?),
+            Codec::Split(separator) => Json::String(unsplit(&value, separator)?),
             Codec::Join(separator) => split(&text(&value)?, separator),
             Codec::Trim => json!(text(&value)?.trim()),
             Codec::Lower => json!(text(&value)?.to_lowercase()),
@@ -230,17 +230,22 @@ fn split(text: &str, separator: &str) -> Json {
     if text.is_empty() { json!([]) } else { text.split(separator).collect() }
 }
 
-/// Refuses an item that would come apart when the text is split again.
+/// An item may hold the separator: reading loses nothing that writing would not leave alone.
 fn join(value: &Json, separator: &str) -> Result<String, ReadError> {
-    let expected =
-        || ReadError::unexpected(format!("a list of texts without {separator:?}"), value);
-    let items = value.as_array().ok_or_else(expected)?;
-    let texts: Option<Vec<String>> = items.iter().map(number::text).collect();
-    let texts = texts.ok_or_else(expected)?;
-    if texts.iter().any(|text| text.contains(separator)) {
-        return Err(expected());
-    }
+    let texts = value.as_array().and_then(|items| items.iter().map(number::text).collect());
+    let texts: Vec<String> =
+        texts.ok_or_else(|| ReadError::unexpected("a list of texts", value))?;
     Ok(texts.join(separator))
+}
+
+/// Refuses an item that would come apart when the text is split again.
+fn unsplit(value: &Json, separator: &str) -> Result<String, WriteError> {
+    let holds = |item: &Json| item.as_str().is_some_and(|text| text.contains(separator));
+    if value.as_array().is_some_and(|items| items.iter().any(holds)) {
+        let expected = format!("a list of texts without {separator:?}");
+        return Err(WriteError::unexpected(expected, value));
+    }
+    Ok(join(value, separator)?)
 }
 
 fn read_lookup(value: &Json, table: &str, env: &Env) -> Result<Json, ReadError> {

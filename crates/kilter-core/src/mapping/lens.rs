@@ -55,12 +55,14 @@ impl Lens {
         if !self.path.is_invertible() {
             return Err(WriteError::ReadOnly { what: self.path.text().to_owned() });
         }
-        let Some(remote) = self.encode(value, env)? else { return Ok(()) };
         let present = self.path.read(object, env).filter(|present| !present.is_null());
-        if let Some(present) = present
-            && let Ok(meant) = self.decode(present, env)
-            && (meant == *value || self.normalise(value, env).is_ok_and(|normal| normal == meant))
-        {
+        let meant = present.and_then(|present| self.decode(present, env).ok());
+        // Asked before encoding: what was read may always be written back.
+        if meant.as_ref() == Some(value) {
+            return Ok(());
+        }
+        let Some(remote) = self.encode(value, env)? else { return Ok(()) };
+        if meant.is_some() && self.normalise(value, env).ok() == meant {
             return Ok(());
         }
         self.path.write(object, remote, env)
@@ -98,12 +100,11 @@ impl Lens {
 
     /// The resources named in `ref(…)`.
     pub fn refs(&self) -> Vec<&str> {
-        let named = |codec: &'_ Codec| matches!(codec, Codec::Ref(_));
-        let resources = self.codecs.iter().filter(|codec| named(codec)).flat_map(|codec| {
-            let Codec::Ref(resources) = codec else { return [].iter() };
-            resources.iter()
+        let resources = self.codecs.iter().filter_map(|codec| match codec {
+            Codec::Ref(resources) => Some(resources),
+            _ => None,
         });
-        resources.map(String::as_str).collect()
+        resources.flatten().map(String::as_str).collect()
     }
 
     /// Whether the row may stand for both directions.

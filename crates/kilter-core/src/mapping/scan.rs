@@ -11,11 +11,13 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 pub(super) struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    /// Inside an `@path`, which holds no other: a row is one level deep, and so is its cost.
+    pub(super) in_argument: bool,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Result<Self, ParseError> {
-        let cursor = Cursor { text, at: 0 };
+        let cursor = Cursor { text, at: 0, in_argument: false };
         if text.len() > TEXT_BYTES_MAX {
             return Err(cursor.fail(format!("at most {TEXT_BYTES_MAX} bytes")));
         }

@@ -9,7 +9,7 @@ use super::{ReadError, number};
 use crate::Json;
 
 /// Places kept where a quotient does not end, as with grams in pounds.
-const QUOTIENT_PLACES: u32 = 12;
+const QUOTIENT_PLACES: u32 = 9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -44,16 +44,16 @@ impl Unit {
         matches!(self, Unit::Millimetre | Unit::Centimetre | Unit::Metre | Unit::Inch)
     }
 
-    /// The unit in grams or metres: mantissa and number of decimals.
-    fn size(self) -> Decimal {
+    /// The unit in nanograms or nanometres, where all of them are whole.
+    fn size(self) -> u64 {
         match self {
-            Unit::Gram | Unit::Metre => Decimal::ONE,
-            Unit::Kilogram => Decimal::from(1000),
-            Unit::Pound => Decimal::new(45_359_237, 5),
-            Unit::Ounce => Decimal::new(28_349_523_125, 9),
-            Unit::Millimetre => Decimal::new(1, 3),
-            Unit::Centimetre => Decimal::new(1, 2),
-            Unit::Inch => Decimal::new(254, 4),
+            Unit::Gram | Unit::Metre => 1_000_000_000,
+            Unit::Kilogram => 1_000_000_000_000,
+            Unit::Pound => 453_592_370_000,
+            Unit::Ounce => 28_349_523_125,
+            Unit::Millimetre => 1_000_000,
+            Unit::Centimetre => 10_000_000,
+            Unit::Inch => 25_400_000,
         }
     }
 }
@@ -62,16 +62,22 @@ impl Unit {
 pub(super) fn convert(value: &Json, from: Unit, to: Unit) -> Result<Json, ReadError> {
     let refuse = || ReadError::unexpected("a decimal of a size that can be converted", value);
     let quantity = number::decimal(value).ok_or_else(refuse)?;
-    let product = exact_product(quantity.normalize(), from.size()).ok_or_else(refuse)?;
-    let quotient = product.checked_div(to.size()).ok_or_else(refuse)?;
-    let exact = exact_product(quotient.normalize(), to.size()) == Some(product);
+    let shared = common_divisor(from.size(), to.size());
+    let (times, over) = (from.size() / shared, to.size() / shared);
+    let product = exact_product(quantity.normalize(), times).ok_or_else(refuse)?;
+    let quotient = product.checked_div(Decimal::from(over)).ok_or_else(refuse)?;
+    let exact = exact_product(quotient.normalize(), over) == Some(product);
     let away = RoundingStrategy::MidpointAwayFromZero;
     let rounded = quotient.round_dp_with_strategy(QUOTIENT_PLACES, away);
     Ok(Json::String(number::plain(if exact { quotient } else { rounded })))
 }
 
 /// The product, unless it needs more digits than a decimal has.
-fn exact_product(a: Decimal, b: Decimal) -> Option<Decimal> {
-    let product = a.checked_mul(b)?;
-    (product.is_zero() || product.scale() == a.scale() + b.scale()).then_some(product)
+fn exact_product(a: Decimal, b: u64) -> Option<Decimal> {
+    let product = a.checked_mul(Decimal::from(b))?;
+    (product.is_zero() || product.scale() == a.scale()).then_some(product)
+}
+
+fn common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }

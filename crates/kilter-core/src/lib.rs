@@ -10,6 +10,7 @@ pub mod entity;
 pub mod manifest;
 pub mod mapping;
 pub mod model;
+pub mod sync;
 
 /// Remote and canonical values. Numbers keep their digits (`arbitrary_precision`), never f64.
 pub type Json = serde_json::Value;

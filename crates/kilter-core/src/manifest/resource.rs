@@ -98,6 +98,8 @@ fn facets(reader: &mut Reader<'_>, root: &str, problems: &mut Problems) -> Vec<F
             name: name.to_owned(),
             entity: inner.text("entity", problems).unwrap_or_else(|| name.to_owned()),
             of: inner.text("of", problems),
+            by: inner.text("by", problems),
+            born: inner.text("born", problems),
             key: BTreeMap::new(),
             rows: Vec::new(),
         };

@@ -187,6 +187,11 @@ pub struct Facet {
     pub entity: String,
     /// None: the root itself. Some: follow this reference of the root.
     pub of: Option<String>,
+    /// The root's facet only: the row whose reference names the root (another object shows it).
+    pub by: Option<String>,
+    /// With `of`: where the reference names nobody yet, a record with this row as its key is born.
+    /// Its fields are taken at birth only: an order's buyer never writes to a known person.
+    pub born: Option<String>,
     /// Key field → `root`, or `$variable`, or a row of this facet that reads it.
     pub key: BTreeMap<String, String>,
     pub rows: Vec<Row>,

@@ -9,7 +9,7 @@ use super::choice::Choice;
 use super::number::{self, Format};
 use super::time::TimeForm;
 use super::unit::{self, Unit};
-use super::{Env, Operand, ParseError, ReadError, WriteError, known, markup, refer, scan};
+use super::{Env, Operand, ParseError, ReadError, WriteError, known, markup, named, refer, scan};
 use crate::Json;
 
 /// One step of a chain.
@@ -58,6 +58,11 @@ pub enum Codec {
     Json,
     Ref(Vec<String>),
     Key(String),
+    /// A list of `{key, value}` as a map.
+    Named {
+        key: String,
+        field: String,
+    },
 }
 
 impl Codec {
@@ -97,6 +102,7 @@ impl Codec {
     pub fn is_invertible(&self) -> bool {
         match self {
             Codec::FirstItem => false,
+            Codec::Named { key, field } => !key.contains('.') && !field.contains('.'),
             Codec::Enum(choice) => choice.is_invertible(),
             _ => true,
         }
@@ -141,6 +147,7 @@ impl Codec {
             Codec::FirstItem => first_item(&value),
             Codec::Ref(resources) => refer::read_remote(&value, &resources.join("|")),
             Codec::Key(entity) => refer::read_key(&value, entity),
+            Codec::Named { key, field } => named::read(&value, key, field),
             Codec::StripTags => text(&value).map(Json::String),
             Codec::Enum(_) | Codec::Default(_) | Codec::NullAs(_) | Codec::Json => Ok(value),
         }
@@ -178,6 +185,7 @@ impl Codec {
             Codec::Pair => read_pair(&value)?,
             Codec::List => list(value)?,
             Codec::Ref(_) | Codec::Key(_) => refer::write(&value)?,
+            Codec::Named { key, field } => named::write(&value, key, field)?,
             Codec::FirstItem | Codec::Enum(_) => value,
             Codec::Default(_) | Codec::NullAs(_) | Codec::Json => value,
         })

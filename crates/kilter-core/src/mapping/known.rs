@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 29] = [
+pub(super) const NAMES: [&str; 30] = [
     "text",
     "id",
     "integer",
@@ -41,6 +41,7 @@ pub(super) const NAMES: [&str; 29] = [
     "json",
     "ref",
     "key",
+    "named",
 ];
 
 /// Most decimals a codec can round to; `Decimal` has no more.
@@ -128,8 +129,18 @@ impl Args<'_> {
             }
             "ref" => self.resources().map(Codec::Ref),
             "key" => self.only_text("the name of an entity").map(Codec::Key),
+            "named" => self.named(),
             _ => Err(unknown(self.name, self.at)),
         }
+    }
+
+    fn named(&self) -> Result<Codec, ParseError> {
+        self.count(2, 2)?;
+        let text = |index| -> Result<String, ParseError> {
+            let value = self.literal(index, "the name of a member")?;
+            Ok(number::text(value).unwrap_or_default())
+        };
+        Ok(Codec::Named { key: text(0)?, field: text(1)? })
     }
 
     fn id(&self) -> Result<Codec, ParseError> {

@@ -31,6 +31,7 @@ mod error;
 mod known;
 mod lens;
 mod markup;
+mod named;
 mod number;
 mod path;
 mod refer;

@@ -55,7 +55,7 @@ impl House {
 
     /// Every resource of every connection, in the order of their names.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
-        self.config.connections.values().flat_map(|connection| {
+        self.config.connections.values().flat_map(move |connection| {
             let connector = self.connectors.get(&connection.connector);
             connector.into_iter().flat_map(move |connector| {
                 connector

@@ -69,7 +69,7 @@ pub fn with_wholes(house: &House, world: &mut World, record: RecordId) -> Vec<Re
 /// A thing is part of a thing is part of a thing: deeper than this is a mistake in `entities/`.
 const WHOLES_MAX: usize = 8;
 
-fn mark_if_written(house: &House, world: &mut World, id: ObjectId, now: &str) {
+pub fn mark_if_written(house: &House, world: &mut World, id: ObjectId, now: &str) {
     let Some(object) = world.object(id) else { return };
     if object.state == State::Left && object.remote.is_none() {
         return;

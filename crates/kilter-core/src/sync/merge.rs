@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::manifest::{Body, Facet};
+use crate::manifest::Facet;
 use crate::model::record::record_ref;
 use crate::model::{Cell, Change, End, Object, ObjectId, Record, RecordId, State, Via};
 use crate::sync::house::{House, View, row_key};
@@ -129,10 +129,6 @@ pub fn hint(world: &mut World, change: &Change) -> End {
     object.look = Some(change.seq);
     world.put_object(object);
     End::Filtered("a hint: looked at again".into())
-}
-
-pub fn is_hint(body: Body) -> bool {
-    body == Body::Hint
 }
 
 fn find(
@@ -271,6 +267,11 @@ fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<Stri
 }
 
 fn find_root(view: &View<'_>, world: &mut World, item: &Projected) -> Option<RecordId> {
+    if let Some(facet) = view.root_facet().filter(|f| f.by.is_some()) {
+        let row = format!("{}.{}", facet.name, facet.by.as_deref().unwrap_or_default());
+        let value = reference::resolve(view, world, item.rows.get(&row)?);
+        return crate::model::record::record_of(&value);
+    }
     let key = root_key(view, world, item)?;
     world.record_by_key(&view.resource.root, &key, view.resource.fold)
 }
@@ -287,11 +288,10 @@ fn bind_root(
         return true;
     }
     let key = root_key(view, world, item);
-    let facet_waits = view.root_facet().is_some_and(|f| !f.key.is_empty()) && key.is_none();
-    let found = match &key {
-        Some(key) => world.record_by_key(&view.resource.root, key, view.resource.fold),
-        None => None,
-    };
+    let hangs = view.root_facet().is_some_and(|f| f.by.is_some() || !f.key.is_empty());
+    let found = find_root(view, world, item);
+    let facet_waits =
+        hangs && (key.is_none() || view.root_facet().is_some_and(|f| f.by.is_some()));
     if let Some(record) = found {
         let other = world.object_of_root(&object.connection, &object.resource, record);
         if other.is_some_and(|o| o != object.id) {
@@ -399,8 +399,12 @@ fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) {
     let mut changed = Vec::new();
     for facet in &view.resource.facets {
         let Some(root) = root else { continue };
+        let next = world.next_ids().0;
         if let Some(record) = take_facet(view, world, facet, root, &item, said) {
             changed.push(record);
+            if record >= next {
+                mark::record_born(view.house, world, record, said.at);
+            }
         }
     }
     if let Some(mut object) = world.object(id).cloned() {
@@ -431,6 +435,9 @@ fn take_facet(
     let vars = view.connection.vars(&item.each);
     let found = seat::facet_record(view, world, root, facet);
     let known = found.and_then(|id| world.record(id)).cloned();
+    if facet.born.is_some() && known.is_some() {
+        return None;
+    }
     let mut cells = Vec::new();
     for row in &facet.rows {
         let scope = view.scope(facet, row, &vars);
@@ -444,9 +451,9 @@ fn take_facet(
     let mut changed = false;
     let mut record = match known {
         Some(record) => record,
-        None if facet.of.is_some() || cells.is_empty() || !view.bears(&facet.entity) => return None,
+        None if cells.is_empty() || !view.bears(&facet.entity) => return None,
         None => {
-            let key = seat::facet_key(view, facet, root)?;
+            let key = birth_key(view, facet, root, item)?;
             let id = world.fresh_record();
             let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
             set_key_cells(view, world, &mut record, facet, Some(root), item, said);
@@ -469,6 +476,19 @@ fn take_facet(
         world.put_record(record);
     }
     changed.then_some(id)
+}
+
+fn birth_key(
+    view: &View<'_>,
+    facet: &Facet,
+    root: RecordId,
+    item: &Projected,
+) -> Option<String> {
+    if let Some(row) = &facet.born {
+        let value = item.rows.get(&format!("{}.{row}", facet.name))?;
+        return value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    }
+    if facet.of.is_some() { None } else { seat::facet_key(view, facet, root) }
 }
 
 /// A renamed SKU renames the match key; nothing else hangs on it.

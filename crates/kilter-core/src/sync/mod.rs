@@ -8,7 +8,6 @@
 //! ```
 
 pub mod batch;
-pub mod birth;
 pub mod derive;
 pub mod document;
 pub mod house;

@@ -51,6 +51,8 @@ pub struct Sold {
     pub location: String,
     /// Place of the log at which the ERP's figure contained the line. None: not yet.
     pub reached: Option<Seq>,
+    /// A read asked after that has come: the figure says it, we do not subtract it any more.
+    pub contained: bool,
 }
 
 type SoldKey = (RecordId, String);

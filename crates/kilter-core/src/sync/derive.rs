@@ -1,0 +1,106 @@
+//! Derived fields: what is computed, never stored and never read. Each rule is named in
+//! `entities/` and stands here.
+//!
+//! Reads   records, sold lines, the connection's scope.   Writes  nothing.
+//! Never   guesses: what cannot be derived yet is absent.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use crate::Json;
+use crate::model::{RecordId, Wait, WaitKind};
+use crate::sync::document;
+use crate::sync::house::View;
+use crate::sync::world::{Key, World};
+
+/// The rules that `entities/` may name.
+pub const RULES: &[&str] = &["sellable", "options", "tracking", "document"];
+
+/// Ok(None): nothing to say yet.
+pub fn derive(
+    rule: &str,
+    view: &View<'_>,
+    world: &mut World,
+    record: RecordId,
+) -> Result<Option<Json>, Wait> {
+    match rule {
+        "sellable" => Ok(sellable(view, world, record)),
+        "options" => Ok(options(world, record)),
+        "tracking" => Ok(tracking(world, record)),
+        "document" => document::document(view, world, record).map(Some),
+        other => Err(Wait {
+            kind: WaitKind::Held,
+            reason: format!("there is no rule \"{other}\" to derive a field by"),
+        }),
+    }
+}
+
+/// Σ over the locations that this connection sells from of (the ERP's figure − lines sold that
+/// it does not contain yet) − buffer, never below zero. Absent while no figure is known.
+pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option<Json> {
+    let mut sum: Option<Decimal> = None;
+    let locations: Vec<String> =
+        view.connection.locations.iter().map(|(name, _)| name.clone()).collect();
+    for location in &locations {
+        let key = format!("{variant}/{location}");
+        let Some(stock) = world.record_by_key("stock", &key, false) else { continue };
+        let figure = world.record(stock).and_then(|r| decimal(r.value("figure", "")?));
+        sum = figure.map(|f| sum.unwrap_or_default() + f).or(sum);
+    }
+    let mut left = sum?;
+    for row in world.sold_rows(&Key::SoldOfVariant(variant)) {
+        if !row.contained && locations.contains(&row.location) {
+            left -= row.quantity;
+        }
+    }
+    left -= Decimal::from(view.connection.buffer);
+    Some(Json::String(left.max(Decimal::ZERO).normalize().to_string()))
+}
+
+pub fn decimal(value: &Json) -> Option<Decimal> {
+    value.as_str()?.parse().ok()
+}
+
+/// `[{name, values}]` over the variants of a product, both in the order of their names.
+fn options(world: &mut World, product: RecordId) -> Option<Json> {
+    let variants =
+        world.ids(&Key::Referrers("variant".into(), "product".into(), product));
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for id in variants {
+        let attributes = world.record(id).and_then(|r| r.value("attributes", "").cloned());
+        for (name, value) in attributes.iter().filter_map(Json::as_object).flatten() {
+            let values = found.entry(name.clone()).or_default();
+            if let Some(text) = value.as_str().filter(|t| !values.iter().any(|v| v == t)) {
+                values.push(text.to_owned());
+            }
+        }
+    }
+    if found.is_empty() {
+        return None;
+    }
+    let list = found.into_iter().map(|(name, mut values)| {
+        values.sort();
+        json!({ "name": name, "values": values })
+    });
+    Some(list.collect())
+}
+
+/// `[{carrier, number, url}]` of an order's shipments that left, in the order of their numbers.
+fn tracking(world: &mut World, order: RecordId) -> Option<Json> {
+    let shipments = world.ids(&Key::Referrers("shipment".into(), "order".into(), order));
+    let mut out = BTreeMap::new();
+    for id in shipments {
+        let Some(record) = world.record(id) else { continue };
+        let text = |field| record.text(field).unwrap_or_default();
+        let number = text("tracking");
+        if record.text("status") == Some("shipped") && !number.is_empty() {
+            out.insert(
+                number.to_owned(),
+                json!({ "carrier": text("carrier"), "number": number, "url": text("url") }),
+            );
+        }
+    }
+    if out.is_empty() { None } else { Some(out.into_values().collect()) }
+}

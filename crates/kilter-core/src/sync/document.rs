@@ -1,0 +1,114 @@
+//! What a document's target is given at birth: its lines and charges with unit prices, net or
+//! gross as the target wants them; and what a document was then, to measure later changes by.
+//!
+//! Reads   an order's record.   Writes  nothing.
+//! Never   spreads a total that it cannot explain: what rounding leaves is settled by a declared
+//!         rounding line (see `lifecycle`), not hidden in a price.
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde_json::json;
+
+use crate::Json;
+use crate::model::record::record_of;
+use crate::model::{Record, RecordId, Wait, WaitKind};
+use crate::sync::house::View;
+use crate::sync::world::World;
+
+/// `12.5 EUR` → 12.5.
+pub fn amount(value: Option<&Json>) -> Option<Decimal> {
+    value?.as_str()?.split(' ').next()?.parse().ok()
+}
+
+pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<Json, Wait> {
+    let (gross, places) = view.resource.document.unwrap_or((true, 2));
+    let Some(record) = world.record(order).cloned() else { return Ok(json!([])) };
+    let mut out = Vec::new();
+    for line in list(&record, "lines") {
+        let name = text(&line, "name");
+        if line.get("variant").and_then(record_of).is_none() {
+            return Err(Wait {
+                kind: WaitKind::Held,
+                reason: format!(
+                    "line \"{name}\" (SKU {}) matches no product that Kilter knows",
+                    or_none(&text(&line, "sku"))
+                ),
+            });
+        }
+        out.push(priced(&line, "line", gross, places));
+    }
+    for charge in list(&record, "charges") {
+        let kind = text(&charge, "kind");
+        if amount(charge.get("total")).is_some_and(|t| !t.is_zero()) {
+            out.push(priced(&charge, &kind, gross, places));
+        }
+    }
+    Ok(Json::Array(out))
+}
+
+fn priced(line: &Json, kind: &str, gross: bool, places: u32) -> Json {
+    let quantity: Decimal = text(line, "quantity").parse().unwrap_or(Decimal::ONE);
+    let net = amount(line.get("total")).unwrap_or_default();
+    let tax = amount(line.get("tax")).unwrap_or_default();
+    let total = if gross { net + tax } else { net };
+    let unit = if quantity.is_zero() { total } else { total / quantity };
+    let unit = unit.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
+    let mut out = json!({
+        "kind": kind,
+        "quantity": quantity.normalize().to_string(),
+        "unit_price": unit.normalize().to_string(),
+        "tax_rate": line.get("tax_rate").cloned().unwrap_or_else(|| json!("0")),
+    });
+    for field in ["id", "name", "sku", "code", "variant"] {
+        if let Some(value) = line.get(field) {
+            out[field] = value.clone();
+        }
+    }
+    out
+}
+
+fn list(record: &Record, field: &str) -> Vec<Json> {
+    record.value(field, "").and_then(Json::as_array).cloned().unwrap_or_default()
+}
+
+fn text(line: &Json, field: &str) -> String {
+    line.get(field).and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// How many lines the target gets: the tolerance of its total is a cent for each.
+pub fn line_count(record: &Record) -> usize {
+    list(record, "lines").len() + list(record, "charges").len()
+}
+
+/// What later differences are measured against: lines, money and addresses at birth.
+pub fn birth(record: &Record) -> Json {
+    let mut out = serde_json::Map::new();
+    for field in ["lines", "charges", "total", "billing", "shipping"] {
+        if let Some(value) = record.value(field, "") {
+            out.insert(field.to_owned(), value.clone());
+        }
+    }
+    Json::Object(out)
+}
+
+/// What differs since birth, named; both sides shown.
+pub fn amended(birth: &Json, record: &Record) -> Option<String> {
+    let now = self::birth(record);
+    let differs: Vec<&str> = ["lines", "charges", "total", "billing", "shipping"]
+        .into_iter()
+        .filter(|f| birth.get(*f) != now.get(*f))
+        .collect();
+    if differs.is_empty() {
+        return None;
+    }
+    let total = |v: &Json| v.get("total").and_then(Json::as_str).unwrap_or("?").to_owned();
+    Some(format!(
+        "{} changed in the shop after the order was sent (total then {}, now {})",
+        differs.join(" and "),
+        total(birth),
+        total(&now)
+    ))
+}

@@ -1,0 +1,117 @@
+//! Lifecycles: the connector declares state → action → next state; the plan is the next action
+//! towards the desired state. After a crash the observed state says what is next.
+//!
+//! Reads   an object's last state and total, its record.   Writes  nothing.
+//! Never   forces: a desired state that cannot be reached waits for a person.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use crate::Json;
+use crate::manifest::{Lifecycle, Step};
+use crate::model::{Object, Wait, WaitKind};
+use crate::sync::document::{amended, amount, line_count};
+use crate::sync::house::{BIRTH_ROW, STATE_ROW, TOTAL_ROW, View};
+use crate::sync::plan::{Plan, StepOp};
+use crate::sync::world::World;
+
+/// What is next for a document that exists in the target.
+pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
+    let Some(cycle) = &view.resource.lifecycle else { return Plan::Nothing };
+    let Some(record) = object.root.and_then(|id| world.record(id)).cloned() else {
+        return Plan::Nothing;
+    };
+    let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
+    let goal = record.text(&cycle.goal_field).unwrap_or_default();
+    let Some(goals) = cycle.goals.get(goal) else { return Plan::Nothing };
+    if goals.iter().any(|g| g == state) {
+        return changed_after_birth(object, &record, state).unwrap_or(Plan::Nothing);
+    }
+    let Some(step) = first_step(cycle, state, goals) else {
+        return held(format!("the shop says {goal}; from {state} that cannot be reached here"));
+    };
+    if let Some(plan) = settle_total(cycle, object, &record, state) {
+        return plan;
+    }
+    if let Some(plan) = changed_after_birth(object, &record, state) {
+        return plan;
+    }
+    Plan::Step(StepOp {
+        object: object.id,
+        name: step.name.clone(),
+        call: step.call.clone(),
+        to: step.to.clone(),
+        extra: BTreeMap::new(),
+    })
+}
+
+fn held(reason: String) -> Plan {
+    Plan::Wait(Wait { kind: WaitKind::Held, reason }, None)
+}
+
+fn changed_after_birth(
+    object: &Object,
+    record: &crate::model::Record,
+    _state: &str,
+) -> Option<Plan> {
+    let birth = object.shadow.get(BIRTH_ROW)?;
+    amended(birth, record).map(held)
+}
+
+/// The first step of a shortest way to any goal.
+fn first_step<'c>(cycle: &'c Lifecycle, from: &str, goals: &[String]) -> Option<&'c Step> {
+    let mut queue = VecDeque::from([(from, None)]);
+    let mut seen = vec![from.to_owned()];
+    while let Some((state, first)) = queue.pop_front() {
+        if goals.iter().any(|g| g == state) {
+            return first;
+        }
+        for step in cycle.steps.iter().filter(|s| s.from == state) {
+            if !seen.contains(&step.to) {
+                seen.push(step.to.clone());
+                queue.push_back((&step.to, first.or(Some(step))));
+            }
+        }
+    }
+    None
+}
+
+/// Before the first step the target's total is compared. Within a cent a line, a declared
+/// rounding line settles it; beyond, the draft stays and a person looks.
+fn settle_total(
+    cycle: &Lifecycle,
+    object: &Object,
+    record: &crate::model::Record,
+    state: &str,
+) -> Option<Plan> {
+    let initial = cycle.steps.first().is_some_and(|s| s.from == state);
+    let theirs = amount(object.shadow.get(TOTAL_ROW)).filter(|_| initial)?;
+    let ours = amount(record.value("total", ""))?;
+    let difference = ours - theirs;
+    if difference.is_zero() {
+        return None;
+    }
+    let lines = i64::try_from(line_count(record)).unwrap_or(i64::MAX);
+    let tolerance = Decimal::new(lines, 2);
+    match &cycle.rounding {
+        Some(call) if difference.abs() <= tolerance => {
+            let extra = BTreeMap::from([(
+                "difference".to_owned(),
+                json!(difference.normalize().to_string()),
+            )]);
+            Some(Plan::Step(StepOp {
+                object: object.id,
+                name: "rounding".to_owned(),
+                call: call.clone(),
+                to: state.to_owned(),
+                extra,
+            }))
+        }
+        _ => Some(held(format!(
+            "the total differs: the shop says {ours}, the target computes {theirs}, and \
+             {tolerance} may be rounding"
+        ))),
+    }
+}

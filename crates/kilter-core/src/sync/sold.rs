@@ -1,0 +1,165 @@
+//! Sold lines: what a shop sold and the ERP's figure may not contain yet.
+//!
+//! Reads   orders, reads of stock, states of documents.   Writes  sold rows, looks, due marks.
+//! Never   drops a line on its own guess: only a read *asked after* the ERP's document reached a
+//!         state in which its figure contains the line takes it out, changed or not.
+
+use rust_decimal::Decimal;
+
+use crate::Json;
+use crate::model::record::record_of;
+use crate::model::{Change, ObjectId, Record, RecordId};
+use crate::sync::house::{House, STATE_ROW, View};
+use crate::sync::mark::mark_if_written;
+use crate::sync::project::Projected;
+use crate::sync::world::{Key, Sold, World};
+
+/// An order changed: its lines are written down while it holds stock, and taken out when not.
+pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) {
+    let Some(record) = world.record(id).cloned() else { return };
+    let lines = match record.value("lines", "").and_then(Json::as_array) {
+        Some(lines) if house.entities.get(&record.entity).is_some_and(|e| e.document) => {
+            lines.clone()
+        }
+        _ => return,
+    };
+    let holds = holds_stock(house, &record);
+    let location = house
+        .config
+        .connections
+        .get(&record.origin)
+        .and_then(|c| c.locations.first())
+        .map(|(name, _)| name.clone());
+    let Some(location) = location else { return };
+    let before = world.sold_rows(&Key::SoldOfOrder(id));
+    let mut touched: Vec<RecordId> = Vec::new();
+    for line in &lines {
+        let Some(row) = sold_row(id, line, &location) else { continue };
+        let known = before.iter().find(|s| s.line == row.line);
+        match known {
+            None if holds => {
+                touched.push(row.variant);
+                let name = row.line.clone();
+                world.put_sold(id, &name, Some(row));
+            }
+            Some(old) if holds && !old.contained && old.quantity != row.quantity => {
+                touched.push(row.variant);
+                let name = row.line.clone();
+                world.put_sold(id, &name, Some(Sold { reached: old.reached, ..row }));
+            }
+            Some(old) if !holds && !old.contained => {
+                touched.push(old.variant);
+                world.put_sold(id, &old.line, None);
+            }
+            _ => {}
+        }
+    }
+    for old in before.iter().filter(|s| !s.contained) {
+        let still = lines.iter().any(|l| l.get("id").and_then(Json::as_str) == Some(&old.line));
+        if !still {
+            touched.push(old.variant);
+            world.put_sold(id, &old.line, None);
+        }
+    }
+    for variant in touched {
+        mark_showing(house, world, variant, now);
+    }
+}
+
+fn sold_row(order: RecordId, line: &Json, location: &str) -> Option<Sold> {
+    let quantity: Decimal = line.get("quantity")?.as_str()?.parse().ok()?;
+    Some(Sold {
+        order,
+        line: line.get("id")?.as_str()?.to_owned(),
+        variant: record_of(line.get("variant")?)?,
+        quantity,
+        location: location.to_owned(),
+        reached: None,
+        contained: false,
+    })
+}
+
+/// Every order that holds stock in its shop counts, imported or not; history does not.
+fn holds_stock(house: &House, record: &Record) -> bool {
+    let Some((connection, connector)) = house.connector(&record.origin) else { return false };
+    let status = record.text("status").unwrap_or_default();
+    let placed = record.text("placed_at").unwrap_or_default();
+    let recent = connection.orders.since.as_deref().is_none_or(|s| placed.is_empty() || placed >= s);
+    let holds = connector
+        .resources
+        .iter()
+        .filter(|r| r.root == record.entity)
+        .any(|r| r.holds_stock.iter().any(|s| s == status));
+    holds && recent
+}
+
+fn mark_showing(house: &House, world: &mut World, variant: RecordId, now: &str) {
+    for object in world.ids(&Key::ObjectsShowing(variant)) {
+        mark_if_written(house, world, object, now);
+    }
+}
+
+/// An ERP's figure was read: the lines that it contains by now are not subtracted any more.
+pub fn figure_read(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) {
+    let Some(facet) = view.root_facet() else { return };
+    if change.asked == 0 || view.house.entities.field(&facet.entity, "figure").is_none() {
+        return;
+    }
+    let collection = &view.resource.collection;
+    let found = world.object_by_remote(&change.connection, collection, &item.remote);
+    let root = found.and_then(|id| world.object(id)).and_then(|o| o.root);
+    let Some(record) = root.and_then(|id| world.record(id)).cloned() else { return };
+    let Some(variant) = record.reference("variant") else { return };
+    let location = record.text("location").unwrap_or_default().to_owned();
+    let mut left = false;
+    for row in world.sold_rows(&Key::SoldOfVariant(variant)) {
+        let told = row.reached.is_some_and(|at| at <= change.asked);
+        if told && !row.contained && row.location == location {
+            let (order, line) = (row.order, row.line.clone());
+            world.put_sold(order, &line, Some(Sold { contained: true, ..row }));
+            left = true;
+        }
+    }
+    if left {
+        mark_showing(view.house, world, variant, &change.at);
+    }
+}
+
+/// A document was read in the ERP: from here on its figure contains the lines.
+pub fn document_read(view: &View<'_>, world: &mut World, id: ObjectId, change: &Change) {
+    let resource = view.resource;
+    let Some(object) = world.object(id) else { return };
+    let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
+    let Some(root) = object.root.filter(|_| resource.contains.iter().any(|s| s == state)) else {
+        return;
+    };
+    for row in world.sold_rows(&Key::SoldOfOrder(root)) {
+        if row.reached.is_none() {
+            let (order, line, variant) = (row.order, row.line.clone(), row.variant);
+            let location = row.location.clone();
+            let row = Sold { reached: Some(change.seq), ..row };
+            world.put_sold(order, &line, Some(row));
+            look_at_figure(view, world, variant, &location, change);
+        }
+    }
+}
+
+/// The figure must be read again, or the line would be subtracted for ever.
+fn look_at_figure(
+    view: &View<'_>,
+    world: &mut World,
+    variant: RecordId,
+    location: &str,
+    change: &Change,
+) {
+    let key = format!("{variant}/{location}");
+    let Some(stock) = world.record_by_key("stock", &key, false) else { return };
+    for id in world.ids(&Key::ObjectsShowing(stock)) {
+        let Some(object) = world.object(id) else { continue };
+        if object.connection == view.connection.name && object.root == Some(stock) {
+            let mut object = object.clone();
+            object.look = Some(change.seq);
+            world.put_object(object);
+        }
+    }
+}

@@ -228,7 +228,7 @@ fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), St
     Ok(())
 }
 
-fn parent(
+pub fn parent(
     view: &View<'_>,
     world: &mut World,
     root: RecordId,

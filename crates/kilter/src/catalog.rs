@@ -1,0 +1,135 @@
+//! The catalogue: entities and connectors, built in, and the merchant's own beside his config.
+//!
+//! Reads   the built-in files; `connectors/` beside `kilter.toml`.   Writes  nothing.
+//! Never   talks to a remote.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kilter_core::config::{Config, Secret, read_config};
+use kilter_core::doc::Problem;
+use kilter_core::entity::Entities;
+use kilter_core::manifest::{Connector, read_connector};
+use kilter_core::sync::house::House;
+use rust_embed::RustEmbed;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../connectors"]
+#[include = "*.toml"]
+struct Connectors;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../entities"]
+#[include = "*.toml"]
+struct EntityFiles;
+
+/// Reads everything; problems are collected, not thrown.
+pub fn load(path: &Path, problems: &mut Vec<Problem>) -> std::io::Result<House> {
+    let text = std::fs::read_to_string(path)?;
+    let file = path.display().to_string();
+    let env = |name: &str| std::env::var(name).ok();
+    let mut config = read_config(&file, &text, &env, problems);
+    let own = path.parent().unwrap_or(Path::new(".")).join("connectors");
+    let mut connectors = BTreeMap::new();
+    for name in names(&own) {
+        if let Some(connector) = connector(&name, &own, problems) {
+            connectors.insert(name, connector);
+        }
+    }
+    seal(&mut config, &connectors, problems);
+    let house = House { entities: entities(problems), connectors, config };
+    crate::check::check(&house, problems);
+    problems.sort();
+    problems.dedup();
+    Ok(house)
+}
+
+pub fn entities(problems: &mut Vec<Problem>) -> Entities {
+    let files: Vec<(String, String)> = EntityFiles::iter()
+        .filter_map(|name| {
+            let file = EntityFiles::get(&name)?;
+            let text = String::from_utf8_lossy(&file.data).into_owned();
+            Some((format!("entities/{name}"), text))
+        })
+        .collect();
+    Entities::read(files.iter().map(|(f, t)| (f.as_str(), t.as_str())), problems)
+}
+
+/// The names of every connector there is: built in, and the merchant's own.
+pub fn names(own: &Path) -> Vec<String> {
+    let mut names: Vec<String> = Connectors::iter()
+        .filter_map(|path| path.strip_suffix("/connector.toml").map(str::to_owned))
+        .collect();
+    for entry in std::fs::read_dir(own).into_iter().flatten().flatten() {
+        if entry.path().join("connector.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The files of a connector's folder, by path: its own `.toml`, not its cases.
+pub fn files(name: &str, own: &Path) -> Vec<(String, String)> {
+    let folder = own.join(name);
+    if folder.join("connector.toml").is_file() {
+        let mut out = Vec::new();
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                if let Ok(text) = std::fs::read_to_string(&path) {
+                    out.push((path.display().to_string(), text));
+                }
+            }
+        }
+        out.sort();
+        return out;
+    }
+    built_in(&format!("{name}/"))
+}
+
+/// Built-in files directly below a folder.
+pub fn built_in(prefix: &str) -> Vec<(String, String)> {
+    Connectors::iter()
+        .filter(|path| path.strip_prefix(prefix).is_some_and(|rest| !rest.contains('/')))
+        .filter_map(|path| {
+            let file = Connectors::get(&path)?;
+            let text = String::from_utf8_lossy(&file.data).into_owned();
+            Some((format!("connectors/{path}"), text))
+        })
+        .collect()
+}
+
+pub fn connector(name: &str, own: &Path, problems: &mut Vec<Problem>) -> Option<Connector> {
+    read_connector(&files(name, own), problems)
+}
+
+/// Settings that the connector calls secret leave the plain ones; defaults are filled in.
+fn seal(
+    config: &mut Config,
+    connectors: &BTreeMap<String, Connector>,
+    problems: &mut Vec<Problem>,
+) {
+    for connection in config.connections.values_mut() {
+        let Some(connector) = connectors.get(&connection.connector) else { continue };
+        for setting in &connector.settings {
+            let given = connection.settings.remove(&setting.name).or(setting.default.clone());
+            match given {
+                Some(text) if setting.secret => {
+                    connection.secrets.insert(setting.name.clone(), Secret::new(text));
+                }
+                Some(text) => {
+                    connection.settings.insert(setting.name.clone(), text);
+                }
+                None if setting.required => problems.push(Problem {
+                    file: config.file.clone(),
+                    line: connection.line,
+                    text: format!("connection.{} lacks \"{}\"", connection.name, setting.name),
+                    hint: setting.help.clone(),
+                }),
+                None => {}
+            }
+        }
+    }
+}

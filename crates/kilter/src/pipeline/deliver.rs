@@ -1,0 +1,237 @@
+//! Deliver: due objects become calls.
+//!
+//! Reads   due objects, their records, now.   Writes  waits, cleared marks; settles what was sent.
+//! Never   holds a transaction across a call; never sends what was planned before the last change:
+//!         planning is the last thing before sending.
+//!
+//! ```text
+//! due → plan ─┬─ nothing     → the mark is cleared
+//!             ├─ wait        → the reason is written down
+//!             ├─ read first  → looked at, planned again
+//!             ├─ write       → batch → send → settle         (creates of documents: permits)
+//!             └─ step        → send → looked at
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kilter_core::manifest::Kind;
+use kilter_core::model::{Object, ObjectId, Seq, Wait, WaitKind};
+use kilter_core::sync::batch::{Batch, batch};
+use kilter_core::sync::house::House;
+use kilter_core::sync::mark::WAITS_ON;
+use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
+use kilter_core::sync::world::World;
+
+use crate::engine::{Engine, Guards, after, now};
+use crate::pipeline::{looks, permits, settle, steps};
+use crate::store::{Result, Tx};
+
+/// What one round found to do.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// resource → operations
+    pub writes: BTreeMap<String, Vec<Operation>>,
+    /// resource → documents to be created by permit
+    pub creates: BTreeMap<String, Vec<Operation>>,
+    pub steps: BTreeMap<String, Vec<StepOp>>,
+    pub read_first: Vec<Object>,
+    /// object → the mark that was seen
+    pub marks: BTreeMap<ObjectId, i64>,
+    pub planned: usize,
+}
+
+/// One round for a connection. Returns how many objects were planned; 0: nothing is due.
+pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
+    let fresh = engine.store.write_async(|tx| tx.last_seq()).await?;
+    let mut round = plan_due(engine, connection, fresh, None).await?;
+    let planned = round.planned;
+    if !round.read_first.is_empty() {
+        let objects = std::mem::take(&mut round.read_first);
+        let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
+        if looks::read_objects(engine, connection, objects).await? {
+            let again = plan_due(engine, connection, fresh, Some(ids)).await?;
+            for (resource, mut operations) in again.writes {
+                round.writes.entry(resource).or_default().append(&mut operations);
+            }
+            round.marks.extend(again.marks);
+        } else {
+            settle::postpone(engine, ids, None).await?;
+        }
+    }
+    send(engine, connection, round).await?;
+    Ok(planned)
+}
+
+async fn plan_due(
+    engine: &Arc<Engine>,
+    connection: &str,
+    fresh: Seq,
+    only: Option<Vec<ObjectId>>,
+) -> Result<Round> {
+    let house = Arc::clone(&engine.house);
+    let guards = engine.guards;
+    let connection = connection.to_owned();
+    engine
+        .store
+        .write_async(move |tx| {
+            let at = now();
+            let objects = match only {
+                None => tx.due(&connection, &at, house.config.limits.deliver_batch)?,
+                Some(ids) => {
+                    let found: Result<Vec<Option<Object>>> =
+                        ids.into_iter().map(|id| tx.object(id)).collect();
+                    found?.into_iter().flatten().filter(|o| o.due.is_some()).collect()
+                }
+            };
+            let mut world = tx.world()?;
+            let mut round = Round::default();
+            for object in objects {
+                plan_one(tx, &house, &mut world, object, fresh, guards, &mut round)?;
+            }
+            tx.save(&world)?;
+            Ok(round)
+        })
+        .await
+}
+
+fn plan_one(
+    tx: &Tx<'_>,
+    house: &House,
+    world: &mut World,
+    object: Object,
+    fresh: Seq,
+    guards: Guards,
+    round: &mut Round,
+) -> Result<()> {
+    round.planned += 1;
+    world.learn_object(object.clone());
+    let Some(view) = house.view(&object.connection, &object.resource) else {
+        clear(world, object.id);
+        return Ok(());
+    };
+    if view.connection.observe.contains(&object.resource) {
+        wait(world, object.id, held("only observed: its plan is shown, not sent"), None);
+        return Ok(());
+    }
+    let fresh = if guards.stock_rule { fresh } else { 0 };
+    let planned = tx.step(house, world, |w| {
+        let object = w.object(object.id).cloned().unwrap_or_else(|| object.clone());
+        plan(&view, w, &object, fresh, guards.echo_suppression)
+    })?;
+    let mark = object.due.as_ref().map_or(0, |d| d.mark);
+    match planned {
+        Plan::Nothing => clear(world, object.id),
+        Plan::Wait(reason, on) => wait(world, object.id, reason, on),
+        Plan::ReadFirst => round.read_first.push(object),
+        Plan::Step(step) => {
+            round.marks.insert(object.id, mark);
+            round.steps.entry(object.resource).or_default().push(step);
+        }
+        Plan::Write(operation) => {
+            round.marks.insert(object.id, mark);
+            let by_permit = view.resource.permit.is_some() && operation.kind == Kind::Create;
+            let to = if by_permit { &mut round.creates } else { &mut round.writes };
+            to.entry(object.resource).or_default().push(operation);
+        }
+    }
+    Ok(())
+}
+
+fn held(reason: &str) -> Wait {
+    Wait { kind: WaitKind::Held, reason: reason.to_owned() }
+}
+
+fn clear(world: &mut World, id: ObjectId) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    object.due = None;
+    object.bindings.remove(WAITS_ON);
+    if object.state != kilter_core::model::State::Gone {
+        object.wait = None;
+    }
+    world.put_object(object);
+}
+
+fn wait(world: &mut World, id: ObjectId, reason: Wait, on: Option<i64>) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    if reason.kind == WaitKind::Later {
+        // It looks again by itself, or when the poll it waits for is done.
+        if let Some(due) = &mut object.due {
+            due.next_at = Some(after(LATER));
+        }
+    } else {
+        object.due = None;
+    }
+    object.bindings.remove(WAITS_ON);
+    if let Some(record) = on {
+        object.bindings.insert(WAITS_ON.to_owned(), record);
+    }
+    object.wait = Some(reason);
+    world.put_object(object);
+}
+
+/// What waits for a poll looks again after this, if nothing woke it.
+const LATER: std::time::Duration = std::time::Duration::from_secs(60);
+
+async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let marks = Arc::new(round.marks);
+    let mut tasks = tokio::task::JoinSet::new();
+    for (resource, operations) in round.writes {
+        let Some(view) = house.view(connection, &resource) else { continue };
+        for batch in batch(&view, operations) {
+            let (engine, connection) = (Arc::clone(engine), connection.to_owned());
+            let (resource, marks) = (resource.clone(), Arc::clone(&marks));
+            tasks.spawn(async move {
+                send_batch(&engine, &connection, &resource, batch, &marks).await
+            });
+        }
+    }
+    for (resource, operations) in round.creates {
+        let (engine, connection) = (Arc::clone(engine), connection.to_owned());
+        let marks = Arc::clone(&marks);
+        tasks.spawn(async move {
+            permits::create(&engine, &connection, &resource, operations, &marks).await
+        });
+    }
+    for (resource, list) in round.steps {
+        for step in list {
+            let (engine, connection) = (Arc::clone(engine), connection.to_owned());
+            let (resource, marks) = (resource.clone(), Arc::clone(&marks));
+            tasks.spawn(async move {
+                steps::run(&engine, &connection, &resource, step, &marks).await
+            });
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|e| crate::store::Error::Refused(format!("deliver: {e}")))??;
+    }
+    Ok(())
+}
+
+/// Sends a batch; one that is refused as a whole is halved until the culprit stands alone.
+async fn send_batch(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    first: Batch,
+    marks: &Arc<BTreeMap<ObjectId, i64>>,
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(connection, resource) else { return Ok(()) };
+    let mut queue = vec![first];
+    while let Some(mut batch) = queue.pop() {
+        let result = settle::call(engine, &view, &batch).await;
+        if let Err(fault) = &result {
+            let whole = fault.kind.proves_not_applied() && !fault.kind.retries();
+            if whole && batch.operations.len() > 1 {
+                let rest = batch.operations.split_off(batch.operations.len() / 2);
+                queue.push(Batch { write: batch.write.clone(), operations: rest });
+                queue.push(batch);
+                continue;
+            }
+        }
+        settle::settle(engine, connection, resource, batch, result, marks).await?;
+    }
+    Ok(())
+}

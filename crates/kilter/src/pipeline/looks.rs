@@ -1,0 +1,194 @@
+//! Looks: reads by id, of what was hinted at, read stale, written uncertainly or must be fresh.
+//!
+//! Reads   objects that ask for a look.   Writes  changes (merged at once); `gone` for what is not there.
+//! Never   takes an unanswered call for an absence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kilter_core::Json;
+use kilter_core::manifest::{Get, Resource};
+use kilter_core::model::{Change, Fault, FaultKind, Object, Via};
+use kilter_core::sync::batch::id_json;
+use kilter_core::sync::house::View;
+use kilter_core::sync::project::{project, remote_of, resource_of, split_remote};
+
+use crate::engine::{Engine, now};
+use crate::pipeline::poll::vars;
+use crate::pipeline::receive::{self, Source};
+use crate::store::Result;
+
+/// One call's objects: they share resource, `each` and parent.
+type Group = (String, String, String);
+
+/// Serves what asks for a look. Returns how many objects were read.
+pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
+    let name = connection.to_owned();
+    let limit = engine.house.config.limits.deliver_batch;
+    let objects = engine.store.write_async(move |tx| tx.looks(&name, limit)).await?;
+    if objects.is_empty() {
+        return Ok(0);
+    }
+    let count = objects.len();
+    let read = read_objects(engine, connection, objects).await?;
+    Ok(if read { count } else { 0 })
+}
+
+/// Reads these objects by id. False: some call failed, and will be tried again.
+pub async fn read_objects(
+    engine: &Arc<Engine>,
+    connection: &str,
+    objects: Vec<Object>,
+) -> Result<bool> {
+    let house = Arc::clone(&engine.house);
+    let mut groups: BTreeMap<Group, Vec<Object>> = BTreeMap::new();
+    let mut hopeless = Vec::new();
+    for object in objects {
+        match group(engine, connection, &object).await? {
+            Some(key) => groups.entry(key).or_default().push(object),
+            None => hopeless.push(object),
+        }
+    }
+    forget(engine, hopeless).await?;
+    let mut all = true;
+    for ((resource, each, parent), objects) in groups {
+        let Some(view) = house.view(connection, &resource) else { continue };
+        let Some(get) = &view.resource.get else { continue };
+        for chunk in objects.chunks(get.cap) {
+            all &= read_chunk(engine, &view, get, &each, &parent, chunk).await?;
+        }
+    }
+    Ok(all)
+}
+
+async fn group(engine: &Arc<Engine>, connection: &str, object: &Object) -> Result<Option<Group>> {
+    let house = Arc::clone(&engine.house);
+    let Some((_, connector)) = house.connector(connection) else { return Ok(None) };
+    let readable = |r: &&Resource| r.get.is_some();
+    let resource = connector
+        .resource(&object.resource)
+        .or_else(|| connector.resources_of(&object.collection).find(readable))
+        .filter(readable);
+    let Some(resource) = resource else { return Ok(None) };
+    let has_each = resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    let (_, each) = split_remote(object.remote.as_deref().unwrap_or_default(), has_each);
+    let by_parent = resource.get.as_ref().is_some_and(|g| g.by_parent);
+    let parent = if by_parent { parent(engine, connection, resource, object).await? } else { Some(String::new()) };
+    Ok(parent.map(|p| (resource.name.clone(), each.to_owned(), p)))
+}
+
+async fn parent(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &Resource,
+    object: &Object,
+) -> Result<Option<String>> {
+    let Some(root) = object.root else { return Ok(None) };
+    let house = Arc::clone(&engine.house);
+    let (connection, resource) = (connection.to_owned(), resource.name.clone());
+    engine
+        .store
+        .write_async(move |tx| {
+            let Some(view) = house.view(&connection, &resource) else { return Ok(None) };
+            let mut world = tx.world()?;
+            tx.step(&house, &mut world, |w| {
+                kilter_core::sync::plan::parent(&view, w, root).ok().flatten()
+            })
+        })
+        .await
+}
+
+/// What cannot be read by id (no such read, or no parent known) is left to its listing.
+async fn forget(engine: &Arc<Engine>, objects: Vec<Object>) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let write = move |tx: &crate::store::Tx<'_>| {
+        let cleared: Vec<Object> =
+            objects.into_iter().map(|o| Object { look: None, ..o }).collect();
+        tx.write_objects(cleared.iter())
+    };
+    engine.store.write_async(write).await
+}
+
+async fn read_chunk(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    get: &Get,
+    each: &str,
+    parent: &str,
+    objects: &[Object],
+) -> Result<bool> {
+    let has_each = !each.is_empty();
+    let ids: Vec<String> = objects
+        .iter()
+        .map(|o| split_remote(o.remote.as_deref().unwrap_or_default(), has_each).0.to_owned())
+        .collect();
+    let asked = engine.store.write_async(|tx| tx.last_seq()).await?;
+    let answer = call(engine, view, get, each, parent, &ids).await;
+    let items = match answer {
+        Ok(items) => items,
+        Err(fault) if fault.kind == FaultKind::Missing && get.single => Vec::new(),
+        Err(fault) => {
+            tracing::info!(connection.id = view.connection.name, fault = %fault, "a look failed");
+            return Ok(false);
+        }
+    };
+    let house = Arc::clone(&engine.house);
+    let (name, collection) = (view.connection.name.clone(), view.resource.collection.clone());
+    let (each, at) = (each.to_owned(), now());
+    engine
+        .store
+        .write_async(move |tx| {
+            let (connection, collection) = (name.as_str(), collection.as_str());
+            let source =
+                Source { connection, collection, each: &each, via: Via::Read, asked, at: &at };
+            let mut missing: BTreeSet<String> = ids.into_iter().collect();
+            let mut changes: Vec<Change> = Vec::new();
+            for item in items {
+                let view = resource_of(&house, connection, collection, &item, &each);
+                let Some(projected) = view.and_then(|v| project(&v, &item, &each).ok()) else {
+                    continue;
+                };
+                missing.remove(&projected.id);
+                changes.push(source.change(&projected.remote, item));
+            }
+            for id in missing {
+                let gone = Source { via: Via::Gone, ..source.clone() };
+                changes.push(gone.change(&remote_of(&id, &each), Json::Null));
+            }
+            let mut world = tx.world()?;
+            receive::merge_now(tx, &house, &mut world, changes)?;
+            tx.save(&world)
+        })
+        .await?;
+    Ok(true)
+}
+
+async fn call(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    get: &Get,
+    each: &str,
+    parent: &str,
+    ids: &[String],
+) -> std::result::Result<Vec<Json>, Fault> {
+    let mut vars = vars(view, each);
+    vars.insert("ids".to_owned(), ids.iter().map(|id| id_json(id)).collect());
+    if let Some(id) = ids.first() {
+        vars.insert("id".to_owned(), id_json(id));
+    }
+    if !parent.is_empty() {
+        vars.insert("parent".to_owned(), id_json(parent));
+    }
+    let request = get
+        .call
+        .render(&vars)
+        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the read lacks a value"))?;
+    let answer = engine.send(view, &request).await?;
+    match get.items.read(&answer.body, &view.env(&vars, None)) {
+        Some(Json::Array(items)) => Ok(items),
+        Some(item) if get.single => Ok(vec![item]),
+        _ => Err(Fault::new(FaultKind::Unknown, "", "the read's answer holds no list")),
+    }
+}

@@ -1,0 +1,13 @@
+//! The stages. Each reads a batch, lets the core decide, writes a batch, in one transaction.
+//! They meet in the store; only `sync` and `serve` know their order.
+
+pub mod deliver;
+pub mod looks;
+pub mod merge;
+pub mod permits;
+pub mod poll;
+pub mod receive;
+pub mod schedule;
+pub mod settle;
+pub mod steps;
+pub mod subscribe;

@@ -1,0 +1,537 @@
+//! Permits: creates that must not happen twice. R0–R6 of the rules for orders.
+//!
+//! Reads   documents to be created, intents.   Writes  intents, attempts, facts.
+//! Never   sends a request without a permit, nor two for one permit, nor again in class C.
+//!
+//! ```text
+//! R0 intent ─▶ R2 permit ─▶ R3 one request ─▶ R4 applied      → fact
+//!                                            ├─ not applied  → the permit is given back
+//!                                            └─ uncertain    → R5 look it up by our reference
+//! R5 found → fact · not found: class A sends again, class C parks after quiescence · R6 facts always win
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kilter_core::Json;
+use kilter_core::manifest::{Class, Kind, Permit, plain};
+use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKind};
+use kilter_core::sync::batch::{Batch, id_json};
+use kilter_core::sync::document;
+use kilter_core::sync::house::{BIRTH_ROW, House, View};
+use kilter_core::sync::mark::object_bound;
+use kilter_core::sync::plan::Operation;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::engine::{Engine, after, backoff, now};
+use crate::pipeline::poll::vars;
+use crate::pipeline::settle::{self, Marks, retry};
+use crate::store::deliveries::Delivery;
+use crate::store::intents::{Intent, Status};
+use crate::store::{Result, Tx};
+
+/// The deterministic intents of two runs, of a restored backup, of a second hub are the same.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6b69_6c74_6572_4d0f_9c1e_0f2a_51d7_77aa);
+
+/// How long a request may be on its way before it is given up.
+const SEND_SECONDS: u64 = 90;
+
+/// When an uncertain create is looked up again.
+const LOOKUP_SECONDS: [u64; 5] = [5, 30, 120, 600, 3600];
+
+/// Most references asked for in one look-up.
+const LOOKUP_CAP: usize = 50;
+
+/// A create that was allowed: its intent, its attempt, its operation.
+struct Allowed {
+    intent: Intent,
+    attempt: String,
+    operation: Operation,
+}
+
+pub async fn create(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    operations: Vec<Operation>,
+    marks: &Arc<Marks>,
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(connection, resource) else { return Ok(()) };
+    let Some(permit) = &view.resource.permit else { return Ok(()) };
+    let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&Kind::Create)) else {
+        return Ok(());
+    };
+    // Class C is never batched: one permit, one request, one document.
+    let cap = if permit.class == Class::A { write.cap } else { 1 };
+    let mut rest = operations;
+    while !rest.is_empty() {
+        let tail = rest.split_off(rest.len().min(cap));
+        let allowed = allow(engine, connection, resource, rest).await?;
+        rest = tail;
+        if allowed.is_empty() {
+            continue;
+        }
+        let batch = Batch {
+            write: write.name.clone(),
+            operations: allowed.iter().map(|a| a.operation.clone()).collect(),
+        };
+        let result = settle::call(engine, &view, &batch).await;
+        let halve = result.as_ref().err().is_some_and(|f| {
+            f.kind.proves_not_applied() && !f.kind.retries() && allowed.len() > 1
+        });
+        if halve {
+            // One of them is refused: each is asked alone.
+            refund_all(engine, &allowed).await?;
+            for one in allowed {
+                let operations = vec![one.operation];
+                Box::pin(create(engine, connection, resource, operations, marks)).await?;
+            }
+            continue;
+        }
+        conclude(engine, connection, resource, allowed, result, marks).await?;
+    }
+    Ok(())
+}
+
+/// R0–R2 for a call's operations, in one transaction.
+async fn allow(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    operations: Vec<Operation>,
+) -> Result<Vec<Allowed>> {
+    let house = Arc::clone(&engine.house);
+    let unguarded = !engine.guards.permits;
+    let (connection, resource) = (connection.to_owned(), resource.to_owned());
+    engine
+        .store
+        .write_async(move |tx| {
+            let Some(view) = house.view(&connection, &resource) else { return Ok(Vec::new()) };
+            let mut out = Vec::new();
+            for operation in operations {
+                if let Some(allowed) = allow_one(tx, &house, &view, operation, unguarded)? {
+                    out.push(allowed);
+                }
+            }
+            Ok(out)
+        })
+        .await
+}
+
+fn allow_one(
+    tx: &Tx<'_>,
+    house: &House,
+    view: &View<'_>,
+    mut operation: Operation,
+    unguarded: bool,
+) -> Result<Option<Allowed>> {
+    let at = now();
+    let Some(mut object) = tx.object(operation.object)? else { return Ok(None) };
+    // Cancelled before any permit: withdrawn.
+    if object.state != State::Seat {
+        return Ok(None);
+    }
+    let class = view.resource.permit.as_ref().map_or(Class::C, |p| p.class);
+    let fresh = intent(tx, house, view, &object, class, &at)?;
+    tx.insert_intent(&fresh)?;
+    let Some(intent) = tx.intent_of(object.id)? else { return Ok(None) };
+    let attempt = Uuid::now_v7().to_string();
+    let payload = intent.payload.clone().unwrap_or_else(|| operation.payload.clone());
+    let send_by = after(Duration::from_secs(SEND_SECONDS));
+    let next = after(Duration::from_secs(LOOKUP_SECONDS[0]));
+    let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
+    let granted =
+        asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
+    if granted {
+        operation.payload = payload;
+        // The mark stays until the outcome is known, and is not looked at before.
+        retry_at(&mut object, &next);
+        tx.write_objects(std::iter::once(&object))?;
+        return Ok(Some(Allowed { intent, attempt, operation }));
+    }
+    waiting(&mut object, &intent);
+    tx.write_objects(std::iter::once(&object))?;
+    Ok(None)
+}
+
+fn intent(
+    tx: &Tx<'_>,
+    house: &House,
+    view: &View<'_>,
+    object: &Object,
+    class: Class,
+    at: &str,
+) -> Result<Intent> {
+    let root = object.root.unwrap_or_default();
+    let record = tx.record(root)?;
+    let origin = record.as_ref().map(|r| r.origin.clone()).unwrap_or_default();
+    let key = record.as_ref().and_then(|r| r.key.clone()).unwrap_or_else(|| root.to_string());
+    let target = account(tx, house, &view.connection.name)?;
+    let source = account(tx, house, &origin)?;
+    let name = format!("{target}\u{1f}{source}\u{1f}{}\u{1f}{key}\u{1f}create", view.resource.root);
+    Ok(Intent {
+        intent: Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string(),
+        object: object.id,
+        connection: view.connection.name.clone(),
+        resource: view.resource.name.clone(),
+        reference: key,
+        payload: None,
+        class: class.name().to_owned(),
+        status: Status::Ready,
+        permits: 0,
+        first_sent: None,
+        lookups: 0,
+        next_at: at.to_owned(),
+        external: None,
+    })
+}
+
+/// Accounts go by their own identity, learned at first contact, never by names in our config.
+fn account(tx: &Tx<'_>, house: &House, connection: &str) -> Result<String> {
+    if let Some(identity) = tx.meta(&format!("account.{connection}"))? {
+        return Ok(identity);
+    }
+    let connection = house.config.connections.get(connection);
+    Ok(connection.and_then(|c| c.settings.get("url").cloned()).unwrap_or_default())
+}
+
+fn retry_at(object: &mut Object, at: &str) {
+    if let Some(due) = &mut object.due {
+        due.next_at = Some(at.to_owned());
+        due.not_before = Some(at.to_owned());
+    }
+}
+
+fn waiting(object: &mut Object, intent: &Intent) {
+    match intent.status {
+        Status::Parked => {
+            object.due = None;
+            object.wait = Some(parked(intent));
+        }
+        Status::Rejected => object.due = None,
+        _ => {
+            retry_at(object, &intent.next_at);
+            let reason = format!("asking whether {} has arrived", intent.reference);
+            object.wait = Some(Wait { kind: WaitKind::Later, reason });
+        }
+    }
+}
+
+fn parked(intent: &Intent) -> Wait {
+    Wait {
+        kind: WaitKind::Held,
+        reason: format!(
+            "{} may exist in {}: no answer came, and a search for {} found nothing. \
+             Say \"kilter decide {} link ID\" or \"kilter decide {} create-again\"",
+            intent.reference, intent.connection, intent.reference, intent.object, intent.object
+        ),
+    }
+}
+
+async fn refund_all(engine: &Arc<Engine>, allowed: &[Allowed]) -> Result<()> {
+    let pairs: Vec<(String, String)> =
+        allowed.iter().map(|a| (a.intent.intent.clone(), a.attempt.clone())).collect();
+    engine
+        .store
+        .write_async(move |tx| {
+            let at = now();
+            pairs.iter().try_for_each(|(i, a)| tx.refund(i, a, "refused as a whole", &at))
+        })
+        .await
+}
+
+/// R4: what the answer proves.
+async fn conclude(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    allowed: Vec<Allowed>,
+    result: std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault>,
+    marks: &Arc<Marks>,
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let (connection, resource) = (connection.to_owned(), resource.to_owned());
+    let marks = Arc::clone(marks);
+    engine
+        .store
+        .write_async(move |tx| {
+            let Some(view) = house.view(&connection, &resource) else { return Ok(()) };
+            let outcomes = match result {
+                Ok(items) => items,
+                Err(fault) => allowed.iter().map(|_| Err(fault.clone())).collect(),
+            };
+            let mut deliveries = Vec::new();
+            for (one, outcome) in allowed.iter().zip(outcomes) {
+                deliveries.push(delivered(&view, one, &outcome));
+                match outcome {
+                    Ok(item) => {
+                        let id = external_id(&view, &item);
+                        fact(tx, &house, &one.intent, &id, "the answer", &marks)?;
+                    }
+                    Err(fault) => refused(tx, &view, one, &fault)?,
+                }
+            }
+            tx.write_deliveries(&deliveries, &now())
+        })
+        .await
+}
+
+fn delivered(
+    view: &View<'_>,
+    one: &Allowed,
+    outcome: &std::result::Result<Json, Fault>,
+) -> Delivery {
+    let known = outcome.is_ok() || outcome.as_ref().err().is_some_and(Fault::proves_not_applied);
+    Delivery {
+        object: one.intent.object,
+        kind: "create".to_owned(),
+        fields: json!([{ "row": "reference", "new": one.intent.reference }]),
+        outcome: match (outcome.is_ok(), known) {
+            (true, _) => "applied",
+            (false, true) => "not_applied",
+            (false, false) => "uncertain",
+        }
+        .to_owned(),
+        fault: outcome.as_ref().err().cloned(),
+        call: format!("{} {}", view.connection.name, view.resource.name),
+    }
+}
+
+fn external_id(view: &View<'_>, item: &Json) -> String {
+    if item.is_object() {
+        let vars = view.connection.vars("");
+        let id = view.resource.id.read(item, &view.env(&vars, Some(item))).ok().flatten();
+        return id.map(|v| plain(&v)).unwrap_or_default();
+    }
+    plain(item)
+}
+
+fn refused(tx: &Tx<'_>, view: &View<'_>, one: &Allowed, fault: &Fault) -> Result<()> {
+    let Some(mut object) = tx.object(one.intent.object)? else { return Ok(()) };
+    let exists = view.resource.permit.as_ref().is_some_and(|p| {
+        p.exists.iter().any(|t| fault.code.contains(t.as_str()) || fault.text.contains(t.as_str()))
+    });
+    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+    if exists || !fault.proves_not_applied() {
+        // It exists, or may: R5 asks by our reference.
+        let next = if exists { now() } else { after(Duration::from_secs(LOOKUP_SECONDS[0])) };
+        tx.set_intent(&one.intent.intent, Status::Uncertain, &next)?;
+        retry_at(&mut object, &next);
+        let reason = format!("asking whether {} has arrived: {fault}", one.intent.reference);
+        object.wait = Some(Wait { kind: WaitKind::Later, reason });
+    } else {
+        let next = after(backoff(tries, fault.retry_after));
+        tx.refund(&one.intent.intent, &one.attempt, &fault.to_string(), &next)?;
+        if fault.kind.retries() || fault.unsent {
+            retry(&mut object, tries, fault.retry_after);
+            object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
+        } else {
+            object.due = None;
+            let reason = format!("{} said no: {fault}", view.connection.name);
+            object.wait = Some(Wait { kind: WaitKind::Dead, reason });
+        }
+    }
+    tx.write_objects(std::iter::once(&object))
+}
+
+/// R6: written from any status, and never fenced.
+pub fn fact(
+    tx: &Tx<'_>,
+    house: &House,
+    intent: &Intent,
+    external: &str,
+    evidence: &str,
+    marks: &Marks,
+) -> Result<()> {
+    tx.record_fact(&intent.intent, external, evidence)?;
+    let mut world = tx.world()?;
+    let seq = tx.last_seq()?;
+    let at = now();
+    tx.step(house, &mut world, |w| {
+        let Some(mut object) = w.object(intent.object).cloned() else { return };
+        let record = object.root.and_then(|id| w.record(id)).cloned();
+        object.remote = Some(external.to_owned());
+        object.state = State::Live;
+        object.wait = None;
+        object.look = Some(seq);
+        let seen = marks.get(&object.id).copied();
+        if object.due.as_ref().map(|d| d.mark) == seen {
+            object.due = None;
+        } else if let Some(due) = &mut object.due {
+            due.not_before = None;
+            due.next_at = Some(at.clone());
+        }
+        if let Some(record) = record {
+            object.shadow.insert(BIRTH_ROW.to_owned(), document::birth(&record));
+        }
+        let id = object.id;
+        w.put_object(object);
+        object_bound(house, w, id, &at);
+    })?;
+    tx.save(&world)
+}
+
+/// R5: asks for every uncertain create whose time has come. Returns how many were asked for.
+pub async fn resolve(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
+    let name = connection.to_owned();
+    let uncertain =
+        engine.store.write_async(move |tx| tx.uncertain(&name, &now(), LOOKUPS_A_ROUND)).await?;
+    let mut by_resource: BTreeMap<String, Vec<Intent>> = BTreeMap::new();
+    for intent in uncertain {
+        by_resource.entry(intent.resource.clone()).or_default().push(intent);
+    }
+    let mut asked = 0;
+    for (resource, intents) in by_resource {
+        for chunk in intents.chunks(LOOKUP_CAP) {
+            asked += chunk.len();
+            look_up(engine, connection, &resource, chunk).await?;
+        }
+    }
+    Ok(asked)
+}
+
+/// Most intents looked up in one round.
+const LOOKUPS_A_ROUND: usize = 500;
+
+async fn look_up(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    intents: &[Intent],
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(connection, resource) else { return Ok(()) };
+    let Some(permit) = &view.resource.permit else { return Ok(()) };
+    let found = match ask(engine, &view, permit, intents).await {
+        Ok(found) => found,
+        Err(fault) => {
+            tracing::info!(connection.id = connection, fault = %fault, "a look-up failed");
+            let ids: Vec<String> = intents.iter().map(|i| i.intent.clone()).collect();
+            let next = after(backoff(3, fault.retry_after));
+            let status = Status::Uncertain;
+            let write = move |tx: &Tx<'_>| ids.iter().try_for_each(|i| tx.set_intent(i, status, &next));
+            return engine.store.write_async(write).await;
+        }
+    };
+    let intents = intents.to_vec();
+    let class = permit.class;
+    let quiet = permit.quiescence_seconds;
+    engine
+        .store
+        .write_async(move |tx| {
+            for intent in &intents {
+                match found.get(&intent.reference).map(Vec::as_slice) {
+                    Some([only]) => {
+                        fact(tx, &house, intent, only, "found by reference", &Marks::new())?;
+                    }
+                    Some(many) if many.len() > 1 => {
+                        tracing::error!(reference = intent.reference, "found more than once");
+                        park(tx, intent)?;
+                    }
+                    _ => not_found(tx, intent, class, quiet)?,
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
+type Found = BTreeMap<String, Vec<String>>;
+
+async fn ask(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    permit: &Permit,
+    intents: &[Intent],
+) -> std::result::Result<Found, Fault> {
+    let mut vars = vars(view, "");
+    vars.insert("refs".to_owned(), intents.iter().map(|i| json!(i.reference)).collect());
+    if let Some(first) = intents.first() {
+        vars.insert("ref".to_owned(), json!(first.reference));
+    }
+    let request = permit
+        .lookup
+        .render(&vars)
+        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the look-up lacks a value"))?;
+    let answer = engine.send(view, &request).await?;
+    let Some(Json::Array(items)) = permit.items.read(&answer.body, &view.env(&vars, None)) else {
+        return Err(Fault::new(FaultKind::Unknown, "", "the look-up's answer holds no list"));
+    };
+    let mut found = Found::new();
+    for item in &items {
+        let env = view.env(&vars, Some(item));
+        let id = permit.id.read(item, &env).ok().flatten();
+        let reference = permit.reference.read(item, &env).ok().flatten();
+        if let (Some(id), Some(reference)) = (id, reference) {
+            found.entry(plain(&reference)).or_default().push(plain(&id));
+        }
+    }
+    Ok(found)
+}
+
+fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<()> {
+    let step = usize::try_from(intent.lookups).unwrap_or(usize::MAX);
+    let wait = LOOKUP_SECONDS.get(step + 1).or(LOOKUP_SECONDS.last()).copied().unwrap_or(3600);
+    let next = after(Duration::from_secs(wait));
+    tx.count_lookup(&intent.intent, &next)?;
+    let Some(mut object) = tx.object(intent.object)? else { return Ok(()) };
+    if class == Class::A {
+        // Its reference is unique there: sending again cannot make a second one.
+        let at = now();
+        kilter_core::sync::mark::mark_object(&mut object, &at, 1);
+        if let Some(due) = &mut object.due {
+            due.next_at = Some(at);
+            due.not_before = None;
+        }
+        object.wait = None;
+        return tx.write_objects(std::iter::once(&object));
+    }
+    let first = intent.first_sent.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+    let age = first.map_or(0, |t| jiff::Timestamp::now().as_second() - t.as_second());
+    if age >= quiet {
+        return park(tx, intent);
+    }
+    retry_at(&mut object, &next);
+    tx.write_objects(std::iter::once(&object))
+}
+
+fn park(tx: &Tx<'_>, intent: &Intent) -> Result<()> {
+    let next = after(Duration::from_secs(3600));
+    tx.set_intent(&intent.intent, Status::Parked, &next)?;
+    if let Some(mut object) = tx.object(intent.object)? {
+        object.due = None;
+        object.wait = Some(parked(intent));
+        tx.write_objects(std::iter::once(&object))?;
+    }
+    Ok(())
+}
+
+/// A person's answer: which id it has, or that it may be created once more.
+pub fn decide(
+    tx: &Tx<'_>,
+    house: &House,
+    object: ObjectId,
+    link: Option<&str>,
+) -> Result<bool> {
+    let Some(intent) = tx.intent_of(object)? else { return Ok(false) };
+    match link {
+        Some(id) => fact(tx, house, &intent, id, "a person said so", &Marks::new())?,
+        None => {
+            tx.grant(&intent.intent)?;
+            if let Some(mut object) = tx.object(object)? {
+                object.wait = None;
+                kilter_core::sync::mark::mark_object(&mut object, &now(), 1);
+                tx.write_objects(std::iter::once(&object))?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// An id for a template, kept here so that look-ups and steps agree.
+pub fn id_value(id: &str) -> Json {
+    id_json(id)
+}

@@ -1,0 +1,165 @@
+//! Receive: what a remote said, compared with what we knew, and appended if it differs.
+//!
+//! Reads   items of a page, a read, an answer; objects.   Writes  changes, or only counts.
+//! Never   appends what equals the shadow; never calls a remote.
+
+use kilter_core::Json;
+use kilter_core::model::{Change, End, Seq, State, Via};
+use kilter_core::sync::house::House;
+use kilter_core::sync::project::{Projected, project, remote_of, resource_of};
+use kilter_core::sync::world::World;
+use kilter_core::sync::{merge, seat};
+
+use crate::store::{Result, Tx};
+
+/// Where a batch of items comes from.
+#[derive(Debug, Clone)]
+pub struct Source<'a> {
+    pub connection: &'a str,
+    pub collection: &'a str,
+    pub each: &'a str,
+    pub via: Via,
+    pub asked: Seq,
+    pub at: &'a str,
+}
+
+impl Source<'_> {
+    pub fn change(&self, remote: &str, body: Json) -> Change {
+        Change {
+            seq: 0,
+            connection: self.connection.to_owned(),
+            collection: self.collection.to_owned(),
+            remote: remote.to_owned(),
+            each: self.each.to_owned(),
+            via: self.via,
+            asked: self.asked,
+            body,
+            at: self.at.to_owned(),
+        }
+    }
+}
+
+/// A page of a listing: what differs is appended, the rest counted. Returns how many differ.
+pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -> Result<usize> {
+    let awaited = awaited_records(tx)?;
+    let mut unchanged = 0;
+    let mut changes = Vec::new();
+    for item in items {
+        let view = resource_of(house, source.connection, source.collection, &item, source.each);
+        let projected = view.and_then(|v| project(&v, &item, source.each).ok());
+        if let Some(projected) = &projected {
+            if known(tx, source, projected, &awaited)? {
+                unchanged += 1;
+                continue;
+            }
+        }
+        let remote = projected.map_or_else(String::new, |p| p.remote);
+        changes.push(source.change(&remote, item));
+    }
+    tx.append(&mut changes)?;
+    if unchanged > 0 {
+        tx.count_unchanged(source.connection, source.collection, unchanged)?;
+    }
+    Ok(changes.len())
+}
+
+/// Figures that a sold line waits for must be merged though they did not change.
+fn awaited_records(tx: &Tx<'_>) -> Result<Vec<i64>> {
+    let mut out = Vec::new();
+    for key in tx.figures_awaited()? {
+        out.extend(tx.record_ids_by_key("stock", &key)?);
+    }
+    Ok(out)
+}
+
+fn known(
+    tx: &Tx<'_>,
+    source: &Source<'_>,
+    item: &Projected,
+    awaited: &[i64],
+) -> Result<bool> {
+    if !item.unreadable.is_empty() {
+        return Ok(false);
+    }
+    let ids = tx.object_ids_by_remote(source.connection, source.collection, &item.remote)?;
+    let Some(id) = ids.first() else { return Ok(false) };
+    let Some(object) = tx.object(*id)? else { return Ok(false) };
+    let settled = object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
+    let placed = object.root.is_some() || object.unmatched_key.is_some();
+    let mut shadow = object.shadow;
+    shadow.remove(kilter_core::sync::house::BIRTH_ROW);
+    let same = shadow == item.rows && object.resource == item.resource;
+    Ok(settled && placed && same && object.root.is_none_or(|r| !awaited.contains(&r)))
+}
+
+/// Reads and answers are appended and merged in the same transaction.
+pub fn merge_now(
+    tx: &Tx<'_>,
+    house: &House,
+    world: &mut World,
+    mut changes: Vec<Change>,
+) -> Result<()> {
+    tx.append(&mut changes)?;
+    let mut ends = Vec::with_capacity(changes.len());
+    for change in changes {
+        let end = merge_one(tx, house, world, &change)?;
+        ends.push((change, end));
+    }
+    tx.end_changes(&ends)
+}
+
+/// Merges one change into the world, and asks for what it hints at.
+pub fn merge_one(
+    tx: &Tx<'_>,
+    house: &House,
+    world: &mut World,
+    change: &Change,
+) -> Result<End> {
+    if change.via == Via::Gone {
+        return tx.step(house, world, |w| merge::gone(house, w, change));
+    }
+    if change.body.get(HINT).is_some() {
+        return tx.step(house, world, |w| merge::hint(w, change));
+    }
+    let found =
+        resource_of(house, &change.connection, &change.collection, &change.body, &change.each);
+    let Some(view) = found else {
+        return Ok(End::Filtered("no resource takes it".to_owned()));
+    };
+    let item = match project(&view, &change.body, &change.each) {
+        Ok(item) => item,
+        Err(error) => return Ok(End::Filtered(error.to_string())),
+    };
+    let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    for (collection, id) in &item.hints {
+        for remote in hinted(house, &change.connection, collection, id) {
+            let hint = Change { collection: collection.clone(), remote, ..change.clone() };
+            tx.step(house, world, |w| merge::hint(w, &hint))?;
+        }
+    }
+    Ok(end)
+}
+
+/// A body that says nothing but "look".
+pub const HINT: &str = "$hint";
+
+/// A hint names an id; where the listing runs for each location, every one of them is meant.
+fn hinted(house: &House, connection: &str, collection: &str, id: &str) -> Vec<String> {
+    let Some((connection, connector)) = house.connector(connection) else { return Vec::new() };
+    let each = connector
+        .resources_of(collection)
+        .find_map(|r| r.list.as_ref().and_then(|l| l.each.as_deref()));
+    match each {
+        Some(what) => connection.each(what).iter().map(|e| remote_of(id, e)).collect(),
+        None => vec![id.to_owned()],
+    }
+}
+
+/// Records that pass a resource's `select` get their seats when a resource is new to a config.
+pub fn seat_all(tx: &Tx<'_>, house: &House, at: &str, records: &[i64]) -> Result<()> {
+    let mut world = tx.world()?;
+    for record in records {
+        tx.step(house, &mut world, |w| seat::reconsider(house, w, *record, at))?;
+    }
+    tx.save(&world)
+}

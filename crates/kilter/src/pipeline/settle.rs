@@ -1,0 +1,409 @@
+//! Settle: what came of a call – outcome, delivery, answer – in one transaction.
+//!
+//! Reads   an answer or a fault, and the operations it is for.
+//! Writes  objects, deliveries, the answer as a change (merged at once).
+//! Never   lets one operation's failure touch another's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kilter_core::Json;
+use kilter_core::manifest::{AnswerKind, Kind, Write, plain};
+use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Via, Wait, WaitKind};
+use kilter_core::sync::batch::{Batch, request};
+use kilter_core::sync::house::{House, View};
+use kilter_core::sync::mark::{mark_object, object_bound};
+use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation};
+use kilter_core::sync::project::remote_of;
+use kilter_core::sync::reference::same;
+use kilter_core::sync::world::World;
+use serde_json::json;
+
+use crate::engine::{Engine, after, backoff, now};
+use crate::pipeline::receive::{self, Source};
+use crate::store::deliveries::Delivery;
+use crate::store::{Result, Tx};
+
+pub type Marks = BTreeMap<ObjectId, i64>;
+
+/// Sends a batch: one request. The answer's items, in the order of the operations.
+pub async fn call(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    batch: &Batch,
+) -> std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault> {
+    let write = view
+        .resource
+        .writes
+        .iter()
+        .find(|w| w.name == batch.write)
+        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "there is no such way in"))?;
+    let request = request(view, write, batch)
+        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the call lacks an id"))?;
+    if let Some(remote) = engine.remotes.get(&view.connection.name) {
+        remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    let answer = engine.send(view, &request).await?;
+    items(view, write, batch, &answer.body)
+}
+
+/// An answer, item by item. An answer that is not what was declared leaves everything unknown.
+pub fn items(
+    view: &View<'_>,
+    write: &Write,
+    batch: &Batch,
+    body: &Json,
+) -> std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault> {
+    let vars = view.connection.vars("");
+    let env = view.env(&vars, None);
+    if let Some((path, value)) = &write.answer.failed {
+        if path.read(body, &env).as_ref() == Some(value) {
+            let failure = write.answer.failure.as_ref().and_then(|p| p.read(body, &env));
+            return Err(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env));
+        }
+    }
+    if write.answer.what == AnswerKind::None {
+        return Ok(batch.operations.iter().map(|_| Ok(Json::Null)).collect());
+    }
+    let mut lists: BTreeMap<Kind, std::vec::IntoIter<Json>> = BTreeMap::new();
+    for (kind, path) in &write.answer.items {
+        let list = match path.read(body, &env) {
+            Some(Json::Array(items)) => items,
+            Some(Json::Null) | None => Vec::new(),
+            Some(item) => vec![item],
+        };
+        lists.insert(*kind, list.into_iter());
+    }
+    let mut out = Vec::with_capacity(batch.operations.len());
+    for operation in &batch.operations {
+        let Some(item) = lists.get_mut(&operation.kind).and_then(Iterator::next) else {
+            return Err(Fault::new(FaultKind::Unknown, "", "the answer lacks an item"));
+        };
+        let error = write.answer.item_error.as_ref().and_then(|p| p.read(&item, &env));
+        out.push(match error.filter(|e| !e.is_null()) {
+            Some(error) => Err(view.connector.errors.classify(0, &error, &env)),
+            None => Ok(item),
+        });
+    }
+    Ok(out)
+}
+
+pub async fn settle(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    batch: Batch,
+    result: std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault>,
+    marks: &Arc<Marks>,
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let (connection, resource) = (connection.to_owned(), resource.to_owned());
+    let marks = Arc::clone(marks);
+    engine
+        .store
+        .write_async(move |tx| {
+            let Some(view) = house.view(&connection, &resource) else { return Ok(()) };
+            let at = now();
+            let mut world = tx.world()?;
+            let mut deliveries = Vec::new();
+            let outcomes = match result {
+                Ok(items) => items,
+                Err(fault) => batch.operations.iter().map(|_| Err(fault.clone())).collect(),
+            };
+            for (operation, outcome) in batch.operations.iter().zip(outcomes) {
+                let write = view.resource.writes.iter().find(|w| w.name == batch.write);
+                let mark = marks.get(&operation.object).copied().unwrap_or(0);
+                deliveries.push(delivery(&view, operation, &batch.write, &outcome));
+                match (outcome, write) {
+                    (Ok(item), Some(write)) => {
+                        let done = Done { write, operation, mark, at: &at };
+                        applied(tx, &house, &view, &mut world, &done, item)?;
+                    }
+                    (Ok(_), None) => {}
+                    (Err(fault), _) => {
+                        failed(tx, &view, &mut world, operation, fault, &at)?;
+                    }
+                }
+            }
+            tx.save(&world)?;
+            tx.write_deliveries(&deliveries, &at)
+        })
+        .await
+}
+
+fn delivery(
+    view: &View<'_>,
+    operation: &Operation,
+    way: &str,
+    outcome: &std::result::Result<Json, Fault>,
+) -> Delivery {
+    let fields: Json = operation.fields.iter().map(shown).collect();
+    let kind = match operation.kind {
+        Kind::Create => "create",
+        Kind::Update => "update",
+        Kind::Archive => "archive",
+    };
+    Delivery {
+        object: operation.object,
+        kind: kind.to_owned(),
+        fields,
+        outcome: match outcome {
+            Ok(_) => "applied".to_owned(),
+            Err(fault) if fault.proves_not_applied() => "not_applied".to_owned(),
+            Err(_) => "uncertain".to_owned(),
+        },
+        fault: outcome.as_ref().err().cloned(),
+        call: format!("{} {way}", view.connection.name),
+    }
+}
+
+fn shown(field: &Changed) -> Json {
+    json!({ "row": field.row, "old": field.old, "new": field.new, "by": field.by, "change": field.change })
+}
+
+struct Done<'a> {
+    write: &'a Write,
+    operation: &'a Operation,
+    mark: i64,
+    at: &'a str,
+}
+
+fn applied(
+    tx: &Tx<'_>,
+    house: &House,
+    view: &View<'_>,
+    world: &mut World,
+    done: &Done<'_>,
+    item: Json,
+) -> Result<()> {
+    let id = done.operation.object;
+    let Some(mut object) = tx.step(house, world, |w| w.object(id).cloned())? else {
+        return Ok(());
+    };
+    let created = object.remote.is_none();
+    let given = remote_id(view, done.write.answer.what, &item);
+    if let (Some(given), true) = (&given, created) {
+        object.remote = Some(remote_of(given, &done.operation.each));
+    }
+    let Some(remote) = object.remote.clone() else {
+        // It was created, and the answer does not say as what: it will be found by its key.
+        return Ok(());
+    };
+    object.wait = None;
+    object.bindings.remove(kilter_core::sync::mark::WAITS_ON);
+    if object.due.as_ref().is_some_and(|d| d.mark == done.mark) {
+        object.due = None;
+    } else if let Some(due) = &mut object.due {
+        due.tries = 0;
+        due.not_before = None;
+    }
+    if object.state == State::Seat {
+        object.state = State::Live;
+    }
+    let mut expected = object.shadow.clone();
+    for field in &done.operation.fields {
+        expected.insert(field.row.clone(), field.new.clone());
+    }
+    if done.operation.kind == Kind::Archive {
+        object.shadow.insert(ARCHIVED_ROW.to_owned(), json!(true));
+    }
+    let is_object = done.write.answer.what == AnswerKind::Object;
+    if !is_object {
+        object.shadow.clone_from(&expected);
+        object.look = if created { Some(0) } else { object.look };
+    }
+    world.begin_step();
+    world.put_object(object);
+    let source = Source {
+        connection: &view.connection.name,
+        collection: &view.resource.collection,
+        each: &done.operation.each,
+        via: Via::Answer,
+        asked: 0,
+        at: done.at,
+    };
+    let mut change = [source.change(&remote, if is_object { item } else { json!({ "$hint": true }) })];
+    tx.append(&mut change)?;
+    let [change] = change;
+    if is_object {
+        let end = receive::merge_one(tx, house, world, &change)?;
+        tx.end_changes(&[(change.clone(), end)])?;
+    } else {
+        tx.end_changes(&[(change.clone(), kilter_core::model::End::Merged)])?;
+    }
+    finish(tx, house, view, world, done, change.seq, &expected, created)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one settled write, told whole")]
+fn finish(
+    tx: &Tx<'_>,
+    house: &House,
+    view: &View<'_>,
+    world: &mut World,
+    done: &Done<'_>,
+    seq: i64,
+    expected: &BTreeMap<String, Json>,
+    created: bool,
+) -> Result<()> {
+    let id = done.operation.object;
+    tx.step(house, world, |w| {
+        let Some(mut object) = w.object(id).cloned() else { return };
+        object.settled = seq;
+        count_repairs(&mut object, &done.operation.fields);
+        let differs = object.shadow.iter().any(|(k, v)| !expected.get(k).is_some_and(|e| same(e, v)));
+        if differs || view.resource.lifecycle.is_some() || done.operation.partial.is_some() {
+            mark_object(&mut object, done.at, view.resource.lane);
+        }
+        object.wait.clone_from(&done.operation.partial);
+        w.put_object(object);
+        if created {
+            object_bound(house, w, id, done.at);
+        }
+    })
+}
+
+/// What the target did not keep, and what is written again and again with one value.
+fn count_repairs(object: &mut Object, fields: &[Changed]) {
+    for field in fields {
+        let kept = object.shadow.get(&field.row).is_some_and(|v| same(v, &field.new));
+        let derived = field.change == 0 && field.by.is_empty();
+        let again = object.repairs.get(&field.row).is_some_and(|(_, v)| *v == field.new);
+        if kept && (derived || field.old.is_none()) {
+            object.repairs.remove(&field.row);
+        } else {
+            let times = object.repairs.get(&field.row).filter(|_| again).map_or(0, |(n, _)| *n);
+            object.repairs.insert(field.row.clone(), (times + 1, field.new.clone()));
+        }
+    }
+}
+
+fn remote_id(view: &View<'_>, what: AnswerKind, item: &Json) -> Option<String> {
+    match what {
+        AnswerKind::Id => Some(plain(item)),
+        AnswerKind::Object => {
+            let vars = view.connection.vars("");
+            let id = view.resource.id.read(item, &view.env(&vars, Some(item))).ok().flatten();
+            id.filter(|v| !v.is_null()).map(|v| plain(&v))
+        }
+        AnswerKind::None => None,
+    }
+}
+
+fn failed(
+    tx: &Tx<'_>,
+    view: &View<'_>,
+    world: &mut World,
+    operation: &Operation,
+    fault: Fault,
+    at: &str,
+) -> Result<()> {
+    let id = operation.object;
+    let Some(mut object) = tx.step(view.house, world, |w| w.object(id).cloned())? else {
+        return Ok(());
+    };
+    let max = view.house.config.limits.tries_max;
+    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+    if fault.kind == FaultKind::Conflict && object.remote.is_none() {
+        if let Some(holder) = fault.holder.clone() {
+            return adopt(tx, view, world, object, &holder, &fault, at);
+        }
+    }
+    if fault.kind == FaultKind::Missing && object.remote.is_some() {
+        object.look = Some(tx.last_seq()?);
+        object.due = None;
+    } else if fault.kind.retries() && (tries <= max || fault.kind == FaultKind::Throttled) {
+        if fault.kind == FaultKind::Unknown && object.remote.is_some() {
+            object.look = Some(tx.last_seq()?);
+        }
+        retry(&mut object, tries, fault.retry_after);
+        object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
+    } else {
+        object.due = None;
+        object.wait = Some(Wait {
+            kind: WaitKind::Dead,
+            reason: format!("{} said no: {fault}", view.connection.name),
+        });
+    }
+    world.begin_step();
+    world.put_object(object);
+    Ok(())
+}
+
+pub fn retry(object: &mut Object, tries: u32, retry_after: Option<u32>) {
+    let at = after(backoff(tries, retry_after));
+    if let Some(due) = &mut object.due {
+        due.tries = tries;
+        due.not_before = Some(at.clone());
+        due.next_at = Some(at);
+    }
+}
+
+/// The refusal names who holds our key: if nobody else has it, it is ours, from an attempt whose
+/// answer never came, or from before.
+fn adopt(
+    tx: &Tx<'_>,
+    view: &View<'_>,
+    world: &mut World,
+    mut object: Object,
+    holder: &str,
+    fault: &Fault,
+    at: &str,
+) -> Result<()> {
+    let (connection, collection) = (&view.connection.name, &view.resource.collection);
+    let found = tx.step(view.house, world, |w| {
+        let id = w.object_by_remote(connection, collection, holder)?;
+        w.object(id).cloned()
+    })?;
+    world.begin_step();
+    match found {
+        Some(other) if other.root.is_some() && other.root != object.root => {
+            object.due = None;
+            object.wait = Some(Wait {
+                kind: WaitKind::Dead,
+                reason: format!("{connection} said no: {fault}; object {holder} has it"),
+            });
+            world.put_object(object);
+        }
+        Some(mut other) => {
+            // A listing found it first: the seat's record moves there, and the seat is free.
+            other.root = object.root;
+            other.unmatched_key = None;
+            other.look = Some(tx.last_seq()?);
+            mark_object(&mut other, at, view.resource.lane);
+            world.put_object(other);
+            object.root = None;
+            object.bindings.clear();
+            object.due = None;
+            object.state = State::Left;
+            world.put_object(object);
+        }
+        None => {
+            object.remote = Some(holder.to_owned());
+            object.look = Some(tx.last_seq()?);
+            world.put_object(object);
+        }
+    }
+    Ok(())
+}
+
+/// Puts objects off, after a call that never reached its goal.
+pub async fn postpone(
+    engine: &Arc<Engine>,
+    ids: Vec<ObjectId>,
+    retry_after: Option<u32>,
+) -> Result<()> {
+    engine
+        .store
+        .write_async(move |tx| {
+            let mut objects = Vec::new();
+            for id in ids {
+                if let Some(mut object) = tx.object(id)? {
+                    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+                    retry(&mut object, tries, retry_after);
+                    objects.push(object);
+                }
+            }
+            tx.write_objects(objects.iter())
+        })
+        .await
+}

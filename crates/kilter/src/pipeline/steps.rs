@@ -1,0 +1,83 @@
+//! Steps: one action of a document's lifecycle, then a look: the observed state says what is next.
+//!
+//! Reads   a planned step.   Writes  a delivery, a look, or the reason why not.
+//! Never   believes an action's answer: remotes work on after they answered.
+
+use std::sync::Arc;
+
+use kilter_core::model::{Fault, FaultKind, Wait, WaitKind};
+use kilter_core::sync::batch::id_json;
+use kilter_core::sync::plan::StepOp;
+use serde_json::json;
+
+use crate::engine::{Engine, now};
+use crate::pipeline::poll::vars;
+use crate::pipeline::settle::{Marks, retry};
+use crate::store::Result;
+use crate::store::deliveries::Delivery;
+
+pub async fn run(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    step: StepOp,
+    marks: &Arc<Marks>,
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(connection, resource) else { return Ok(()) };
+    let id = step.object;
+    let Some(object) = engine.store.write_async(move |tx| tx.object(id)).await? else {
+        return Ok(());
+    };
+    let mut vars = vars(&view, "");
+    vars.extend(step.extra.clone());
+    vars.insert("id".to_owned(), id_json(object.remote.as_deref().unwrap_or_default()));
+    let outcome = match step.call.render(&vars) {
+        Some(request) => {
+            if let Some(remote) = engine.remotes.get(connection) {
+                remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            engine.send(&view, &request).await.map(|_| ())
+        }
+        None => Err(Fault::new(FaultKind::Rejected, "", "the step's call lacks a value")),
+    };
+    let mark = marks.get(&id).copied().unwrap_or(0);
+    let max = house.config.limits.tries_max;
+    let call = format!("{connection} {}", step.name);
+    engine
+        .store
+        .write_async(move |tx| {
+            let Some(mut object) = tx.object(id)? else { return Ok(()) };
+            let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+            object.look = Some(tx.last_seq()?);
+            match &outcome {
+                Ok(()) => {
+                    if object.due.as_ref().is_some_and(|d| d.mark == mark) {
+                        object.due = None;
+                    }
+                    object.wait = None;
+                }
+                Err(fault) if fault.kind.retries() && tries <= max => {
+                    retry(&mut object, tries, fault.retry_after);
+                    let reason = fault.to_string();
+                    object.wait = Some(Wait { kind: WaitKind::Later, reason });
+                }
+                Err(fault) => {
+                    object.due = None;
+                    let reason = format!("{} was refused: {fault}", step.name);
+                    object.wait = Some(Wait { kind: WaitKind::Dead, reason });
+                }
+            }
+            tx.write_objects(std::iter::once(&object))?;
+            let delivery = Delivery {
+                object: id,
+                kind: step.name.clone(),
+                fields: json!([{ "row": "~state", "new": step.to }]),
+                outcome: if outcome.is_ok() { "applied" } else { "not_applied" }.to_owned(),
+                fault: outcome.err(),
+                call,
+            };
+            tx.write_deliveries(&[delivery], &now())
+        })
+        .await
+}

@@ -1,0 +1,92 @@
+//! From a response to an answer or a fault. The one place that turns statuses into faults.
+//!
+//! Reads   status, headers, body – bounded.   Writes  nothing.
+//! Never   takes a body that it cannot read for success.
+
+use kilter_core::Json;
+use kilter_core::manifest::Connector;
+use kilter_core::mapping::Env;
+use kilter_core::model::{Fault, FaultKind};
+
+use super::Answer;
+
+pub async fn read(
+    mut response: reqwest::Response,
+    connector: &Connector,
+    env: &Env<'_>,
+    bytes_max: usize,
+) -> Result<Answer, Fault> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|v| v.to_str().ok())
+        .and_then(retry_seconds);
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() > bytes_max => {
+                return Err(cut(status, &format!("the answer is longer than {bytes_max} bytes")));
+            }
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(error) => return Err(cut(status, &format!("the answer broke off: {error}"))),
+        }
+    }
+    let body = serde_json::from_slice::<Json>(&bytes);
+    if (200..300).contains(&status) {
+        return match body {
+            Ok(body) => Ok(Answer { status, body }),
+            Err(_) if bytes.is_empty() => Ok(Answer { status, body: Json::Null }),
+            Err(error) => Err(cut(status, &format!("the answer is not JSON: {error}"))),
+        };
+    }
+    let mut fault = match body {
+        Ok(body) => connector.errors.classify(status, &body, env),
+        // A page of HTML, from a proxy or a machine in maintenance: only the status speaks.
+        Err(_) => connector.errors.classify(status, &Json::Null, env),
+    };
+    fault.retry_after = retry_after;
+    Err(fault)
+}
+
+/// After a 2xx nobody knows what was done if the answer cannot be read; after an error status
+/// the status still speaks.
+fn cut(status: u16, text: &str) -> Fault {
+    let kind = match status {
+        429 => FaultKind::Throttled,
+        400..=499 => FaultKind::Rejected,
+        _ => FaultKind::Unknown,
+    };
+    Fault::new(kind, "", text)
+}
+
+/// Seconds, whole or not, or an HTTP date; never more than an hour.
+fn retry_seconds(text: &str) -> Option<u32> {
+    let text = text.trim();
+    let seconds = match text.split('.').next()?.parse::<u64>() {
+        Ok(whole) => whole + u64::from(text.contains('.')),
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            u64::try_from(at.as_second() - jiff::Timestamp::now().as_second()).unwrap_or(0)
+        }
+    };
+    u32::try_from(seconds.min(RETRY_AFTER_SECONDS_MAX)).ok()
+}
+
+/// A remote that asks for more is asked again after this.
+const RETRY_AFTER_SECONDS_MAX: u64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use super::retry_seconds;
+
+    #[test]
+    fn retry_after_is_read_in_every_form() {
+        assert_eq!(retry_seconds("120"), Some(120));
+        assert_eq!(retry_seconds("4.0"), Some(5));
+        assert_eq!(retry_seconds("999999999"), Some(3600));
+        assert_eq!(retry_seconds("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
+        assert_eq!(retry_seconds("soon"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! `changes`: the log of what remotes said. A row is open until its end is written.
+
+use kilter_core::model::{Change, End, Seq, Via};
+use rusqlite::params;
+
+use super::sums::{Sums, count};
+use super::{Error, Result, Tx};
+
+impl Tx<'_> {
+    /// Appends and gives each its place.
+    pub fn append(&self, changes: &mut [Change]) -> Result<()> {
+        let sql = "INSERT INTO changes (connection, collection, remote, each, via, asked, body, at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let mut sums = Sums::new();
+        for change in changes {
+            s.execute(params![
+                change.connection,
+                change.collection,
+                change.remote,
+                change.each,
+                change.via.name(),
+                change.asked,
+                change.body.to_string(),
+                change.at
+            ])?;
+            change.seq = self.sql.last_insert_rowid();
+            count(&mut sums, &change.connection, &change.collection, "received", 1);
+        }
+        self.add_sums(&sums)
+    }
+
+    /// The newest place of the log.
+    pub fn last_seq(&self) -> Result<Seq> {
+        let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)";
+        Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+    }
+
+    /// The oldest open changes.
+    pub fn open_changes(&self, limit: usize) -> Result<Vec<Change>> {
+        let sql = "SELECT seq, connection, collection, remote, each, via, asked, body, at
+                   FROM changes WHERE end IS NULL ORDER BY seq LIMIT ?1";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let mut rows = s.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut out = Vec::new();
+        while let Some(r) = rows.next()? {
+            let body: String = r.get(7)?;
+            out.push(Change {
+                seq: r.get(0)?,
+                connection: r.get(1)?,
+                collection: r.get(2)?,
+                remote: r.get(3)?,
+                each: r.get(4)?,
+                via: Via::parse(&r.get::<_, String>(5)?),
+                asked: r.get(6)?,
+                body: serde_json::from_str(&body).map_err(|e| Error::Corrupt("a change", e))?,
+                at: r.get(8)?,
+            });
+        }
+        Ok(out)
+    }
+
+    /// Each change ends in exactly one way.
+    pub fn end_changes(&self, ends: &[(Change, End)]) -> Result<()> {
+        let sql = "UPDATE changes SET end = ?2, reason = ?3 WHERE seq = ?1 AND end IS NULL";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let mut sums = Sums::new();
+        for (change, end) in ends {
+            let n = s.execute(params![change.seq, end.name(), end.reason()])?;
+            let n = i64::try_from(n).unwrap_or(0);
+            count(&mut sums, &change.connection, &change.collection, end.name(), n);
+        }
+        self.add_sums(&sums)
+    }
+
+    /// Rows of a listing that equal what is known are counted, not appended.
+    pub fn count_unchanged(&self, connection: &str, collection: &str, n: i64) -> Result<()> {
+        let mut sums = Sums::new();
+        count(&mut sums, connection, collection, "received", n);
+        count(&mut sums, connection, collection, "unchanged", n);
+        self.add_sums(&sums)
+    }
+
+    pub fn open_count(&self) -> Result<i64> {
+        let sql = "SELECT count(*) FROM changes WHERE end IS NULL";
+        Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+    }
+}

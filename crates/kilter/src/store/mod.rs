@@ -1,0 +1,126 @@
+//! The store: what Kilter knows, in SQLite. One file for each table; SQL stands only here.
+//!
+//! Reads   the database file.   Writes  it, in one transaction a batch.
+//! Never   speaks row by row to a stage, nor decides anything.
+
+pub mod changes;
+pub mod cursors;
+pub mod deliveries;
+pub mod intents;
+pub mod meta;
+pub mod objects;
+pub mod records;
+pub mod report;
+pub mod sold;
+pub mod sums;
+pub mod world;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("use the database")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("read what the database holds of {0}")]
+    Corrupt(&'static str, #[source] serde_json::Error),
+    #[error("migrate the database: it was written by a newer Kilter (version {0})")]
+    TooNew(i64),
+    #[error("{0}")]
+    Refused(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Migrations are applied in their order, each once, and never changed afterwards.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_tables.sql")];
+
+/// SQLite keeps checkpoints small: the tail of a webhook's latency comes from them.
+const PRAGMAS: &str = "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+    PRAGMA wal_autocheckpoint=128; PRAGMA busy_timeout=10000; PRAGMA foreign_keys=OFF;
+    PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;";
+
+/// How many prepared statements a connection keeps.
+const STATEMENTS_KEPT: usize = 128;
+
+/// One writer; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Arc<Mutex<Connection>>,
+}
+
+/// A transaction of the store. Everything a stage does to it is one of these.
+pub struct Tx<'c> {
+    pub(crate) sql: Transaction<'c>,
+}
+
+impl Store {
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::prepare(Connection::open(path)?)
+    }
+
+    /// Opens what is there, without a write; for `status`, `plan`, `why` beside a running `serve`.
+    pub fn open_read_only(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(Self { writer: Arc::new(Mutex::new(connection)) })
+    }
+
+    pub fn in_memory() -> Result<Self> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(mut connection: Connection) -> Result<Self> {
+        connection.execute_batch(PRAGMAS)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        migrate(&mut connection)?;
+        Ok(Self { writer: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
+    pub fn write<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Tx { sql };
+        let out = work(&tx)?;
+        tx.sql.commit()?;
+        Ok(out)
+    }
+
+    /// Runs `work` on one snapshot; nothing it does is kept.
+    pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        work(&Tx { sql })
+    }
+
+    /// `write` from async code, off the runtime's threads.
+    pub async fn write_async<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.write(work))
+            .await
+            .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if version > known {
+        return Err(Error::TooNew(version));
+    }
+    for (n, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
+        let tx = connection.transaction()?;
+        tx.execute_batch(migration)?;
+        tx.pragma_update(None, "user_version", i64::try_from(n).unwrap_or(0) + 1)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! `objects` and `bindings`: one thing in a resource, and which records stand in it.
+
+use std::collections::BTreeMap;
+
+use kilter_core::model::record::fold;
+use kilter_core::model::{Due, Object, ObjectId, State, Wait, WaitKind};
+use kilter_core::sync::reference;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Error, Result, Tx};
+
+const COLUMNS: &str = "id, connection, resource, collection, remote, root, unmatched, shadow,
+    version, settled, asked, fell, state, wait_kind, wait_reason, due_mark, due_since, due_next,
+    due_not_before, due_tries, due_lane, look, repairs";
+
+/// The columns as they come, before their JSON is read.
+struct Raw {
+    object: Object,
+    shadow: String,
+    repairs: String,
+}
+
+fn raw(r: &Row<'_>) -> rusqlite::Result<Raw> {
+    let wait: Option<String> = r.get(13)?;
+    let mark: Option<i64> = r.get(15)?;
+    let due = match mark {
+        Some(mark) => Some(Due {
+            mark,
+            since: r.get(16)?,
+            next_at: r.get(17)?,
+            not_before: r.get(18)?,
+            tries: r.get(19)?,
+            lane: r.get(20)?,
+        }),
+        None => None,
+    };
+    let wait = match wait.as_deref().and_then(WaitKind::parse) {
+        Some(kind) => Some(Wait { kind, reason: r.get(14)? }),
+        None => None,
+    };
+    let object = Object {
+        id: r.get(0)?,
+        connection: r.get(1)?,
+        resource: r.get(2)?,
+        collection: r.get(3)?,
+        remote: r.get(4)?,
+        root: r.get(5)?,
+        bindings: BTreeMap::new(),
+        unmatched_key: r.get(6)?,
+        shadow: BTreeMap::new(),
+        version: r.get(8)?,
+        settled: r.get(9)?,
+        asked: r.get(10)?,
+        fell: r.get(11)?,
+        state: State::parse(&r.get::<_, String>(12)?),
+        wait,
+        due,
+        look: r.get(21)?,
+        repairs: BTreeMap::new(),
+    };
+    Ok(Raw { object, shadow: r.get(7)?, repairs: r.get(22)? })
+}
+
+impl Tx<'_> {
+    fn finish(&self, raw: Raw) -> Result<Object> {
+        let mut object = raw.object;
+        let corrupt = |e| Error::Corrupt("an object", e);
+        object.shadow = serde_json::from_str(&raw.shadow).map_err(corrupt)?;
+        object.repairs = serde_json::from_str(&raw.repairs).map_err(corrupt)?;
+        let mut s =
+            self.sql.prepare_cached("SELECT facet, record FROM bindings WHERE object = ?1")?;
+        let rows = s.query_map([object.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        object.bindings = rows.collect::<rusqlite::Result<_>>()?;
+        Ok(object)
+    }
+
+    pub fn object(&self, id: ObjectId) -> Result<Option<Object>> {
+        let sql = format!("SELECT {COLUMNS} FROM objects WHERE id = ?1");
+        let found = self.sql.prepare_cached(&sql)?.query_row([id], raw).optional()?;
+        found.map(|r| self.finish(r)).transpose()
+    }
+
+    fn objects_where(&self, rest: &str, params: impl rusqlite::Params) -> Result<Vec<Object>> {
+        let sql = format!("SELECT {COLUMNS} FROM objects WHERE {rest}");
+        let mut s = self.sql.prepare_cached(&sql)?;
+        let raws = s.query_map(params, raw)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        raws.into_iter().map(|r| self.finish(r)).collect()
+    }
+
+    pub fn object_ids_by_remote(
+        &self,
+        connection: &str,
+        collection: &str,
+        remote: &str,
+    ) -> Result<Vec<ObjectId>> {
+        let sql = "SELECT id FROM objects WHERE connection = ?1 AND collection = ?2 AND remote = ?3";
+        self.ids(sql, params![connection, collection, remote])
+    }
+
+    pub fn object_ids_of_root(&self, connection: &str, root: i64) -> Result<Vec<ObjectId>> {
+        let sql = "SELECT id FROM objects WHERE root = ?2 AND connection = ?1";
+        self.ids(sql, params![connection, root])
+    }
+
+    pub fn object_ids_showing(&self, record: i64) -> Result<Vec<ObjectId>> {
+        self.ids("SELECT DISTINCT object FROM bindings WHERE record = ?1", [record])
+    }
+
+    pub fn object_ids_unmatched(
+        &self,
+        connection: &str,
+        resource: &str,
+        folded: &str,
+    ) -> Result<Vec<ObjectId>> {
+        let sql = "SELECT id FROM objects
+                   WHERE connection = ?1 AND resource = ?2 AND unmatched_fold = ?3";
+        self.ids(sql, params![connection, resource, folded])
+    }
+
+    /// Due objects of a connection, oldest first within a lane.
+    pub fn due(&self, connection: &str, now: &str, limit: usize) -> Result<Vec<Object>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.objects_where(
+            "connection = ?1 AND due_mark IS NOT NULL AND due_next <= ?2
+             ORDER BY due_lane, due_since, id LIMIT ?3",
+            params![connection, now, limit],
+        )
+    }
+
+    /// Objects that ask for a read by id.
+    pub fn looks(&self, connection: &str, limit: usize) -> Result<Vec<Object>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.objects_where(
+            "connection = ?1 AND look IS NOT NULL AND remote IS NOT NULL
+             ORDER BY collection, id LIMIT ?2",
+            params![connection, limit],
+        )
+    }
+
+    /// Objects that wait, for a person or a later look.
+    pub fn waiting(&self, limit: usize) -> Result<Vec<Object>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.objects_where(
+            "wait_kind IS NOT NULL AND state <> 'left' ORDER BY connection, resource, id LIMIT ?1",
+            [limit],
+        )
+    }
+
+    /// What waited for an order poll of a connection may look again.
+    pub fn wake_later(&self, connection: &str, now: &str) -> Result<()> {
+        let sql = "UPDATE objects SET due_next = ?2
+                   WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL";
+        self.sql.prepare_cached(sql)?.execute(params![connection, now])?;
+        Ok(())
+    }
+
+    pub fn write_objects<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<()> {
+        let sql = "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+                   ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
+                   ON CONFLICT (id) DO UPDATE SET
+                   connection = ?2, resource = ?3, collection = ?4, remote = ?5, root = ?6,
+                   unmatched = ?7, unmatched_fold = ?8, shadow = ?9, version = ?10, settled = ?11,
+                   asked = ?12, fell = ?13, state = ?14, wait_kind = ?15, wait_reason = ?16,
+                   due_mark = ?17, due_since = ?18, due_next = ?19, due_not_before = ?20, due_tries = ?21,
+                   due_lane = ?22, look = ?23, repairs = ?24";
+        let mut put = self.sql.prepare_cached(sql)?;
+        let mut unbind = self.sql.prepare_cached("DELETE FROM bindings WHERE object = ?1")?;
+        let mut bind = self.sql.prepare_cached("INSERT INTO bindings VALUES (?1, ?2, ?3)")?;
+        let corrupt = |e| Error::Corrupt("an object", e);
+        for o in objects {
+            let due = o.due.as_ref();
+            put.execute(params![
+                o.id,
+                o.connection,
+                o.resource,
+                o.collection,
+                o.remote,
+                o.root,
+                o.unmatched_key,
+                o.unmatched_key.as_deref().map(fold),
+                serde_json::to_string(&o.shadow).map_err(corrupt)?,
+                o.version,
+                o.settled,
+                o.asked,
+                o.fell,
+                o.state.name(),
+                o.wait.as_ref().map(|w| w.kind.name()),
+                o.wait.as_ref().map(|w| &w.reason),
+                due.map(|d| d.mark),
+                due.and_then(|d| d.since.as_ref()),
+                due.and_then(|d| d.next_at.as_ref()),
+                due.and_then(|d| d.not_before.as_ref()),
+                due.map(|d| d.tries),
+                due.map(|d| d.lane),
+                o.look,
+                serde_json::to_string(&o.repairs).map_err(corrupt)?,
+            ])?;
+            unbind.execute([o.id])?;
+            for (facet, record) in &o.bindings {
+                bind.execute(params![o.id, facet, record])?;
+            }
+            let waits = reference::pending_of_object(o);
+            self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
+        }
+        Ok(())
+    }
+}

@@ -143,7 +143,17 @@ const STORY: &[&str] = &[
 ];
 
 /// Exchanges of which a part is not compared, and why.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("modified_after_products_local", "", CLOCK),
+    ("modified_after_products_local_z", "", CLOCK),
+    ("modified_after_products_gmt", "", CLOCK),
+    ("modified_after_products_gmt_z", "", CLOCK),
+    ("modified_after_orders_gmt_z", "", CLOCK),
+    ("order_put_line_without_id", ".line_items[2].id", LINE),
+];
+
+const CLOCK: &str = "values only: the twin's clock is not the recording's, so other rows are newer";
+const LINE: &str = "value only: the recorded shop had made more order lines in between";
 
 /// Files that are no exchange: told by hand, tested one by one in `woocommerce_observed`.
 const NARRATIVES: &[&str] = &[
@@ -186,33 +196,98 @@ fn read(folder: &Path, name: &str) -> Value {
 
 /// What the shop must hold before an exchange, beyond what the story has built.
 async fn prepare(shop: &Shop, name: &str) {
+    let hook = |id: u64, name: &str, topic: &str, path: &str, status: &str| {
+        let url = format!("http://127.0.0.1:9400/{path}");
+        json!({ "id": id, "name": name, "topic": topic, "status": status, "delivery_url": url })
+    };
+    let webhook = |one: Value| async move {
+        let id = one["id"].clone();
+        shop.act("seed", json!({ "webhooks": [one] })).await;
+        shop.put(&format!("/webhooks/{id}"), json!({ "secret": "x" })).await;
+    };
     match name {
         "pagination_page1" => {
-            let products: Vec<Value> = (0..300)
-                .map(|n| {
-                    json!({
-                        "id": 31 + n, "name": format!("Seed product SEED {n:05}"),
-                        "sku": format!("SEED-{n:05}"), "description": format!("Seeded {n}"),
-                        "regular_price": "1.50", "stock_quantity": 50,
-                        "meta_data": [{ "key": "erp_no", "value": "100000" }],
-                    })
-                })
-                .collect();
+            let products: Vec<Value> = (0..300).map(seed_product).collect();
             shop.act("seed", json!({ "products": products })).await;
         }
         "webhook_get" => {
-            let hook = |id| json!({ "id": id, "topic": "product.updated", "delivery_url": "http://127.0.0.1:9" });
-            shop.act("seed", json!({ "webhooks": [hook(2), hook(3)] })).await;
-            shop.put("/webhooks/3", json!({ "name": "x" })).await;
+            let topic = "product.updated";
+            let path = "hook/product.updated";
+            webhook(hook(3, "hub product.updated", topic, path, "active")).await;
         }
         "webhook_disabled_get" => {
-            let hook = json!({
-                "id": 16, "topic": "coupon.created", "status": "disabled",
-                "delivery_url": "http://127.0.0.1:9",
-            });
-            shop.act("seed", json!({ "webhooks": [hook] })).await;
-            shop.put("/webhooks/16", json!({ "name": "failing" })).await;
+            webhook(hook(16, "failing", "coupon.created", "status/500", "disabled")).await;
         }
+        "webhook_create_without_secret" => {
+            webhook(hook(18, "x", "coupon.created", "x", "disabled")).await;
+        }
+        "meta_put_by_key" => {
+            let categories = json!([{ "id": 19 }, { "id": 15 }]);
+            let body = json!({ "stock_quantity": 18, "categories": categories });
+            shop.put("/products/11", body).await;
+            shop.act("orders", json!({ "lines": [{ "product_id": 11, "quantity": 21 }] })).await;
+        }
+        "variation_manage_stock_parent" => {
+            shop.put("/products/12/variations/13", json!({ "regular_price": "18.00" })).await;
+        }
+        "order_put_line_without_id" => {
+            shop.put("/orders/16", json!({ "customer_note": "tz" })).await;
+        }
+        "auth_oauth1_over_http" => {
+            shop.act("seed", json!({ "products": [{ "id": 357, "name": "race" }] })).await;
+        }
+        _ => {}
+    }
+}
+
+fn seed_product(n: u64) -> Value {
+    let cents = 100 + n * 10;
+    json!({
+        "id": 31 + n, "name": format!("Seed product SEED {n:05}"), "sku": format!("SEED-{n:05}"),
+        "description": format!("Seeded {n}"), "stock_quantity": n % 50,
+        "regular_price": format!("{}.{:02}", cents / 100, cents % 100),
+        "meta_data": [{ "key": "erp_no", "value": (100_000 + n).to_string() }],
+    })
+}
+
+/// Values that differ from one shop to another by their nature.
+const OWN_VALUES: &[&str] = &[
+    "_links",
+    "price_html",
+    "related_ids",
+    "order_key",
+    "payment_url",
+    "permalink",
+    "permalink_template",
+    "avatar_url",
+    "_wp_trash_meta_time",
+];
+
+/// Differences of values: everything but dates, addresses and the ids of `meta_data` rows.
+fn values(recorded: &Value, came: &Value, path: &str, out: &mut Vec<String>) {
+    match (recorded, came) {
+        (Value::Object(a), Value::Object(b)) => {
+            let row = a.contains_key("key") && a.contains_key("value");
+            for (key, value) in a {
+                let own = OWN_VALUES.contains(&key.as_str()) || key.starts_with("date_");
+                let moment = a.get("key") == Some(&json!("_wp_trash_meta_time"));
+                if own || moment || (row && key == "id") {
+                    continue;
+                }
+                if let Some(other) = b.get(key) {
+                    values(value, other, &format!("{path}.{key}"), out);
+                }
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            if a.len() != b.len() {
+                out.push(format!("{path} has {} items and had {}", b.len(), a.len()));
+            }
+            for (at, (one, other)) in a.iter().zip(b).enumerate() {
+                values(one, other, &format!("{path}[{at}]"), out);
+            }
+        }
+        (a, b) if a != b => out.push(format!("{path} is {b} and was {a}")),
         _ => {}
     }
 }
@@ -288,6 +363,7 @@ async fn the_recorded_exchanges() {
             ));
         } else {
             differences(&recorded["json"], &came.json, "", &mut found);
+            values(&recorded["json"], &came.json, "", &mut found);
             if recorded["json"].get("code") != came.json.get("code") {
                 found.push(format!("code {:?}", came.json.get("code")));
             }

@@ -68,6 +68,9 @@ impl Shop {
         };
         let customer = req.body.get("customer_note").is_some_and(truthy);
         let id = self.add_note(order, &text, customer);
+        if customer {
+            self.add_note(order, "Email \"Customer note\" sent.", false);
+        }
         let shown = self.notes.get(&id).map(|note| self.show_note(note));
         let place = self.link(&format!("orders/{order}/notes/{id}"));
         Ok(Reply::json(201, shown.unwrap_or(Value::Null)).with("Location", place))

@@ -339,6 +339,12 @@ impl Shop {
             self.add_note(id, "Payment complete.", false);
         }
         self.settle_stock(id);
+        if before != after && after == "completed" {
+            self.add_note(id, "Email \"Completed order\" sent.", false);
+        }
+        if before == "pending" && matches!(after.as_str(), "processing" | "completed" | "on-hold") {
+            self.add_note(id, "Email \"New order\" sent.", false);
+        }
         if before != after && !paid_now {
             let said = format!("Order status changed from {before} to {after}.");
             self.add_note(id, &said, false);

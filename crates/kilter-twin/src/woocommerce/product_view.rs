@@ -133,7 +133,7 @@ impl Shop {
             "id": product.id, "parent_id": product.parent, "type": product.kind,
             "permalink": self.permalink(product), "sku": product.sku,
             "global_unique_id": product.gtin, "on_sale": self.on_sale(product),
-            "purchasable": !price.is_empty() && product.field("status") == "publish",
+            "purchasable": !price.is_empty(),
             "price": price, "manage_stock": manage, "stock_quantity": self.stock_of(product),
             "stock_status": status, "backordered": status == "onbackorder",
             "backorders_allowed": backorders != "no", "backorders": backorders,

@@ -71,7 +71,7 @@ impl Shop {
         };
         let first = settings.first_id.max(1) - 1;
         let mut shop = Self {
-            ids: Ids { post: first, term: 18, user: 1, meta: 28, ..Ids::default() },
+            ids: Ids { post: first, term: 15, user: 1, meta: 28, note: 1, ..Ids::default() },
             settings,
             clock,
             base,

@@ -4,6 +4,8 @@
 //! Writes  nothing.
 //! Never   looks into the twin's memory: only its answers count.
 
+#![expect(dead_code, reason = "each test file uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -220,7 +222,7 @@ pub fn differences(recorded: &Value, came: &Value, path: &str, out: &mut Vec<Str
             }
         }
         (a, b) if kind(a) != kind(b) => {
-            out.push(format!("{path} is {} and was {}", kind(b), kind(a)));
+            out.push(format!("{path} comes as {}, recorded as {}", kind(b), kind(a)));
         }
         _ => {}
     }

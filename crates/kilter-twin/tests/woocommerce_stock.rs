@@ -147,7 +147,8 @@ async fn a_raise_over_an_unseen_sale_is_a_violation() {
     assert_eq!(found["unseen_orders"], json!([order["id"]]));
 }
 
-/// A list of orders that leaves the lines out tells the client nothing of a sale.
+/// The client has read the order, then raises: fine. A list that leaves the lines out tells it
+/// nothing.
 #[tokio::test]
 async fn a_correct_raise_is_none() {
     let shop = shop(&[]).await;
@@ -194,7 +195,7 @@ async fn an_acknowledged_webhook_tells() {
     }
 }
 
-/// A sale the client has seen, cancelled and made again: it has to be told again.
+/// A person who changes stock in the admin is not checked.
 #[tokio::test]
 async fn a_person_is_not_the_client() {
     let shop = shop(&[]).await;
@@ -258,4 +259,24 @@ async fn a_thousand_products_are_quick() {
     println!("1,000 products made and read in {:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(shop.office("calls").await["routes"]["POST /products/batch"]["items"], 1000);
+}
+
+/// A dropped twin is gone, for open connections too.
+#[tokio::test]
+async fn a_dropped_twin_is_gone() {
+    let Shop { twin, http, .. } = shop(&[]).await;
+    let url = format!("{}/wp-json/", twin.url());
+    assert!(http.get(&url).send().await.is_ok());
+    drop(twin);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(http.get(&url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn unknown_settings_are_refused() {
+    let settings = [("curency".to_owned(), "EUR".to_owned())].into();
+    let options = kilter_twin::Options { port: None, seed: 0, settings };
+    let refused = kilter_twin::start("woocommerce", options).await.expect_err("refused");
+    let said = refused.to_string();
+    assert!(said.contains("\"curency\"") && said.contains("prices_include_tax"), "{said}");
 }

@@ -4,7 +4,7 @@
 //! Writes  the failure counts of webhooks, a log of the last 10,000 deliveries.
 //! Never   tries a delivery twice, never follows a redirect.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ struct Pending {
 #[derive(Debug, Default)]
 pub struct Queue {
     pending: VecDeque<Pending>,
+    /// What is pending, by webhook and object.
+    waiting: BTreeSet<(u64, u64)>,
     log: VecDeque<Value>,
     /// Topic → sent, acknowledged, failed.
     counts: BTreeMap<String, [u64; 3]>,
@@ -69,10 +71,9 @@ impl Shop {
         let due = Instant::now() + Duration::from_millis(self.settings.webhook_delay_ms);
         let hooks = self.webhooks.values().filter(|w| w.topic == topic && w.status == "active");
         for hook in hooks {
-            let queue = &mut self.queue.pending;
-            if !queue.iter().any(|p| p.webhook == hook.id && p.object == object) {
+            if self.queue.waiting.insert((hook.id, object)) {
                 let (webhook, topic) = (hook.id, topic.to_owned());
-                queue.push_back(Pending { webhook, topic, object, due });
+                self.queue.pending.push_back(Pending { webhook, topic, object, due });
             }
         }
     }
@@ -87,6 +88,7 @@ impl Shop {
                 return Err(wait.min(idle));
             }
             let Some(next) = self.queue.pending.pop_front() else { return Err(idle) };
+            self.queue.waiting.remove(&(next.webhook, next.object));
             if self.faults.drop_webhooks {
                 self.queue.dropped += 1;
                 self.log(&next.topic, next.webhook, next.object, json!("dropped"));

@@ -390,7 +390,7 @@ impl ProductFilter {
         let status = product.field("status");
         let in_category = |wanted: &String| {
             let ids = product.fields.get("categories").and_then(Value::as_array);
-            ids.into_iter().flatten().any(|id| id.to_string() == *wanted)
+            ids.into_iter().flatten().any(|id| super::api::loose_text(id) == *wanted)
         };
         let found = |text: &String| {
             product.field("name").to_lowercase().contains(text)

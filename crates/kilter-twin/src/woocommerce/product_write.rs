@@ -148,7 +148,15 @@ impl Shop {
         {
             self.note_raise(id, from, to);
         }
-        self.products.insert(id, new);
+        if let Some(old) = self.products.insert(id, new)
+            && let Some(new) = self.products.get(&id)
+            && old.sku != new.sku
+        {
+            self.skus.remove(&old.sku.to_lowercase());
+            if !new.sku.is_empty() {
+                self.skus.insert(new.sku.to_lowercase(), id);
+            }
+        }
         if let Some(holder) = self.products.get_mut(&parent) {
             holder.modified = now;
         }
@@ -181,12 +189,6 @@ impl Shop {
         let sku = body.get("sku").map(|v| text::sku(&loose_text(v)));
         if let Some(sku) = sku {
             self.claim_sku(&product, &sku, new)?;
-            if !new {
-                self.skus.remove(&product.sku.to_lowercase());
-                if !sku.is_empty() {
-                    self.skus.insert(sku.to_lowercase(), product.id);
-                }
-            }
             product.sku = sku;
         }
         if let Some(gtin) = body.get("global_unique_id").map(loose_text) {
@@ -233,13 +235,13 @@ impl Shop {
             .with("resource_id", json!(holder.id)))
     }
 
-    fn free_slug(&self, wanted: &str) -> String {
-        let taken = |slug: &str| self.products.values().any(|p| p.field("slug") == slug);
-        if wanted.is_empty() || !taken(wanted) {
-            return wanted.to_owned();
+    fn free_slug(&mut self, wanted: &str) -> String {
+        if wanted.is_empty() {
+            return String::new();
         }
-        let mut more = (2u32..).map(|n| format!("{wanted}-{n}"));
-        more.find(|slug| !taken(slug)).unwrap_or_default()
+        let uses = self.slugs.entry(wanted.to_owned()).or_default();
+        *uses += 1;
+        if *uses == 1 { wanted.to_owned() } else { format!("{wanted}-{uses}") }
     }
 
     /// DELETE of a product or variation: trash, or with `force` for good. Trashing fires

@@ -119,7 +119,11 @@ impl Shop {
         self.audit.by_client = true;
         let reply = self.answer(req, authorization, broken_json);
         self.audit.by_client = false;
-        reply.unwrap_or_else(|fail| fail.reply())
+        let reply = reply.unwrap_or_else(|fail| fail.reply());
+        if reply.headers.iter().any(|(name, _)| name == "Link") {
+            return reply;
+        }
+        reply.with("Link", format!("<{}/wp-json/>; rel=\"https://api.w.org/\"", self.base))
     }
 
     /// A call whose answer never reaches the client: it is told nothing by it.
@@ -180,7 +184,6 @@ impl Shop {
                 let id = self.create_refund(order, &req.body)?;
                 let shown = self.refunds.get(&id).map(|r| self.show_refund(r, self.dp(req), false));
                 let place = self.link(&format!("orders/(?P<order_id>[\\d]+)/refunds/{id}"));
-                self.after_write(Res::Order, order);
                 Ok(Reply::json(201, shown.unwrap_or(Value::Null)).with("Location", place))
             }
             Target::Refund(order, id) => self.one_refund(order, id, req),

@@ -22,7 +22,13 @@ pub async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
         .fallback(handle)
         .layer(axum::extract::DefaultBodyLimit::max(64 * 1024 * 1024))
         .with_state(shared);
-    let _ = axum::serve(listener, app).await;
+    // The guard goes when the twin is dropped; then open connections are closed too.
+    let (guard, gone) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+        let _ = gone.await;
+    });
+    let _ = serving.await;
+    drop(guard);
 }
 
 async fn handle(

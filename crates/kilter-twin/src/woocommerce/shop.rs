@@ -43,6 +43,8 @@ pub struct Shop {
     pub products: BTreeMap<u64, Product>,
     /// Lower-case SKU → holder, trashed ones included.
     pub skus: BTreeMap<String, u64>,
+    /// How often a slug was asked for.
+    pub slugs: BTreeMap<String, u64>,
     pub orders: BTreeMap<u64, Order>,
     pub refunds: BTreeMap<u64, Refund>,
     pub notes: BTreeMap<u64, Note>,
@@ -79,6 +81,7 @@ impl Shop {
             tick: 0,
             products: BTreeMap::new(),
             skus: BTreeMap::new(),
+            slugs: BTreeMap::new(),
             orders: BTreeMap::new(),
             refunds: BTreeMap::new(),
             notes: BTreeMap::new(),

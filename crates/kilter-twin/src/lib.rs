@@ -4,8 +4,21 @@
 //! Writes  only its own memory; posts the webhooks it was asked to send.
 //! Never   is called a mock or a platform: it is a twin, and says so on its first line of output.
 
+pub mod woocommerce;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+
+/// The twins there are.
+pub const NAMES: &[&str] = &["woocommerce"];
+
+/// Starts the twin of that name.
+pub async fn start(name: &str, options: Options) -> Result<Running, Error> {
+    match name {
+        "woocommerce" => woocommerce::start(options).await,
+        other => Err(Error::UnknownTwin(other.to_owned())),
+    }
+}
 
 /// How a twin is started. `settings` are the twin's own (`currency`, `locale`, …), each with a
 /// default; an unknown one is an error that names the known ones.

@@ -38,7 +38,7 @@ pub fn load(path: &Path, problems: &mut Vec<Problem>) -> std::io::Result<House> 
     }
     seal(&mut config, &connectors, problems);
     let house = House { entities: entities(problems), connectors, config };
-    crate::check::check(&house, problems);
+    kilter_core::check::check(&house, problems);
     problems.sort();
     problems.dedup();
     Ok(house)

@@ -1,2 +1,15 @@
-//! Acts; decides nothing.
-fn main() {}
+//! Kilter: holds what is true, field by field, and keeps every system in agreement with it.
+//!
+//! Acts; decides nothing: that is `kilter-core`'s.
+
+mod api;
+mod catalog;
+mod cli;
+mod engine;
+mod pipeline;
+mod remote;
+mod store;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

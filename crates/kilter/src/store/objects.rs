@@ -205,3 +205,13 @@ impl Tx<'_> {
         Ok(())
     }
 }
+
+impl Tx<'_> {
+    /// When the next put-off object comes due, or an uncertain create is asked for.
+    pub fn next_retry(&self) -> Result<Option<String>> {
+        let sql = "SELECT min(t) FROM (
+                     SELECT min(due_next) AS t FROM objects WHERE due_mark IS NOT NULL
+                     UNION ALL SELECT min(next_at) FROM intents WHERE status = 'uncertain')";
+        Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+    }
+}

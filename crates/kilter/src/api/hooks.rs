@@ -1,0 +1,190 @@
+//! Webhooks: the raw bytes verified, appended with whatever came beside them, then answered 202.
+//!
+//! Reads   a request's raw body, headers, the connection's secret.
+//! Writes  one change for each, many in one commit.
+//! Never   parses before the signature holds, nor acknowledges before the change is durable.
+//!
+//! | comes                          | is answered                            |
+//! |--------------------------------|----------------------------------------|
+//! | unknown connection             | 404                                    |
+//! | wrong or no signature          | 401, the same body always              |
+//! | a ping (by its content type)   | 200, nothing appended                  |
+//! | too large                      | 413                                    |
+//! | signed, and not JSON           | 400                                    |
+//! | signed, of no use to us        | 202, counted as filtered               |
+//! | the database can't be written  | 503: send it again                     |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit, Mac};
+use kilter_core::Json;
+use kilter_core::manifest::parts::fits;
+use kilter_core::manifest::{Body, Connector, Route, Signature, Webhook, plain};
+use kilter_core::mapping::Env;
+use kilter_core::model::{Change, Via};
+use kilter_core::sync::project::remote_of;
+use subtle::ConstantTimeEq;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::{Engine, now};
+
+/// Where webhooks wait for the next commit. Whatever arrived while the last one ran goes together.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    engine: Arc<Engine>,
+    queue: mpsc::Sender<(Change, oneshot::Sender<bool>)>,
+}
+
+/// Most webhooks that wait; beyond, senders wait with them.
+const QUEUE_MAX: usize = 4096;
+/// Most webhooks in one commit.
+const COMMIT_MAX: usize = 512;
+
+impl Inbox {
+    pub fn open(engine: Arc<Engine>) -> Self {
+        let (queue, inbox) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(commit(Arc::clone(&engine), inbox));
+        Self { engine, queue }
+    }
+}
+
+async fn commit(
+    engine: Arc<Engine>,
+    mut inbox: mpsc::Receiver<(Change, oneshot::Sender<bool>)>,
+) {
+    let mut batch = Vec::with_capacity(COMMIT_MAX);
+    while inbox.recv_many(&mut batch, COMMIT_MAX).await > 0 {
+        let (changes, answers): (Vec<Change>, Vec<_>) = batch.drain(..).unzip();
+        let mut changes = changes;
+        let done = engine.store.write_async(move |tx| tx.append(&mut changes)).await;
+        if let Err(error) = &done {
+            tracing::error!(error = %crate::pipeline::schedule::chain(error), "webhooks not kept");
+        }
+        for answer in answers {
+            // Who asked may be gone: what was kept stays kept.
+            let _ = answer.send(done.is_ok());
+        }
+        engine.bell.notify_one();
+    }
+}
+
+type Reply = (StatusCode, &'static str);
+
+pub async fn receive(
+    State(inbox): State<Inbox>,
+    Path(name): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Reply {
+    let house = Arc::clone(&inbox.engine.house);
+    let Some((connection, connector)) = house.connector(&name) else {
+        return (StatusCode::NOT_FOUND, "there is no such connection\n");
+    };
+    let Some(webhook) = &connector.webhook else {
+        return (StatusCode::NOT_FOUND, "this connection takes no webhooks\n");
+    };
+    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let ping = webhook.ping_content_type.as_deref();
+    if ping.is_some_and(|p| header("content-type").starts_with(p)) {
+        return (StatusCode::OK, "");
+    }
+    if !signed(webhook, connection, &query, &headers, &body) {
+        return (StatusCode::UNAUTHORIZED, "the signature does not hold\n");
+    }
+    let Ok(item) = serde_json::from_slice::<Json>(&body) else {
+        return (StatusCode::BAD_REQUEST, "the body is not JSON\n");
+    };
+    let topic = webhook.topic_header.as_deref().map(header).unwrap_or_default();
+    let change = change(&name, connection, connector, webhook, topic, item);
+    let (answer, done) = oneshot::channel();
+    if inbox.queue.send((change, answer)).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping: send it again\n");
+    }
+    match done.await {
+        Ok(true) => (StatusCode::ACCEPTED, ""),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "not kept: send it again\n"),
+    }
+}
+
+fn signed(
+    webhook: &Webhook,
+    connection: &kilter_core::config::Connection,
+    query: &BTreeMap<String, String>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> bool {
+    let secret = |name: &str| {
+        let secret = connection.secrets.get(name.trim_start_matches('$'))?;
+        Some(secret.expose()).filter(|s| !s.is_empty())
+    };
+    match &webhook.signature {
+        Signature::HmacSha256Base64 { header, secret: name } => {
+            let (Some(secret), Some(given)) = (secret(name), headers.get(header)) else {
+                return false;
+            };
+            let Ok(given) = base64::engine::general_purpose::STANDARD.decode(given.as_bytes())
+            else {
+                return false;
+            };
+            let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()) else {
+                return false;
+            };
+            mac.update(body);
+            mac.verify_slice(&given).is_ok()
+        }
+        Signature::UrlSecret { secret: name } => {
+            let (Some(secret), Some(given)) = (secret(name), query.get("secret")) else {
+                return false;
+            };
+            bool::from(secret.as_bytes().ct_eq(given.as_bytes()))
+        }
+    }
+}
+
+/// What a signed body says. What no route takes is kept as well: it ends as filtered, counted.
+fn change(
+    name: &str,
+    connection: &kilter_core::config::Connection,
+    connector: &Connector,
+    webhook: &Webhook,
+    topic: &str,
+    item: Json,
+) -> Change {
+    let vars = connection.vars("");
+    let env = Env { vars: &vars, tables: &connection.lookups, root: Some(&item) };
+    let route = webhook.routes.iter().find(|r| takes(r, topic, &item, &env));
+    let id = route.and_then(|r| r.id.read(&item, &env).ok().flatten()).filter(|v| !v.is_null());
+    let (collection, remote, hint) = match (route, &id) {
+        (Some(route), Some(id)) => {
+            let hint = route.body == Body::Hint || route.body == Body::Gone;
+            (route.collection.clone(), remote_of(&plain(id), &route.each), hint)
+        }
+        _ => (connector.name.clone(), String::new(), false),
+    };
+    let body = if hint { serde_json::json!({ "$hint": topic }) } else { item };
+    Change {
+        seq: 0,
+        connection: name.to_owned(),
+        collection,
+        remote,
+        each: String::new(),
+        via: Via::Hook,
+        asked: 0,
+        body,
+        at: now(),
+    }
+}
+
+fn takes(route: &Route, topic: &str, item: &Json, env: &Env<'_>) -> bool {
+    let fitting = route.topic.as_deref().is_none_or(|pattern| match pattern.strip_suffix('*') {
+        Some(start) => topic.starts_with(start),
+        None => pattern == topic,
+    });
+    fitting && fits(&route.keep, item, env)
+}

@@ -1,0 +1,24 @@
+//! What comes in over HTTP. Loopback only, until the config says otherwise.
+//!
+//! Reads   requests.   Writes  through `hooks`: changes.   Never  calls a remote.
+
+pub mod hooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+use crate::engine::Engine;
+
+/// Everything that is served, as one router.
+pub fn router(engine: Arc<Engine>) -> Router {
+    let limit = engine.house.config.limits.hook_body_bytes;
+    let inbox = hooks::Inbox::open(Arc::clone(&engine));
+    Router::new()
+        .route("/hooks/{connection}", post(hooks::receive))
+        .route("/health", get(|| async { "ok" }))
+        .layer(DefaultBodyLimit::max(limit))
+        .with_state(inbox)
+}

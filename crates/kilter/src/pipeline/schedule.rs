@@ -1,0 +1,313 @@
+//! Schedule: when stages run. `until_quiet` for `sync`, `forever` for `serve`.
+//!
+//! Reads   periods, the bell.   Writes  nothing of its own.
+//! Never   passes data from stage to stage: they meet in the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kilter_core::manifest::Resource;
+use kilter_core::model::Fault;
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::pipeline::poll::{Extent, FaultError};
+use crate::pipeline::{deliver, looks, merge, permits, poll, subscribe};
+use crate::store::Result;
+
+/// What happens, for a progress bar or a log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Polling { connection: String, resource: String },
+    Polled { connection: String, resource: String, differed: usize },
+    Failed { connection: String, resource: String, fault: String },
+    Merged(usize),
+    Delivering { connection: String, planned: usize },
+    Quiet,
+}
+
+pub type Watch<'a> = &'a (dyn Fn(Event) + Send + Sync);
+
+/// How long `sync` waits for a retry that is near.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Most rounds of a `sync`: a loop that does not end is a mistake of ours, and is said.
+const ROUNDS_MAX: usize = 10_000;
+
+/// Polls everything once, then works until nothing moves without a person or a later look.
+pub async fn until_quiet(engine: &Arc<Engine>, extent: Extent, watch: Watch<'_>) -> Result<()> {
+    for connection in engine.active() {
+        identify(engine, &connection).await?;
+    }
+    poll_all(engine, extent, watch, |_| true).await?;
+    let started = Instant::now();
+    let mut polled_again = false;
+    for _ in 0..ROUNDS_MAX {
+        if work(engine, watch).await? {
+            continue;
+        }
+        // What fell waits for a poll of the orders; what was sold waits for the ERP's figure.
+        if !polled_again {
+            polled_again = true;
+            poll_all(engine, Extent::SinceCursor, watch, |r| !r.holds_stock.is_empty()).await?;
+            continue;
+        }
+        let next = engine.store.write_async(|tx| tx.next_retry()).await?;
+        let wait = next.and_then(|at| until(&at)).filter(|w| *w <= PATIENCE);
+        match wait {
+            Some(wait) if started.elapsed() < RETRIES_IN_SYNC => {
+                tokio::time::sleep(wait.max(Duration::from_millis(50))).await;
+            }
+            _ => {
+                watch(Event::Quiet);
+                return Ok(());
+            }
+        }
+    }
+    Err(crate::store::Error::Refused(format!("sync: not quiet after {ROUNDS_MAX} rounds")))
+}
+
+/// After this, retries are left to the next run.
+const RETRIES_IN_SYNC: Duration = Duration::from_secs(600);
+
+fn until(at: &str) -> Option<Duration> {
+    let at: jiff::Timestamp = at.parse().ok()?;
+    let left = at.duration_since(jiff::Timestamp::now());
+    Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+}
+
+/// One turn of every stage. False: nothing was done.
+pub async fn work(engine: &Arc<Engine>, watch: Watch<'_>) -> Result<bool> {
+    let mut moved = false;
+    let merged = merge::run(engine).await?;
+    if merged > 0 {
+        watch(Event::Merged(merged));
+        moved = true;
+    }
+    for connection in engine.active() {
+        moved |= looks::run(engine, &connection).await? > 0;
+        moved |= permits::resolve(engine, &connection).await? > 0;
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in engine.active() {
+        let engine = Arc::clone(engine);
+        tasks.spawn(async move {
+            let planned = deliver::run(&engine, &connection).await;
+            (connection, planned)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let (connection, planned) =
+            done.map_err(|e| crate::store::Error::Refused(format!("deliver: {e}")))?;
+        let planned = planned?;
+        if planned > 0 {
+            watch(Event::Delivering { connection, planned });
+            moved = true;
+        }
+    }
+    Ok(moved)
+}
+
+/// Polls every listed resource of every active connection that `wanted` names.
+pub async fn poll_all(
+    engine: &Arc<Engine>,
+    extent: Extent,
+    watch: Watch<'_>,
+    wanted: impl Fn(&Resource) -> bool,
+) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in engine.active() {
+        let Some((_, connector)) = house.connector(&connection) else { continue };
+        let resources: Vec<String> = connector
+            .resources
+            .iter()
+            .filter(|r| r.list.is_some() && wanted(r))
+            .map(|r| r.name.clone())
+            .collect();
+        for resource in &resources {
+            watch(Event::Polling { connection: connection.clone(), resource: resource.clone() });
+        }
+        let engine = Arc::clone(engine);
+        tasks.spawn(async move {
+            let mut done = Vec::new();
+            for resource in resources {
+                let polled = poll::run(&engine, &connection, &resource, extent).await;
+                done.push((connection.clone(), resource, polled));
+            }
+            done
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let done = done.map_err(|e| crate::store::Error::Refused(format!("poll: {e}")))?;
+        for (connection, resource, polled) in done {
+            match polled {
+                Ok(differed) => watch(Event::Polled { connection, resource, differed }),
+                Err(poll::Error::Store(error)) => return Err(error),
+                Err(poll::Error::Remote(_, FaultError(fault))) => {
+                    watch(Event::Failed { connection, resource, fault: fault.to_string() });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who is at the other end: written down at first contact; a changed account is refused.
+pub async fn identify(engine: &Arc<Engine>, connection: &str) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let Some((found, connector)) = house.connector(connection) else { return Ok(()) };
+    let identity = match who(engine, connection).await {
+        Ok(Some(identity)) => identity,
+        Ok(None) => found.settings.get("url").cloned().unwrap_or_default(),
+        Err(fault) => {
+            tracing::warn!(connection.id = connection, fault = %fault, "its identity is not known yet");
+            return Ok(());
+        }
+    };
+    let (key, connection) = (format!("account.{connection}"), connection.to_owned());
+    let connector = connector.name.clone();
+    engine
+        .store
+        .write_async(move |tx| match tx.meta(&key)? {
+            None => tx.set_meta(&key, &identity),
+            Some(known) if known == identity => Ok(()),
+            Some(known) => Err(crate::store::Error::Refused(format!(
+                "use the connection {connection} ({connector}): it was the account {known} and is \
+                 now {identity}; if that is meant, start with a new database"
+            ))),
+        })
+        .await
+}
+
+async fn who(engine: &Arc<Engine>, connection: &str) -> std::result::Result<Option<String>, Fault> {
+    let house = Arc::clone(&engine.house);
+    let Some((found, connector)) = house.connector(connection) else { return Ok(None) };
+    let (Some(identity), Some(resource)) = (&connector.identity, connector.resources.first())
+    else {
+        return Ok(None);
+    };
+    let view = kilter_core::sync::house::View { house: &house, connection: found, connector, resource };
+    let vars = poll::vars(&view, "");
+    let Some(request) = identity.call.render(&vars) else { return Ok(None) };
+    let answer = engine.send(&view, &request).await?;
+    let value = identity.path.read(&answer.body, &view.env(&vars, None));
+    Ok(value.filter(|v| !v.is_null()).map(|v| kilter_core::manifest::plain(&v)))
+}
+
+/// How often subscriptions are looked over.
+const WATCHDOG_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often a stage looks though nobody rang: what waits for a time comes due by itself.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Works for ever: schedules, webhooks' bell, watchdog.
+pub async fn forever(engine: Arc<Engine>) -> Result<()> {
+    for connection in engine.active() {
+        identify(&engine, &connection).await?;
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in engine.active() {
+        tasks.spawn(poll_forever(Arc::clone(&engine), connection.clone()));
+        tasks.spawn(watch_forever(Arc::clone(&engine), connection));
+    }
+    tasks.spawn(work_forever(Arc::clone(&engine)));
+    match tasks.join_next().await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(error)) => Err(crate::store::Error::Refused(format!("serve: {error}"))),
+        None => Ok(()),
+    }
+}
+
+async fn work_forever(engine: Arc<Engine>) -> Result<()> {
+    loop {
+        match work(&engine, &|_| {}).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tokio::select! {
+                    () = engine.bell.notified() => {}
+                    () = tokio::time::sleep(TICK) => {}
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "a stage failed; it is tried again");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+}
+
+async fn watch_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
+    loop {
+        let wait = match subscribe::run(&engine, &connection).await {
+            Ok(mended) => {
+                if mended {
+                    engine.bell.notify_one();
+                }
+                WATCHDOG_EVERY
+            }
+            Err(fault) => {
+                tracing::warn!(connection.id = connection, fault = %fault, "webhooks not looked over");
+                Duration::from_secs(60)
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// How often everything is read, against what neither dates nor hints reveal.
+const SWEEP_EVERY: Duration = Duration::from_secs(86_400);
+
+async fn poll_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
+    let house = Arc::clone(&engine.house);
+    let Some((found, connector)) = house.connector(&connection) else { return Ok(()) };
+    let mut next: BTreeMap<&str, Instant> = BTreeMap::new();
+    let mut swept: BTreeMap<&str, Instant> = BTreeMap::new();
+    let listed: Vec<&Resource> = connector.resources.iter().filter(|r| r.list.is_some()).collect();
+    if listed.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        for resource in &listed {
+            let at = next.get(resource.name.as_str()).copied().unwrap_or_else(Instant::now);
+            if at > Instant::now() {
+                continue;
+            }
+            let last = *swept.entry(&resource.name).or_insert_with(Instant::now);
+            let sweep = last.elapsed() >= SWEEP_EVERY;
+            let extent = if sweep { Extent::Everything } else { Extent::SinceCursor };
+            let period = found.every.get(&resource.name).copied().unwrap_or(resource.every_seconds);
+            let mut wait = Duration::from_secs(u64::try_from(period).unwrap_or(60).max(1));
+            match poll::run(&engine, &connection, &resource.name, extent).await {
+                Ok(differed) => {
+                    if sweep {
+                        swept.insert(&resource.name, Instant::now());
+                    }
+                    if differed > 0 || !resource.holds_stock.is_empty() {
+                        engine.bell.notify_one();
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(connection.id = connection, resource = resource.name,
+                        error = %chain(&error), "a poll failed");
+                    wait = wait.min(Duration::from_secs(30));
+                }
+            }
+            next.insert(&resource.name, Instant::now() + wait);
+        }
+        let soonest = next.values().min().copied().unwrap_or_else(Instant::now);
+        tokio::time::sleep_until(soonest).await;
+    }
+}
+
+/// An error with its causes.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! Subscribe: the watchdog over webhooks. Remotes switch them off and say nothing.
+//!
+//! Reads   the remote's list of subscriptions.   Writes  what is missing or off, at the remote.
+//! Never   trusts that a webhook comes: polls run beside it.
+
+use std::sync::Arc;
+
+use kilter_core::Json;
+use kilter_core::manifest::{Subscriptions, plain};
+use kilter_core::model::{Fault, FaultKind};
+use kilter_core::sync::house::View;
+
+use crate::engine::Engine;
+use crate::pipeline::poll::vars;
+
+/// Makes sure that every topic is subscribed and on. True: something had to be mended, so what
+/// came meanwhile must be polled.
+pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<bool, Fault> {
+    let house = Arc::clone(&engine.house);
+    let Some((found, connector)) = house.connector(connection) else { return Ok(false) };
+    let Some(subscriptions) = connector.webhook.as_ref().and_then(|w| w.subscriptions.as_ref())
+    else {
+        return Ok(false);
+    };
+    let (Some(public), Some(resource)) = (&house.config.public_url, connector.resources.first())
+    else {
+        return Ok(false);
+    };
+    if !found.secrets.contains_key("webhook_secret") {
+        tracing::warn!(connection.id = connection, "no webhook_secret: webhooks stay off");
+        return Ok(false);
+    }
+    let view = View { house: &house, connection: found, connector, resource };
+    let address = format!("{}/hooks/{connection}", public.trim_end_matches('/'));
+    mend(engine, &view, subscriptions, &address).await
+}
+
+async fn mend(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    subscriptions: &Subscriptions,
+    address: &str,
+) -> Result<bool, Fault> {
+    let mut vars = vars(view, "");
+    if let Some(remote) = engine.remotes.get(&view.connection.name) {
+        if let Some(secret) = remote.vars().get("webhook_secret") {
+            vars.insert("webhook_secret".to_owned(), secret.clone());
+        }
+    }
+    vars.insert("delivery_url".to_owned(), Json::String(address.to_owned()));
+    let lacks = || Fault::new(FaultKind::Rejected, "", "a subscription's call lacks a value");
+    let request = subscriptions.list.render(&vars).ok_or_else(lacks)?;
+    let answer = engine.send(view, &request).await?;
+    let env = view.env(&vars, None);
+    let items = match subscriptions.items.read(&answer.body, &env) {
+        Some(Json::Array(items)) => items,
+        _ => return Err(Fault::new(FaultKind::Unknown, "", "the subscriptions are no list")),
+    };
+    let text = |path: &kilter_core::mapping::Path, item: &Json| {
+        path.read(item, &env).map(|v| plain(&v)).unwrap_or_default()
+    };
+    let mut mended = false;
+    for topic in &subscriptions.topics {
+        let found = items.iter().find(|i| {
+            text(&subscriptions.topic, i) == *topic && text(&subscriptions.url, i) == address
+        });
+        let off = found.zip(subscriptions.status.as_ref()).is_some_and(|(item, (path, active))| {
+            text(path, item) != *active
+        });
+        let call = match (found, &subscriptions.enable) {
+            (None, _) => &subscriptions.create,
+            (Some(_), Some(enable)) if off => enable,
+            _ => continue,
+        };
+        let mut vars = vars.clone();
+        vars.insert("topic".to_owned(), Json::String(topic.clone()));
+        if let Some(item) = found {
+            if let Some(id) = subscriptions.id.read(item, &env) {
+                vars.insert("id".to_owned(), id);
+            }
+        }
+        engine.send(view, &call.render(&vars).ok_or_else(lacks)?).await?;
+        tracing::info!(connection.id = view.connection.name, topic, off, "webhook subscribed");
+        mended = true;
+    }
+    Ok(mended)
+}

@@ -4,6 +4,8 @@
 //! Writes  only its own memory; posts the webhooks it was asked to send.
 //! Never   is called a mock or a platform: it is a twin, and says so on its first line of output.
 
+pub mod odoo;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -15,6 +17,14 @@ pub struct Options {
     pub port: Option<u16>,
     pub seed: u64,
     pub settings: BTreeMap<String, String>,
+}
+
+/// Starts the twin of that name.
+pub async fn start(name: &str, options: Options) -> Result<Running, Error> {
+    match name {
+        "odoo" => odoo::start(options).await,
+        _ => Err(Error::UnknownTwin(name.to_owned())),
+    }
 }
 
 /// A twin that listens. Dropping it stops it.

@@ -169,6 +169,7 @@ impl Run<'_> {
             own.map(|(column, cell)| (column.path.as_slice(), cell)).collect();
         let draft = self.draft(db, self.model.name, &cells, None);
         let mut lines: Vec<(&'static Field, Draft)> = Vec::new();
+        let before = self.messages.len();
         for row in rows {
             let mut many: Vec<&'static Field> = columns.iter().filter_map(|c| c.rows_of).collect();
             many.dedup_by_key(|field| field.name);
@@ -183,6 +184,9 @@ impl Run<'_> {
                     lines.push((field, self.draft(db, field.target, &cells, Some(field))));
                 }
             }
+        }
+        if self.messages.len() > before {
+            lines.clear(); // One cell that cannot be converted takes its whole one2many along.
         }
         self.collision(db, &draft)?;
         let id = self.save(db, self.model.name, draft)?;

@@ -197,19 +197,19 @@ pub fn report(db: &Db, ctx: &Ctx, data: &Value) -> String {
             "product.product" => id,
             _ => db.find_id("product.product", "product_tmpl_id", id).first().copied().unwrap_or(0),
         };
-        let _ = write!(
+        let _ = writeln!(
             html,
             "<tr><td><a href=\"#\" class=\"o_action\" data-model=\"{model}\" \
-             data-res-id=\"{id}\">\n<span>{name}</span>\n</a></td>\n"
+             data-res-id=\"{id}\">\n<span>{name}</span>\n</a></td>"
         );
         for quantity in quantities {
             let ask = Ask { variant, quantity: value::dec(quantity), at: &db.now };
             let price = localised(price(db, list, ask).price(), ctx.lang());
-            let _ = write!(
+            let _ = writeln!(
                 html,
                 "<td class=\"text-end px-1\"><span data-oe-type=\"monetary\" \
                  data-oe-expression=\"product[&#39;price&#39;][qty]\">{symbol} \
-                 <span class=\"oe_currency_value\">{price}</span></span></td>\n"
+                 <span class=\"oe_currency_value\">{price}</span></span></td>"
             );
         }
         html.push_str("</tr>\n");

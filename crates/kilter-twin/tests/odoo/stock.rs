@@ -1,8 +1,6 @@
 //! Stock, deliveries, back orders, tracking, returns: odoo-commerce.md sections 2, 4 and 5.
 
-mod odoo_support;
-
-use odoo_support::{Odoo, next_second, text};
+use crate::support::{Odoo, next_second, text};
 use serde_json::{Value, json};
 
 async fn level(odoo: &Odoo, sku: &str, context: Value) -> [String; 3] {

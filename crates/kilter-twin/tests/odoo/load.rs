@@ -1,8 +1,6 @@
 //! `load`: idempotent creation, as odoo-commerce.md section 3 and the recorded answers have it.
 
-mod odoo_support;
-
-use odoo_support::{Odoo, answer_of};
+use crate::support::{Odoo, answer_of};
 use serde_json::{Value, json};
 
 async fn loaded(odoo: &Odoo, order: &str, line_ids: bool, quantity: u32) -> Value {
@@ -93,7 +91,7 @@ async fn the_external_id_leads_to_the_order() {
 
 #[tokio::test]
 async fn of_two_loads_at_once_one_gets_the_message_and_there_is_one_order() {
-    let odoo = Odoo::with(&[("latency_ms", "40")], Some(odoo_support::shop())).await;
+    let odoo = Odoo::with(&[("latency_ms", "40")], Some(crate::support::shop())).await;
     for run in 0..3 {
         let name = format!("hub.race_{run}");
         let (left, right) =

@@ -1,10 +1,8 @@
 //! The back office: a large seed, edits by a person, shipping, faults, webhooks, duplicates.
 
-mod odoo_support;
-
 use std::time::{Duration, Instant};
 
-use odoo_support::{Odoo, next_second, text};
+use crate::support::{Odoo, next_second, text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,8 +1,6 @@
 //! Calls, errors, domains, nested reads, customers, invoices: odoo-commerce.md sections 0, 6, 7.
 
-mod odoo_support;
-
-use odoo_support::{Odoo, answer_of, text};
+use crate::support::{Odoo, answer_of, text};
 use serde_json::{Value, json};
 
 /// The recorded error of that label, without the trace that the record leaves out.

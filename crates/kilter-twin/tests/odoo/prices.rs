@@ -1,8 +1,6 @@
 //! Prices per list, products in languages, what moves which date: odoo-commerce.md section 1.
 
-mod odoo_support;
-
-use odoo_support::{Odoo, answer_of, next_second, text};
+use crate::support::{Odoo, answer_of, next_second, text};
 use serde_json::{Value, json};
 
 async fn price(odoo: &Odoo, sku: &str, list: &str, quantity: u32) -> String {

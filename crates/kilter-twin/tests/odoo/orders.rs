@@ -1,9 +1,7 @@
 //! Orders: what is filled in, the price and discount traps, taxes, rounding, totals, the states.
 //! Expected values: odoo-commerce.md sections 3 and 4 and the recorded answers.
 
-mod odoo_support;
-
-use odoo_support::{Odoo, answer_of, next_second, shop, text};
+use crate::support::{Odoo, answer_of, next_second, shop, text};
 use serde_json::{Value, json};
 
 async fn totals(odoo: &Odoo, order: i64) -> Vec<String> {

@@ -98,7 +98,7 @@ impl Drop for StopOnDrop {
 impl Twin {
     pub fn new(settings: Settings) -> Self {
         let mut state = World::default();
-        state.db.begin(value::now());
+        state.db.begin(value::now(), 0);
         world::found(&mut state.db, &settings.currency, &settings.database_uuid);
         state.db.commit();
         if !settings.webhook_url.is_empty() {
@@ -258,9 +258,9 @@ fn request(
     }
     *state.calls.by_method.entry(format!("{model}/{method}")).or_default() += 1;
     let (ids, ctx, args) = parse(body)?;
-    let call = Call { model, method, ids, ctx, args, started };
+    let call = Call { model, method, ids, ctx, args };
     let items = items_sent(&call);
-    state.db.begin(now);
+    state.db.begin(now, started);
     let result = methods::run(&mut state.db, &call);
     let touched = state.db.commit();
     match &result {
@@ -344,7 +344,8 @@ fn serve_office(
             json!({"registrations": state.registrations})
         }
         (false, page) => {
-            state.db.begin(value::now());
+            let last = state.db.serial;
+            state.db.begin(value::now(), last);
             let savepoint = state.db.savepoint();
             let result = office::act(&mut state.db, page, body);
             if result.is_err() {

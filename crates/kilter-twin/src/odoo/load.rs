@@ -32,8 +32,6 @@ struct Run<'a> {
     ctx: &'a Ctx,
     model: &'static schema::Model,
     messages: Vec<Value>,
-    /// Number of the last transaction that had ended when this one began.
-    started: u64,
 }
 
 /// The record that an external id names, with the id of its `ir.model.data` row.
@@ -64,20 +62,13 @@ pub fn register(db: &mut Db, id: &str, model: &str, record: i64) {
     db.insert(DATA, row);
 }
 
-pub fn load(
-    db: &mut Db,
-    ctx: &Ctx,
-    name: &str,
-    fields: &Value,
-    data: &Value,
-    started: u64,
-) -> Answer<Value> {
+pub fn load(db: &mut Db, ctx: &Ctx, name: &str, fields: &Value, data: &Value) -> Answer<Value> {
     let model = read::model(name)?;
     let columns = columns(model, fields)?;
     let rows: Vec<&Vec<Value>> = data
         .as_array()
         .map_or(Vec::new(), |rows| rows.iter().filter_map(Value::as_array).collect());
-    let mut run = Run { ctx, model, messages: Vec::new(), started };
+    let mut run = Run { ctx, model, messages: Vec::new() };
     let savepoint = db.savepoint();
     let mut ids = Vec::new();
     db.depth += 1;
@@ -203,7 +194,7 @@ impl Run<'_> {
         let found = draft.external.as_deref().and_then(|id| named(db, id));
         let Some((row, id)) = found else { return Ok(()) };
         let last = db.serial_of(DATA, row).max(db.serial_of(self.model.name, id));
-        if last <= self.started || last == db.serial {
+        if last <= db.started || last == db.serial {
             return Ok(());
         }
         // What it had drawn before it failed is lost.

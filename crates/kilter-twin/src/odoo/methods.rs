@@ -24,8 +24,6 @@ pub struct Call<'a> {
     pub ids: Vec<i64>,
     pub ctx: Ctx,
     pub args: Map,
-    /// Number of the last transaction that had ended when the call arrived.
-    pub started: u64,
 }
 
 struct Signature {
@@ -211,7 +209,7 @@ fn dispatch(db: &mut Db, call: &Call) -> Answer<Value> {
         "load" => {
             let null = Value::Null;
             let arg = |name: &str| call.args.get(name).unwrap_or(&null);
-            load::load(db, ctx, model, arg("fields"), arg("data"), call.started)
+            load::load(db, ctx, model, arg("fields"), arg("data"))
         }
         "web_save" | "web_save_multi" => web_save(db, call),
         _ => reading(db, call),
@@ -220,6 +218,10 @@ fn dispatch(db: &mut Db, call: &Call) -> Answer<Value> {
 
 fn create(db: &mut Db, ctx: &Ctx, model: &str, mut vals: Map) -> Answer<i64> {
     hooks::context_defaults(ctx, model, &mut vals);
+    if let Some(quant) = stock::counted_quant(db, model, &vals) {
+        write::write(db, ctx, model, &[quant], &vals)?;
+        return Ok(quant);
+    }
     write::create(db, ctx, model, vals)
 }
 
@@ -353,10 +355,7 @@ fn action(db: &mut Db, call: &Call) -> Answer<Value> {
             Ok(true.into())
         }
         ("stock.return.picking", _) => picking::create_return(db, first),
-        ("stock.quant", _) => {
-            stock::apply_inventory(db, ids);
-            Ok(Value::Null)
-        }
+        ("stock.quant", _) => Ok(stock::apply_inventory(db, ids)),
         ("product.product", _) => Ok(product::contextual_price(db, ctx, first)),
         ("report.product.report_pricelist", _) => {
             Ok(pricing::report(db, ctx, call.args.get("data").unwrap_or(&Value::Null)).into())

@@ -56,6 +56,7 @@ pub fn act(db: &mut Db, page: &str, body: Value) -> Result<Option<Value>, String
             }
             json!({"edited": edits.len()})
         }
+        "quant_tasks" => json!({"deleted": stock::quant_tasks(db)}),
         "ship" => {
             let parcels: Vec<Parcel> = serde_json::from_value(body).map_err(unread)?;
             let mut shipped = Vec::new();
@@ -200,7 +201,8 @@ fn carrier(db: &mut Db, name: &str) -> i64 {
 /// Says what was picked: everything, the named quantities, or about half of the first line.
 fn pick(db: &mut Db, transfer: i64, partial: &Value) -> Result<(), String> {
     let mut wanted: BTreeMap<i64, Decimal> = BTreeMap::new();
-    let moves = db.find_id(picking::MOVE, "picking_id", transfer);
+    let mut moves = db.find_id(picking::MOVE, "picking_id", transfer);
+    moves.retain(|id| !matches!(db.text(picking::MOVE, *id, "state").as_str(), "done" | "cancel"));
     for id in &moves {
         let demand = db.dec(picking::MOVE, *id, "product_uom_qty");
         let sku =

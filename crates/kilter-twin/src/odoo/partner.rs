@@ -60,13 +60,15 @@ pub fn check_name(db: &Db, id: i64) -> Answer<()> {
     Ok(())
 }
 
+/// Two at once both find nothing, and both create.
 pub fn find_or_create(db: &mut Db, ctx: &Ctx, email: &str) -> Answer<Value> {
     let (name, address) = split(email);
     let found = match normalized(email) {
         Value::String(key) => db.find_text(PARTNER, "email_normalized", &key),
         _ => Vec::new(),
     };
-    let active = found.into_iter().find(|id| db.is(PARTNER, *id, "active"));
+    let active =
+        found.into_iter().find(|id| db.is(PARTNER, *id, "active") && db.sees(PARTNER, *id));
     if let Some(id) = active {
         return Ok(json!([id]));
     }

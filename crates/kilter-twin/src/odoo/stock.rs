@@ -279,19 +279,56 @@ pub fn write_on_hand(db: &mut Db, variants: &[i64], counted: &Value) -> Answer<(
     Ok(())
 }
 
-/// `stock.quant/action_apply_inventory`.
-pub fn apply_inventory(db: &mut Db, ids: &[i64]) {
-    for id in ids {
-        if !db.is(QUANT, *id, "inventory_quantity_set") {
-            continue;
-        }
-        let counted = db.dec(QUANT, *id, "inventory_quantity");
-        let (variant, place) =
-            (db.link(QUANT, *id, "product_id"), db.link(QUANT, *id, "location_id"));
-        count(db, variant, place, counted);
-        db.set(QUANT, *id, "inventory_quantity", num(Decimal::ZERO));
-        db.set(QUANT, *id, "inventory_diff_quantity", num(Decimal::ZERO));
-        db.set(QUANT, *id, "inventory_quantity_set", false.into());
-        db.touch(QUANT, *id);
+/// A count of a place that has a quant goes to that quant, whether it was created or written.
+pub fn counted_quant(db: &Db, model: &str, vals: &value::Map) -> Option<i64> {
+    if model != QUANT || !vals.contains_key("inventory_quantity") {
+        return None;
     }
+    let variant = vals.get("product_id").and_then(value::id_of)?;
+    let place = vals.get("location_id").and_then(value::id_of)?;
+    quants(db, variant, &[place]).first().copied()
+}
+
+/// `stock.quant/action_apply_inventory`: null when done; a question, and nothing done, when a
+/// quantity has changed since it was counted.
+pub fn apply_inventory(db: &mut Db, ids: &[i64]) -> Value {
+    let counted: Vec<i64> =
+        ids.iter().copied().filter(|id| db.is(QUANT, *id, "inventory_quantity_set")).collect();
+    let outdated = |id: &i64| {
+        let present = db.dec(QUANT, *id, "quantity");
+        let then = db.dec(QUANT, *id, "inventory_quantity");
+        present != then - db.dec(QUANT, *id, "inventory_diff_quantity")
+    };
+    if counted.iter().any(outdated) {
+        return json!({
+            "name": "Conflict in Inventory Adjustment", "type": "ir.actions.act_window",
+            "view_mode": "form", "res_model": "stock.inventory.conflict", "target": "new",
+            "context": {"default_quant_ids": ids},
+        });
+    }
+    for id in counted {
+        let quantity = db.dec(QUANT, id, "inventory_quantity");
+        let variant = db.link(QUANT, id, "product_id");
+        let place = db.link(QUANT, id, "location_id");
+        count(db, variant, place, quantity);
+        db.set(QUANT, id, "inventory_quantity", num(Decimal::ZERO));
+        db.set(QUANT, id, "inventory_diff_quantity", num(Decimal::ZERO));
+        db.set(QUANT, id, "inventory_quantity_set", false.into());
+        db.touch(QUANT, id);
+    }
+    Value::Null
+}
+
+/// What the platform does now and then: quants of nothing are deleted, without a trace.
+pub fn quant_tasks(db: &mut Db) -> usize {
+    let empty = |id: &i64| {
+        db.dec(QUANT, *id, "quantity").is_zero()
+            && db.dec(QUANT, *id, "reserved_quantity").is_zero()
+            && !db.is(QUANT, *id, "inventory_quantity_set")
+    };
+    let gone: Vec<i64> = db.ids(QUANT).into_iter().filter(empty).collect();
+    for id in &gone {
+        db.remove(QUANT, *id);
+    }
+    gone.len()
 }

@@ -18,6 +18,8 @@ pub struct Record {
     pub row: Row,
     /// The transaction that wrote it last.
     pub serial: u64,
+    /// The transaction that created it.
+    born: u64,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,8 @@ pub struct Db {
     pub now: String,
     /// Counts transactions; the running one has this number.
     pub serial: u64,
+    /// Number of the last transaction that had ended when the running one began.
+    pub started: u64,
     /// Number sequences; as in the database they do not roll back.
     pub sequences: HashMap<String, u64>,
 }
@@ -148,7 +152,7 @@ impl Db {
                 index(table, name, id, Some(value));
             }
         }
-        table.records.insert(id, Record { row, serial });
+        table.records.insert(id, Record { row, serial, born: serial });
         self.undo.push(Undo::Insert(described.name, id));
         id
     }
@@ -222,14 +226,21 @@ impl Db {
         self.tables.get(model).and_then(|t| t.records.get(&id)).map_or(0, |r| r.serial)
     }
 
+    /// Whether the running transaction sees the record: not one created since it began.
+    pub fn sees(&self, model: &str, id: i64) -> bool {
+        let record = self.tables.get(model).and_then(|table| table.records.get(&id));
+        record.is_some_and(|record| record.born <= self.started || record.born == self.serial)
+    }
+
     pub fn next_number(&mut self, sequence: &str) -> u64 {
         let next = self.sequences.entry(sequence.to_owned()).or_insert(0);
         *next += 1;
         *next
     }
 
-    pub fn begin(&mut self, now: String) {
+    pub fn begin(&mut self, now: String, started: u64) {
         self.now = now;
+        self.started = started;
         self.serial += 1;
         self.undo.clear();
         self.pending = Pending::default();

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::load;
 use super::store::{Db, Row};
 use super::value::{self, num};
 
@@ -38,6 +39,11 @@ const MODULES: [&str; 14] = [
     "website_sale",
 ];
 
+/// The platform calls the United Kingdom "uk", and every other country by its code.
+fn country_id(code: &str) -> String {
+    if code == "GB" { "uk".to_owned() } else { code.to_lowercase() }
+}
+
 fn named(db: &mut Db, model: &'static str, name: &str) -> i64 {
     db.insert(model, Row::from([("name", name.into()), ("active", true.into())]))
 }
@@ -53,17 +59,21 @@ pub fn found(db: &mut Db, currency: &str, database_uuid: &str) {
             ("decimal_places", 2.into()),
             ("active", true.into()),
         ]);
-        db.insert("res.currency", row);
+        let id = db.insert("res.currency", row);
+        load::register(db, &format!("base.{code}"), "res.currency", id);
     }
     for country in COUNTRIES.split(';') {
         let (code, name) = country.trim().split_once(' ').unwrap_or((country, country));
-        db.insert("res.country", Row::from([("code", code.into()), ("name", name.into())]));
+        let row = Row::from([("code", code.into()), ("name", name.into())]);
+        let id = db.insert("res.country", row);
+        load::register(db, &format!("base.{}", country_id(code)), "res.country", id);
     }
     let row = Row::from([("code", "en_US".into()), ("name", "English (US)".into())]);
     db.insert("res.lang", row);
     people(db, currency);
     places(db);
-    named(db, "uom.uom", "Units");
+    let unit = named(db, "uom.uom", "Units");
+    load::register(db, "uom.product_uom_unit", "uom.uom", unit);
     named(db, "product.category", "Goods");
     let list = named(db, "product.pricelist", "Default");
     let company = super::pricing::company_currency(db);

@@ -172,6 +172,14 @@ async fn customers_are_found_by_address_whatever_its_case() {
 }
 
 #[tokio::test]
+async fn find_or_create_is_not_safe_against_itself() {
+    let odoo = Odoo::with(&[("latency_ms", "30")], None).await;
+    let find = || odoo.call("res.partner/find_or_create", json!({"email": "twice@example.com"}));
+    let (left, right) = tokio::join!(find(), find());
+    assert_ne!(left, right);
+}
+
+#[tokio::test]
 async fn merging_deletes_the_loser_and_points_its_orders_at_the_winner() {
     let odoo = Odoo::start().await;
     let order = odoo.order(json!([])).await;

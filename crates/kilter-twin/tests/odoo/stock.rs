@@ -208,3 +208,31 @@ async fn what_is_not_there_is_only_forecast() {
         ("100.0".into(), &json!("partially_available"))
     );
 }
+
+#[tokio::test]
+async fn a_count_that_is_outdated_is_not_applied() {
+    let odoo = Odoo::start().await;
+    let one = odoo.sku("SKU-001").await;
+    let stock = odoo.read("stock.warehouse", 1, &["lot_stock_id"]).await["lot_stock_id"][0].clone();
+    let vals = json!({"product_id": one, "location_id": stock, "inventory_quantity": 12});
+    let body = json!({"vals_list": [vals], "context": {"inventory_mode": true}});
+    let quant = odoo.call("stock.quant/create", body).await;
+    let (_, picking) = confirmed(&odoo).await;
+    odoo.call("stock.picking/button_validate", json!({"ids": [picking]})).await;
+    let answer = odoo.call("stock.quant/action_apply_inventory", json!({"ids": quant})).await;
+    assert_eq!(answer["res_model"], "stock.inventory.conflict");
+    assert_eq!(level(&odoo, "SKU-001", json!({"warehouse_id": 1})).await[0], "96.0");
+}
+
+#[tokio::test]
+async fn a_quant_of_nothing_disappears() {
+    let odoo = Odoo::start().await;
+    let one = odoo.sku("SKU-001").await;
+    odoo.office("stock", json!([{"sku": "SKU-001", "warehouse": "WST", "quantity": 0}])).await;
+    let places = json!([["product_id", "=", one], ["location_id.usage", "=", "internal"]]);
+    let count = async || odoo.call("stock.quant/search_count", json!({"domain": places})).await;
+    assert_eq!(count().await, json!(2));
+    odoo.office("quant_tasks", json!({})).await;
+    assert_eq!(count().await, json!(1));
+    assert_eq!(level(&odoo, "SKU-001", json!({"warehouse_id": "West"})).await[0], "0.0");
+}

@@ -4,17 +4,19 @@
 //! Writes  only its own memory; posts the webhooks it was asked to send.
 //! Never   is called a mock or a platform: it is a twin, and says so on its first line of output.
 
+pub mod odoo;
 pub mod woocommerce;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// The twins there are.
-pub const NAMES: &[&str] = &["woocommerce"];
+pub const NAMES: &[&str] = &["odoo", "woocommerce"];
 
 /// Starts the twin of that name.
 pub async fn start(name: &str, options: Options) -> Result<Running, Error> {
     match name {
+        "odoo" => odoo::start(options).await,
         "woocommerce" => woocommerce::start(options).await,
         other => Err(Error::UnknownTwin(other.to_owned())),
     }

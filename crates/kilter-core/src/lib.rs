@@ -4,6 +4,7 @@
 //! model ← entity ← mapping ← { sync | manifest }      sync never imports manifest
 //! ```
 
+pub mod check;
 pub mod config;
 pub mod doc;
 pub mod entity;

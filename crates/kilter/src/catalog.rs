@@ -14,13 +14,11 @@ use kilter_core::sync::house::House;
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../connectors"]
-#[include = "*.toml"]
+#[folder = "../../connectors"]
 struct Connectors;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../entities"]
-#[include = "*.toml"]
+#[folder = "../../entities"]
 struct EntityFiles;
 
 /// Reads everything; problems are collected, not thrown.

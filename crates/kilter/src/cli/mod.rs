@@ -1,0 +1,2 @@
+fn _x() {}
+pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }

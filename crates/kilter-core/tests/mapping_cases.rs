@@ -217,6 +217,12 @@ fn small_codecs() {
         "expected a list of texts without \",\", found [\"a,b\"]",
     );
     reads("join(\"\\n\")", json!(["Main St 5", "Door 3"]), json!("Main St 5\nDoor 3"));
+    reads("words(first, last)", json!({"first": "Ada", "last": "Byron"}), json!("Ada Byron"));
+    reads("words(first, last)", json!({"first": " ", "last": "Byron"}), json!("Byron"));
+    reads("words(first, last)", json!({"first": null}), json!(null));
+    reads("words(active, sold)", json!({"active": true, "sold": false}), json!("true false"));
+    refuses_to_write("words(first)", json!("Ada"), "words can only be read");
+    assert!(!lens("a | words(first)").is_invertible());
     reads("first_item", json!([3, 4]), json!(3));
     refuses_to_write("first_item", json!(3), "first_item can only be read");
     reads("tagged(Decimal)", json!({ "__class__": "Decimal", "decimal": "1.0" }), json!("1"));

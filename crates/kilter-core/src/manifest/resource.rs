@@ -41,6 +41,7 @@ pub fn read_resource(file: &str, text: &str, problems: &mut Vec<Problem>) -> Res
         permit: permit(&mut reader, problems),
         contains: reader.texts("contains", problems),
         document: document(&mut reader, problems),
+        only_if: only_if(&mut reader, problems),
         holds_stock: reader.texts("holds_stock", problems),
         every_seconds: reader.seconds("every", problems).unwrap_or(3600),
         sweep_only: reader.flag("sweep_only", problems).unwrap_or(false),
@@ -167,6 +168,10 @@ fn row(
         .filter_map(|node| list_part(file, &format!("{facet}.{field}"), node, problems))
         .collect();
     row.list = (!parts.is_empty()).then_some(ListRow { parts });
+    if let Some(node) = inner.take("map") {
+        let part = map_part(file, &format!("{facet}.{field}"), node, problems);
+        row.list = Some(ListRow { parts: vec![part] });
+    }
     inner.finish(problems);
     Some(row)
 }
@@ -189,6 +194,33 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
         .into_iter()
         .map(|(k, v)| (k.to_owned(), one_or_many(v)))
         .collect();
+    let rows = item_rows(place, &mut inner, problems);
+    let part = ListPart {
+        at: at?,
+        set: json_table(inner.take("set")),
+        only,
+        style,
+        rows,
+        item_set: json_table(inner.take("item_set")),
+    };
+    inner.finish(problems);
+    Some(part)
+}
+
+/// A map whose members have rows of their own: an address.
+fn map_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> ListPart {
+    let mut inner = Reader::new(file, place, node, problems);
+    let at = path_or_whole(&mut inner, "at", problems);
+    let rows = item_rows(place, &mut inner, problems);
+    let (set, item_set) = (json_table(inner.take("set")), json_table(inner.take("item_set")));
+    inner.finish(problems);
+    ListPart { at, set, only: Vec::new(), style: ListStyle::Map, rows, item_set }
+}
+
+type ItemRows = Vec<(String, Option<Lens>, Option<Lens>)>;
+
+fn item_rows(place: &str, inner: &mut Reader<'_>, problems: &mut Problems) -> ItemRows {
+    let file = inner.file;
     let mut rows = Vec::new();
     for (field, value) in inner.table("rows", problems) {
         match &value.val {
@@ -205,16 +237,7 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
             }
         }
     }
-    let part = ListPart {
-        at: at?,
-        set: json_table(inner.take("set")),
-        only,
-        style,
-        rows,
-        item_set: json_table(inner.take("item_set")),
-    };
-    inner.finish(problems);
-    Some(part)
+    rows
 }
 
 fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
@@ -381,13 +404,22 @@ fn permit(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Permit> {
     })
 }
 
-fn document(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<(bool, u32)> {
+fn only_if(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<(String, Vec<Json>)> {
+    let table = reader.table("only_if", problems);
+    table.into_iter().map(|(setting, node)| (setting.to_owned(), one_or_many(node))).collect()
+}
+
+fn document(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Document> {
     let node = reader.take("document")?;
     let mut inner = Reader::new(reader.file, "document", node, problems);
-    let gross = inner.need_text("prices", problems) == "gross";
+    let prices = inner.need_text("prices", problems);
+    if !matches!(prices.as_str(), "net" | "gross" | "") && !prices.starts_with('$') {
+        let text = format!("prices are not \"{prices}\"");
+        inner.problem(node.line, text, "known: net, gross, or $setting", problems);
+    }
     let places = inner.integer("places", problems).and_then(|n| u32::try_from(n).ok());
     inner.finish(problems);
-    Some((gross, places.unwrap_or(2)))
+    Some(Document { prices, places: places.unwrap_or(2) })
 }
 
 fn lifecycle(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Lifecycle> {

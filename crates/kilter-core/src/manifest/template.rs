@@ -45,11 +45,16 @@ fn list(items: &[Json], vars: &Vars) -> Option<Json> {
     for item in items {
         match render(item, vars) {
             Some(value) => out.push(value),
-            None if item.is_string() => return None,
+            None if is_one_value(item) => return None,
             None => {}
         }
     }
     Some(Json::Array(out))
+}
+
+/// A placeholder, or an encoding of one.
+fn is_one_value(item: &Json) -> bool {
+    item.is_string() || item.get("as").is_some_and(Json::is_string)
 }
 
 fn placeholder(text: &str, vars: &Vars) -> Option<Json> {
@@ -66,7 +71,8 @@ fn placeholder(text: &str, vars: &Vars) -> Option<Json> {
 }
 
 /// The encodings that a template may name.
-pub const ENCODINGS: &[&str] = &["json", "base64url_json", "rows", "csv", "tagged_date"];
+pub const ENCODINGS: &[&str] =
+    &["json", "base64url_json", "rows", "csv", "number", "tagged_date", "tagged_decimal"];
 
 fn encode(encoding: &str, value: Json) -> Option<Json> {
     match encoding {
@@ -75,6 +81,14 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
         "csv" => Some(Json::String(
             value.as_array()?.iter().map(plain).collect::<Vec<_>>().join(","),
         )),
+        // A setting is a text; where a remote wants a number, the template says so.
+        "number" => match value {
+            Json::Number(_) => Some(value),
+            other => other.as_str()?.parse().ok().map(Json::Number),
+        },
+        "tagged_decimal" => {
+            Some(json!({ "__class__": "Decimal", "decimal": value.as_str()? }))
+        }
         "tagged_date" => {
             let text = value.as_str()?;
             let mut parts = text.split('-').map(|p| p.parse::<i64>().ok());
@@ -218,6 +232,20 @@ mod tests {
             domain,
             &[("since", json!("2026"))],
             json!({"domain": [["active", "=", true], ["write_date", ">=", "2026"]]}),
+        );
+    }
+
+    #[test]
+    fn a_text_becomes_the_number_that_a_remote_wants() {
+        let number = json!({"as": "number", "value": "$company"});
+        check(number.clone(), &[("company", json!("7"))], json!(7));
+        check(number.clone(), &[("company", json!("0.02"))], json!(0.02));
+        check(number.clone(), &[("company", json!("seven"))], Json::Null);
+        check(json!([["id", "=", number]]), &[], json!([]));
+        check(
+            json!({"as": "tagged_decimal", "value": "$difference"}),
+            &[("difference", json!("-0.02"))],
+            json!({"__class__": "Decimal", "decimal": "-0.02"}),
         );
     }
 

@@ -150,12 +150,21 @@ pub struct Resource {
     pub permit: Option<Permit>,
     /// States of the root in which the target's figure contains the document's lines.
     pub contains: Vec<String>,
-    /// How the document's prices are written: `net` or `gross`, with how many places.
-    pub document: Option<(bool, u32)>,
+    pub document: Option<Document>,
+    /// The resource stands only where these settings have these values.
+    pub only_if: Vec<(String, Vec<Json>)>,
     /// States (canonical, of the root) in which a document takes its stock down here.
     pub holds_stock: Vec<String>,
     pub every_seconds: i64,
     pub sweep_only: bool,
+}
+
+/// How a document's prices are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// `net`, `gross`, or the `$setting` that says which.
+    pub prices: String,
+    pub places: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -239,6 +248,8 @@ pub enum ListStyle {
     Commands,
     /// `[[0, 0, item], …]`.
     Tuples,
+    /// Not a list at all: one map, whose members have rows.
+    Map,
 }
 
 #[derive(Debug, Clone)]

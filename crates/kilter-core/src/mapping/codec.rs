@@ -63,6 +63,8 @@ pub enum Codec {
         key: String,
         field: String,
     },
+    /// Members of a map, joined by blanks.
+    Words(Vec<String>),
 }
 
 impl Codec {
@@ -91,6 +93,7 @@ impl Codec {
     pub fn write(&self, value: Json, env: &Env) -> Result<Option<Json>, WriteError> {
         match self {
             Codec::FirstItem => Err(WriteError::ReadOnly { what: "first_item".to_owned() }),
+            Codec::Words(_) => Err(WriteError::ReadOnly { what: "words".to_owned() }),
             Codec::NullAs(stand_in) if value.is_null() => Ok(Some(stand_in.clone())),
             Codec::Enum(choice) => choice.write(&value),
             _ if value.is_null() => Ok(Some(Json::Null)),
@@ -101,7 +104,7 @@ impl Codec {
     /// Whether every value that can be read can be written so that it reads the same again.
     pub fn is_invertible(&self) -> bool {
         match self {
-            Codec::FirstItem => false,
+            Codec::FirstItem | Codec::Words(_) => false,
             Codec::Named { key, field } => !key.contains('.') && !field.contains('.'),
             Codec::Enum(choice) => choice.is_invertible(),
             _ => true,
@@ -148,6 +151,7 @@ impl Codec {
             Codec::Ref(resources) => refer::read_remote(&value, &resources.join("|")),
             Codec::Key(entity) => refer::read_key(&value, entity),
             Codec::Named { key, field } => named::read(&value, key, field),
+            Codec::Words(members) => Ok(named::words(&value, members)),
             Codec::StripTags => text(&value).map(Json::String),
             Codec::Enum(_) | Codec::Default(_) | Codec::NullAs(_) | Codec::Json => Ok(value),
         }
@@ -186,7 +190,7 @@ impl Codec {
             Codec::List => list(value)?,
             Codec::Ref(_) | Codec::Key(_) => refer::write(&value)?,
             Codec::Named { key, field } => named::write(&value, key, field)?,
-            Codec::FirstItem | Codec::Enum(_) => value,
+            Codec::FirstItem | Codec::Words(_) | Codec::Enum(_) => value,
             Codec::Default(_) | Codec::NullAs(_) | Codec::Json => value,
         })
     }

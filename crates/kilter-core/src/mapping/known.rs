@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 30] = [
+pub(super) const NAMES: [&str; 31] = [
     "text",
     "id",
     "integer",
@@ -42,6 +42,7 @@ pub(super) const NAMES: [&str; 30] = [
     "ref",
     "key",
     "named",
+    "words",
 ];
 
 /// Most decimals a codec can round to; `Decimal` has no more.
@@ -130,6 +131,7 @@ impl Args<'_> {
             "ref" => self.resources().map(Codec::Ref),
             "key" => self.only_text("the name of an entity").map(Codec::Key),
             "named" => self.named(),
+            "words" => self.words(),
             _ => Err(unknown(self.name, self.at)),
         }
     }
@@ -141,6 +143,12 @@ impl Args<'_> {
             Ok(number::text(value).unwrap_or_default())
         };
         Ok(Codec::Named { key: text(0)?, field: text(1)? })
+    }
+
+    fn words(&self) -> Result<Codec, ParseError> {
+        self.count(1, usize::MAX)?;
+        let members = (0..self.items.len()).map(|index| self.text(index, "the name of a member"));
+        members.collect::<Result<_, _>>().map(Codec::Words)
     }
 
     fn id(&self) -> Result<Codec, ParseError> {

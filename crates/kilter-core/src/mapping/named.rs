@@ -1,4 +1,5 @@
 //! `named(key, value)`: a list of `{key, value}` read as a map, and back.
+//! `words(first, last)`: members of a map read as one text; there is no way back.
 //!
 //! Reads   one list or map.   Writes  the other.   Never  keeps an item without a name.
 
@@ -34,4 +35,17 @@ pub(super) fn write(value: &Json, key: &str, field: &str) -> Result<Json, WriteE
         return Err(WriteError::ReadOnly { what: format!("named({key}, {field})") });
     }
     Ok(map.iter().map(|(name, value)| json!({ key: name, field: value })).collect())
+}
+
+/// The members that say something, joined by blanks; null where none does. `false` is a word:
+/// two flags can be told apart by it.
+pub(super) fn words(value: &Json, members: &[String]) -> Json {
+    let said = |member: &String| at(value, member).and_then(number::text);
+    let words: Vec<String> = members
+        .iter()
+        .filter_map(said)
+        .map(|word| word.trim().to_owned())
+        .filter(|word| !word.is_empty())
+        .collect();
+    if words.is_empty() { Json::Null } else { Json::String(words.join(" ")) }
 }

@@ -20,7 +20,7 @@ pub fn amount(value: Option<&Json>) -> Option<Decimal> {
 }
 
 pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<Json, Wait> {
-    let (gross, places) = view.resource.document.unwrap_or((true, 2));
+    let (gross, places) = prices(view)?;
     let Some(record) = world.record(order).cloned() else { return Ok(json!([])) };
     let mut out = Vec::new();
     for line in list(&record, "lines") {
@@ -34,18 +34,39 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
                 ),
             });
         }
-        out.push(priced(&line, "line", gross, places));
+        out.push(priced(&record, &line, "line", gross, places));
     }
     for charge in list(&record, "charges") {
         let kind = text(&charge, "kind");
         if amount(charge.get("total")).is_some_and(|t| !t.is_zero()) {
-            out.push(priced(&charge, &kind, gross, places));
+            out.push(priced(&record, &charge, &kind, gross, places));
         }
     }
     Ok(Json::Array(out))
 }
 
-fn priced(line: &Json, kind: &str, gross: bool, places: u32) -> Json {
+/// Gross or not, and places: as the resource says, or the setting that it names.
+fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
+    let Some(document) = &view.resource.document else { return Ok((true, 2)) };
+    let vars = view.connection.vars("");
+    let said = match document.prices.strip_prefix('$') {
+        Some(setting) => vars.get(setting).and_then(Json::as_str).unwrap_or_default(),
+        None => document.prices.as_str(),
+    };
+    match said {
+        "gross" => Ok((true, document.places)),
+        "net" => Ok((false, document.places)),
+        other => Err(Wait {
+            kind: WaitKind::Held,
+            reason: format!(
+                "{}: prices are \"gross\" or \"net\", not \"{other}\"",
+                view.connection.name
+            ),
+        }),
+    }
+}
+
+fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) -> Json {
     let quantity: Decimal = text(line, "quantity").parse().unwrap_or(Decimal::ONE);
     let net = amount(line.get("total")).unwrap_or_default();
     let tax = amount(line.get("tax")).unwrap_or_default();
@@ -58,6 +79,10 @@ fn priced(line: &Json, kind: &str, gross: bool, places: u32) -> Json {
         "unit_price": unit.normalize().to_string(),
         "tax_rate": line.get("tax_rate").cloned().unwrap_or_else(|| json!("0")),
     });
+    // Unique among all orders of all shops: what a target may know the line by.
+    if let Some(reference) = record.text("reference") {
+        out["key"] = json!(format!("{reference}-{}", text(line, "id")));
+    }
     for field in ["id", "name", "sku", "code", "variant"] {
         if let Some(value) = line.get(field) {
             out[field] = value.clone();

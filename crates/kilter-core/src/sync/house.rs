@@ -50,7 +50,8 @@ impl House {
     pub fn view(&self, connection: &str, resource: &str) -> Option<View<'_>> {
         let (connection, connector) = self.connector(connection)?;
         let resource = connector.resource(resource)?;
-        Some(View { house: self, connection, connector, resource })
+        let view = View { house: self, connection, connector, resource };
+        view.stands().then_some(view)
     }
 
     /// Every resource of every connection, in the order of their names.
@@ -62,6 +63,7 @@ impl House {
                     .resources
                     .iter()
                     .map(move |resource| View { house: self, connection, connector, resource })
+                    .filter(View::stands)
             })
         })
     }
@@ -74,6 +76,16 @@ impl<'h> View<'h> {
         root: Option<&'e Json>,
     ) -> Env<'e> {
         Env { vars, tables: &self.connection.lookups, root }
+    }
+
+    /// Do the connection's settings ask for this resource?
+    pub fn stands(&self) -> bool {
+        self.resource.only_if.iter().all(|(name, values)| {
+            let set = self.connection.settings.get(name);
+            let default = || self.connector.settings.iter().find(|s| &s.name == name)?.default.as_ref();
+            let value = set.or_else(default);
+            value.is_some_and(|value| values.iter().any(|v| &crate::manifest::plain(v) == value))
+        })
     }
 
     pub fn root_facet(&self) -> Option<&'h Facet> {

@@ -37,6 +37,9 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     let Some(view) = house.view(&change.connection, &item.resource) else {
         return End::Filtered("no resource takes it".into());
     };
+    if view.resource.facets.is_empty() {
+        return End::Filtered("it only hints".into());
+    }
     let (mut object, known) = find(&view, world, change, item);
     if let Some(end) = refuse_old(&mut object, change, item) {
         if known {

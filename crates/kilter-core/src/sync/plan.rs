@@ -367,6 +367,11 @@ fn write_part(
     value: &Json,
     env: &Env<'_>,
 ) -> Result<(), String> {
+    if part.style == ListStyle::Map {
+        let mut map = part.at.read(payload, env).unwrap_or_else(|| json!({}));
+        write_item(part, &mut map, value, env)?;
+        return part.at.write(payload, map, env).map_err(|e| e.to_string());
+    }
     let mut items = Vec::new();
     for item in value.as_array().into_iter().flatten() {
         let fits = part
@@ -376,14 +381,8 @@ fn write_part(
         if !fits {
             continue;
         }
-        // A lens's `@path` reads the canonical item here, and constants stand under what it says.
-        let mut out =
-            crate::manifest::render(&part.item_set, env.vars).unwrap_or_else(|| json!({}));
-        let env = Env { vars: env.vars, tables: env.tables, root: Some(item) };
-        for (field, _, write) in &part.rows {
-            let (Some(lens), Some(value)) = (write, item.get(field)) else { continue };
-            lens.write(&mut out, value, &env).map_err(|e| format!("{field}: {e}"))?;
-        }
+        let mut out = json!({});
+        write_item(part, &mut out, item, env)?;
         items.push(out);
     }
     if items.is_empty() {
@@ -394,11 +393,30 @@ fn write_part(
         _ => Vec::new(),
     };
     match part.style {
-        ListStyle::Plain => list.append(&mut items),
+        ListStyle::Plain | ListStyle::Map => list.append(&mut items),
         ListStyle::Commands => list.push(json!(["create", items])),
         ListStyle::Tuples => list.extend(items.into_iter().map(|i| json!([0, 0, i]))),
     }
     part.at.write(payload, Json::Array(list), env).map_err(|e| e.to_string())
+}
+
+/// One item's rows, over its constants. A lens's `@path` reads the canonical item.
+fn write_item(
+    part: &ListPart,
+    out: &mut Json,
+    item: &Json,
+    env: &Env<'_>,
+) -> Result<(), String> {
+    let constants = crate::manifest::render(&part.item_set, env.vars).unwrap_or_else(|| json!({}));
+    for (key, value) in constants.as_object().into_iter().flatten() {
+        out[key.as_str()] = value.clone();
+    }
+    let env = Env { vars: env.vars, tables: env.tables, root: Some(item) };
+    for (field, _, write) in &part.rows {
+        let (Some(lens), Some(value)) = (write, item.get(field)) else { continue };
+        lens.write(out, value, &env).map_err(|e| format!("{field}: {e}"))?;
+    }
+    Ok(())
 }
 
 /// A figure is raised only when a poll of the shop's orders was asked after it fell; lowering

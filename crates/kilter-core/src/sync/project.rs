@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, json};
 
 use crate::Json;
-use crate::manifest::{ListPart, ListRow, plain};
+use crate::manifest::{ListPart, ListRow, ListStyle, plain};
 use crate::manifest::parts::fits;
 use crate::mapping::Env;
 use crate::model::RowKey;
@@ -60,11 +60,14 @@ pub fn resource_of<'h>(
     let (connection, connector) = house.connector(connection)?;
     let vars = connection.vars(each);
     let env = Env { vars: &vars, tables: &connection.lookups, root: None };
-    let resource = connector
+    connector
         .resources
         .iter()
-        .find(|r| r.collection == collection && fits(&r.keep, item, &env))?;
-    Some(View { house, connection, connector, resource })
+        .map(|resource| View { house, connection, connector, resource })
+        .find(|view| {
+            let resource = view.resource;
+            resource.collection == collection && view.stands() && fits(&resource.keep, item, &env)
+        })
 }
 
 pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Unprojected> {
@@ -122,6 +125,11 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
     let mut out = Vec::new();
     let mut seen = false;
     for part in &list.parts {
+        if part.style == ListStyle::Map {
+            let readable = part.rows.iter().any(|(_, read, _)| read.is_some());
+            let map = part.at.read(item, env).filter(|m| readable && m.is_object());
+            return map.map(|map| read_part(part, &map, env)).transpose();
+        }
         let Some(Json::Array(items)) = part.at.read(item, env) else { continue };
         seen = true;
         for child in &items {

@@ -33,10 +33,10 @@ COUNTRIES = {
 CHUNK = 50
 
 
-def chunks(rows, weight=lambda row: 1):
+def chunks(rows, weight=lambda row: 1, limit=CHUNK):
     part, size = [], 0
     for row in rows:
-        if part and size + weight(row) > CHUNK:
+        if part and size + weight(row) > limit:
             yield part
             part, size = [], 0
         part.append(row)
@@ -404,9 +404,10 @@ def load(db, source, out, catalogue):
                      for p, v in pairs if v['stock'].get(house)]
             if not lines:
                 continue
-            inventory, = Inventory.create([{'location': ids['storage'], 'date': TODAY,
-                                            'lines': [('create', lines)]}])
-            Inventory.confirm([inventory])
+            for part in chunks(lines, limit=200):
+                inventory, = Inventory.create([{'location': ids['storage'], 'date': TODAY,
+                                                'lines': [('create', part)]}])
+                Inventory.confirm([inventory])
             print('stock', house, len(lines), '%.1f s' % (time.time() - started))
         transaction.commit()
     info.update({'catalogue': catalogue, 'templates': len(items), 'variants': len(pairs),

@@ -4,7 +4,8 @@
 # DIR keeps the virtual environment and the seeded databases, so the second start takes about two
 # seconds.  INSTANCE (a name) runs a further copy beside the first, in DIR/run/INSTANCE.
 # "-plain": without the module web_shop, so that an order has no unique key.
-# KILTER_SHARED: folder with data/luma and data/retail.  TRYTON_WORKERS (2), TRYTON_THREADS (4).
+# KILTER_SHARED: folder with data/luma and data/retail.  TRYTON_WORKERS (1; more
+# share no cache), TRYTON_THREADS (8).
 set -euo pipefail
 D=${1:?usage: start.sh DIR [PORT] [luma|retail|small][-plain] [INSTANCE]}
 PORT=${2:-0}; VARIANT=${3:-small}; INSTANCE=${4:-}
@@ -36,10 +37,13 @@ if [ "$(cat "$D/venv/.kilter" 2>/dev/null)" != "$want" ]; then
   echo "$want" > "$D/venv/.kilter"
 fi
 PY=$D/venv/bin/python
+# clean_timeout: trytond 8.2.1 looks for other processes' cache resets when the last look is older than
+# this (300 s by default), and on SQLite that look turns the running transaction into autocommit: a
+# request that fails afterwards is NOT rolled back.  One process needs no such look.
 conf() { # conf FILE DBDIR
-  printf '[database]\nuri = sqlite://\npath = %s\nretry = 20\n[cache]\nclean_timeout = 0\n[web]\nlisten = 127.0.0.1:%s\n' "$2" "$PORT" > "$1"
+  printf '[database]\nuri = sqlite://\npath = %s\nretry = 20\n[cache]\nclean_timeout = 1000000000\n[web]\nlisten = 127.0.0.1:%s\n' "$2" "$PORT" > "$1"
 }
-base=$(cat "$HERE/requirements.txt" "$HERE/seed.py" "$HERE/start.sh" | sha256sum | cut -c1-16)
+base=$(cat "$HERE/requirements.txt" "$HERE/seed.py" | cat - <(echo "$MODULES") | sha256sum | cut -c1-16)
 data=none
 case $CATALOGUE in
   luma) data=$(sha256sum < "$KILTER_SHARED/data/luma/products.csv" | cut -c1-16) ;;
@@ -70,7 +74,7 @@ rm -f "$RUN"/db/erp.sqlite* "$RUN/port" "$RUN/tryton.json"
 cp "$D/$VARIANT.seed.sqlite" "$RUN/db/erp.sqlite"
 conf "$RUN/trytond.conf" "$RUN/db"
 export TRYTOND_CONFIG=$RUN/trytond.conf TRYTOND_DATABASE_NAMES=erp
-setsid nohup "$PY" "$HERE/serve.py" "$PORT" "${TRYTON_WORKERS:-2}" "${TRYTON_THREADS:-4}" "$RUN/port" \
+setsid nohup "$PY" "$HERE/serve.py" "$PORT" "${TRYTON_WORKERS:-1}" "${TRYTON_THREADS:-8}" "$RUN/port" \
   > "$RUN/trytond.log" 2>&1 < /dev/null & PID=$!
 echo $PID > "$RUN/pid"
 KEY=$("$PY" -c 'import json,sys; print(json.load(open(sys.argv[1]))["key"])' "$D/$VARIANT.seed.json")

@@ -13,7 +13,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$D"; D=$(cd "$D" && pwd)
 case $VARIANT in luma|retail|small|luma-plain|retail-plain|small-plain) ;; *) echo "unknown variant $VARIANT" >&2; exit 2;; esac
 CATALOGUE=${VARIANT%-plain}; FLAVOUR=base; [ "$VARIANT" = "$CATALOGUE" ] || FLAVOUR=base-plain
-export KILTER_SHARED=${KILTER_SHARED:-$HERE/../../../../shared}
+export KILTER_SHARED=${KILTER_SHARED:-$HERE/../../../../shared} TZ=UTC
 MODULES="account_invoice_stock party_relationship product product_attribute product_price_list sale
  sale_opportunity sale_price_list sale_shipment_cost stock stock_package_shipping"
 [ $FLAVOUR = base-plain ] || MODULES="$MODULES web_shop"
@@ -41,7 +41,7 @@ PY=$D/venv/bin/python
 # this (300 s by default), and on SQLite that look turns the running transaction into autocommit: a
 # request that fails afterwards is NOT rolled back.  One process needs no such look.
 conf() { # conf FILE DBDIR
-  printf '[database]\nuri = sqlite://\npath = %s\nretry = 20\n[cache]\nclean_timeout = 1000000000\n[web]\nlisten = 127.0.0.1:%s\n' "$2" "$PORT" > "$1"
+  printf '[database]\nuri = sqlite://\npath = %s\nretry = 10\n[cache]\nclean_timeout = 1000000000\n[web]\nlisten = 127.0.0.1:%s\n' "$2" "$PORT" > "$1"
 }
 base=$(cat "$HERE/requirements.txt" "$HERE/seed.py" | cat - <(echo "$MODULES") | sha256sum | cut -c1-16)
 data=none
@@ -73,7 +73,7 @@ flock -u 9; exec 9>&-
 rm -f "$RUN"/db/erp.sqlite* "$RUN/port" "$RUN/tryton.json"
 cp "$D/$VARIANT.seed.sqlite" "$RUN/db/erp.sqlite"
 conf "$RUN/trytond.conf" "$RUN/db"
-export TRYTOND_CONFIG=$RUN/trytond.conf TRYTOND_DATABASE_NAMES=erp
+export TRYTOND_CONFIG=$RUN/trytond.conf TRYTOND_DATABASE_NAMES=erp TZ=UTC
 setsid nohup "$PY" "$HERE/serve.py" "$PORT" "${TRYTON_WORKERS:-1}" "${TRYTON_THREADS:-8}" "$RUN/port" \
   > "$RUN/trytond.log" 2>&1 < /dev/null & PID=$!
 echo $PID > "$RUN/pid"

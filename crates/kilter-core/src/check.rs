@@ -67,7 +67,8 @@ fn resource_fits(
         let hint = did_you_mean(&resource.root, house.entities.0.keys().map(String::as_str));
         say(&file, 1, format!("root: there is no entity \"{}\"", resource.root), hint, problems);
     }
-    if resource.facets.first().is_none_or(|f| f.entity != resource.root) {
+    let hints_only = resource.facets.is_empty() && !resource.hints.is_empty();
+    if !hints_only && resource.facets.first().is_none_or(|f| f.entity != resource.root) {
         let text = format!("no facet shows the root \"{}\"", resource.root);
         say(&file, 1, text, format!("add [facet.{}.rows]", resource.root), problems);
     }

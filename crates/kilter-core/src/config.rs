@@ -82,6 +82,8 @@ pub struct Connection {
     pub name: String,
     pub connector: String,
     pub line: usize,
+    /// Who is at the other end, as the remote itself says; learned at first contact.
+    pub account: String,
     /// Plain settings, the connector's own.
     pub settings: BTreeMap<String, String>,
     pub secrets: BTreeMap<String, Secret>,
@@ -241,6 +243,7 @@ fn connection(
         name: name.to_owned(),
         connector: inner.need_text("connector", problems),
         line: node.line,
+        account: String::new(),
         settings: BTreeMap::new(),
         secrets: BTreeMap::new(),
         locale: inner.text("locale", problems),

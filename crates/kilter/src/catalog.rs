@@ -35,7 +35,7 @@ pub fn load(path: &Path, problems: &mut Vec<Problem>) -> std::io::Result<House> 
         }
     }
     seal(&mut config, &connectors, problems);
-    let house = House { entities: entities(problems), connectors, config };
+    let house = House::new(entities(problems), connectors, config);
     kilter_core::check::check(&house, problems);
     problems.sort();
     problems.dedup();

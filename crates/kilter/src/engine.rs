@@ -52,26 +52,37 @@ pub struct Engine {
     pub store: Store,
     pub remotes: BTreeMap<String, Arc<Remote>>,
     pub guards: Guards,
+    /// What a scoped `sync` is limited to.
+    pub scope: std::sync::Mutex<Option<crate::cli::Scope>>,
     /// Rung when there may be something to merge or deliver. Carries no data.
     pub bell: tokio::sync::Notify,
 }
 
 impl Engine {
-    pub fn new(house: House, store: Store) -> anyhow::Result<Self> {
+    /// Puts everything together, and asks each remote who it is. One that was never reached and
+    /// is not reached now is paused: nothing may be born under a name that is not known.
+    pub async fn start(mut house: House, store: Store) -> anyhow::Result<Self> {
         let mut remotes = BTreeMap::new();
         for (name, connection) in &house.config.connections {
-            let connector = house
-                .connectors
-                .get(&connection.connector)
+            let (_, connector) = house
+                .connector(name)
                 .with_context(|| format!("find the connector {}", connection.connector))?;
             let remote = Remote::new(connection, connector, house.config.limits.answer_bytes)?;
             remotes.insert(name.clone(), Arc::new(remote));
+        }
+        for (name, remote) in &remotes {
+            let account = identify(&house, &store, remote, name).await?;
+            if let Some(connection) = house.config.connections.get_mut(name) {
+                connection.paused |= account.is_none();
+                connection.account = account.unwrap_or_default();
+            }
         }
         Ok(Self {
             house: Arc::new(house),
             store,
             remotes,
             guards: Guards::from_env(),
+            scope: std::sync::Mutex::new(None),
             bell: tokio::sync::Notify::new(),
         })
     }
@@ -104,6 +115,82 @@ impl Engine {
     pub fn active(&self) -> Vec<String> {
         let connections = self.house.config.connections.values();
         connections.filter(|c| !c.paused).map(|c| c.name.clone()).collect()
+    }
+}
+
+/// Orders flow since a connection was first used, if its config does not say since when.
+pub fn since(house: &mut House, store: &Store) -> anyhow::Result<()> {
+    for (name, connection) in &mut house.config.connections {
+        if connection.orders.since.is_some() {
+            continue;
+        }
+        let key = format!("since.{name}");
+        let known = store.read(|tx| tx.meta(&key))?;
+        let since = match known {
+            Some(since) => since,
+            None => {
+                let since = now();
+                store.write(|tx| tx.set_meta(&key, &since))?;
+                since
+            }
+        };
+        connection.orders.since = Some(since);
+    }
+    Ok(())
+}
+
+/// What was learned at first contact, for those who only look.
+pub fn accounts(house: &mut House, store: &Store) -> anyhow::Result<()> {
+    for (name, connection) in &mut house.config.connections {
+        let account = store.read(|tx| tx.meta(&format!("account.{name}")))?;
+        connection.account = account.unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Who is at the other end: written down at first contact; a changed account is refused. Where a
+/// connector names no identity, the address is it.
+async fn identify(
+    house: &House,
+    store: &Store,
+    remote: &Remote,
+    name: &str,
+) -> anyhow::Result<Option<String>> {
+    let key = format!("account.{name}");
+    let known = store.read(|tx| tx.meta(&key))?;
+    let Some((connection, connector)) = house.connector(name) else { return Ok(known) };
+    if connection.paused {
+        return Ok(known);
+    }
+    let found = match &connector.identity {
+        None => connection.settings.get("url").cloned(),
+        Some(identity) => {
+            let Some(request) = identity.call.render(remote.vars()) else { return Ok(known) };
+            match remote.send(connector, &request, &connection.lookups).await {
+                Ok(answer) => {
+                    let vars = connection.vars("");
+                    let tables = &connection.lookups;
+                    let env = kilter_core::mapping::Env { vars: &vars, tables, root: None };
+                    let value = identity.path.read(&answer.body, &env);
+                    value.filter(|v| !v.is_null()).map(|v| kilter_core::manifest::plain(&v))
+                }
+                Err(fault) => {
+                    tracing::warn!(connection.id = name, fault = %fault, "not reached");
+                    return Ok(known);
+                }
+            }
+        }
+    };
+    match (known, found) {
+        (Some(known), Some(found)) if known != found => anyhow::bail!(
+            "use the connection {name}: it was the account {known} and is now {found}; \
+             if that is meant, start with a new database"
+        ),
+        (None, Some(found)) => {
+            store.write(|tx| tx.set_meta(&key, &found))?;
+            Ok(Some(found))
+        }
+        (known, _) => Ok(known),
     }
 }
 

@@ -3,8 +3,10 @@
 //! Acts; decides nothing: that is `kilter-core`'s.
 
 mod api;
+mod cases;
 mod catalog;
 mod cli;
+mod demo;
 mod engine;
 mod pipeline;
 mod remote;

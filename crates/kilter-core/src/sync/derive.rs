@@ -16,7 +16,7 @@ use crate::sync::house::View;
 use crate::sync::world::{Key, World};
 
 /// The rules that `entities/` may name.
-pub const RULES: &[&str] = &["sellable", "options", "tracking", "document"];
+pub const RULES: &[&str] = &["sellable", "options", "tracking", "document", "handle"];
 
 /// Ok(None): nothing to say yet.
 pub fn derive(
@@ -28,6 +28,7 @@ pub fn derive(
     match rule {
         "sellable" => Ok(sellable(view, world, record)),
         "options" => Ok(options(world, record)),
+        "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
         "document" => document::document(view, world, record).map(Some),
         other => Err(Wait {
@@ -61,6 +62,20 @@ pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option
 
 pub fn decimal(value: &Json) -> Option<Decimal> {
     value.as_str()?.parse().ok()
+}
+
+/// A name for what has no key of its own, the same for ever: from the account and the id it was
+/// born with. Targets that must find it again after a lost answer know it by this.
+fn handle(view: &View<'_>, world: &mut World, id: RecordId) -> Option<Json> {
+    let record = world.record(id).cloned()?;
+    if let Some(key) = record.key.filter(|k| !k.is_empty()) {
+        return Some(Json::String(key));
+    }
+    let objects = world.ids(&Key::ObjectsOfRoot(record.origin.clone(), id));
+    let remote = objects.iter().find_map(|o| world.object(*o).and_then(|o| o.remote.clone()))?;
+    let account = &view.house.config.connections.get(&record.origin)?.account;
+    let name = document::reference("P", &remote, account, &record.entity, &remote);
+    Some(Json::String(name))
 }
 
 /// `[{name, values}]` over the variants of a product, both in the order of their names.

@@ -103,6 +103,17 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
+/// What a document is called everywhere, for ever: the shop's prefix and number, for clerks, and
+/// six characters of a hash of where it was born, so that two shops never meet. Deterministic: a
+/// replayed webhook, a restored backup or a second hub say the same.
+pub fn reference(prefix: &str, number: &str, account: &str, entity: &str, remote: &str) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let hash = blake3::hash(format!("{account}\u{1f}{entity}\u{1f}{remote}").as_bytes());
+    let code: String =
+        hash.as_bytes().iter().take(6).map(|b| char::from(ALPHABET[usize::from(b % 32)])).collect();
+    format!("{prefix}-{number}-{code}")
+}
+
 /// How many lines the target gets: the tolerance of its total is a cent for each.
 pub fn line_count(record: &Record) -> usize {
     list(record, "lines").len() + list(record, "charges").len()

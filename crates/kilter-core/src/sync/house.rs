@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::Json;
 use crate::config::{Config, Connection, Owner};
 use crate::entity::{Entities, Field};
-use crate::manifest::{Connector, Facet, Resource, Row};
+use crate::manifest::{Connector, Facet, Resource, Row, plain};
 use crate::mapping::Env;
 use crate::model::{Record, RowKey};
 
@@ -17,6 +17,8 @@ pub struct House {
     pub entities: Entities,
     pub connectors: BTreeMap<String, Connector>,
     pub config: Config,
+    /// Connection → its connector, less the resources that its settings switch off.
+    active: BTreeMap<String, Connector>,
 }
 
 /// One resource of one connection.
@@ -42,9 +44,23 @@ pub struct Mode {
 }
 
 impl House {
+    pub fn new(
+        entities: Entities,
+        connectors: BTreeMap<String, Connector>,
+        config: Config,
+    ) -> Self {
+        let mut active = BTreeMap::new();
+        for (name, connection) in &config.connections {
+            let Some(connector) = connectors.get(&connection.connector) else { continue };
+            let mut connector = connector.clone();
+            connector.resources.retain(|r| stands(connection, r));
+            active.insert(name.clone(), connector);
+        }
+        Self { entities, connectors, config, active }
+    }
+
     pub fn connector(&self, connection: &str) -> Option<(&Connection, &Connector)> {
-        let connection = self.config.connections.get(connection)?;
-        Some((connection, self.connectors.get(&connection.connector)?))
+        Some((self.config.connections.get(connection)?, self.active.get(connection)?))
     }
 
     pub fn view(&self, connection: &str, resource: &str) -> Option<View<'_>> {
@@ -57,7 +73,7 @@ impl House {
     /// Every resource of every connection, in the order of their names.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
         self.config.connections.values().flat_map(move |connection| {
-            let connector = self.connectors.get(&connection.connector);
+            let connector = self.active.get(&connection.name);
             connector.into_iter().flat_map(move |connector| {
                 connector
                     .resources
@@ -67,6 +83,14 @@ impl House {
             })
         })
     }
+}
+
+/// A resource stands only where the settings that it names have the values it names.
+fn stands(connection: &Connection, resource: &Resource) -> bool {
+    let vars = connection.vars("");
+    resource.only_if.iter().all(|(setting, values)| {
+        vars.get(setting).is_some_and(|v| values.iter().any(|w| plain(w) == plain(v)))
+    })
 }
 
 impl<'h> View<'h> {

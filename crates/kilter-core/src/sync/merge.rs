@@ -74,10 +74,17 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         object.state = State::Live;
         object.wait = None;
     }
-    if !view.resource.writes.is_empty() || view.resource.lifecycle.is_some() {
+    let writes = !view.resource.writes.is_empty() && change.via != Via::Answer;
+    if writes || view.resource.lifecycle.is_some() {
         mark_object(&mut object, &change.at, view.resource.lane);
     }
     let id = object.id;
+    if view.resource.facets.is_empty() {
+        // It only hints: what it names is looked at, itself it is nothing that we keep true.
+        object.due = None;
+        world.put_object(object);
+        return End::Merged;
+    }
     world.put_object(object);
     let said = Said { change: change.seq, at: &change.at };
     take(&view, world, id, &said);
@@ -315,6 +322,7 @@ fn bind_root(
     }
     let id = world.fresh_record();
     let mut record = Record::new(id, &view.resource.root, &view.connection.name, key);
+    name_document(view, &mut record, item, said);
     if let Some(facet) = view.root_facet() {
         set_key_cells(view, world, &mut record, facet, None, item, said);
     }
@@ -322,6 +330,26 @@ fn bind_root(
     object.root = Some(id);
     object.unmatched_key = None;
     true
+}
+
+/// A document that its shop does not name by our key gets its reference at birth.
+fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &Said<'_>) {
+    let Some(entity) = view.house.entities.get(&record.entity) else { return };
+    if !entity.document || record.key.is_some() {
+        return;
+    }
+    let number = item.rows.iter().find(|(k, _)| k.ends_with(".number")).map(|(_, v)| v);
+    let number = number.and_then(Json::as_str).unwrap_or(&item.id);
+    let connection = view.connection;
+    let reference = crate::sync::document::reference(
+        &connection.orders.prefix,
+        number,
+        &connection.account,
+        &record.entity,
+        &item.remote,
+    );
+    set_cell(record, "reference", "", Json::String(reference.clone()), &connection.name, said, false);
+    record.key = Some(reference);
 }
 
 /// Key fields of records that hang on others are fields as well: `variant`, `list`, `location`.

@@ -39,6 +39,9 @@ pub enum Unprojected {
     NoId,
 }
 
+/// What an item that only hints looked like, so that it hints once.
+const HASH_ROW: &str = "~hash";
+
 /// `12@main`: an object of a listing that runs for each location.
 pub fn remote_of(id: &str, each: &str) -> String {
     if each.is_empty() { id.to_owned() } else { format!("{id}@{each}") }
@@ -104,6 +107,10 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         if let Some(total) = &cycle.total {
             projected.put(TOTAL_ROW.into(), total.read(item, &env).map_err(|e| e.to_string()));
         }
+    }
+    if view.resource.facets.is_empty() {
+        let hash = blake3::hash(item.to_string().as_bytes()).to_hex();
+        projected.rows.insert(HASH_ROW.to_owned(), json!(hash.as_str()));
     }
     projected.hints = hints(view, item, &env);
     Ok(projected)

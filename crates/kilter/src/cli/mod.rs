@@ -1,2 +1,202 @@
-fn _x() {}
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+//! The command line: what a person or a cron job says to Kilter.
+//!
+//! Reads   arguments, `kilter.toml`.   Writes  to the terminal; the rest through the engine.
+//! Never   prints a secret; every refusal says what to do next.
+
+mod check;
+mod connector;
+mod decide;
+mod plan;
+mod serve;
+mod status;
+mod sync;
+mod twin;
+mod why;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use kilter_core::sync::house::House;
+
+use crate::engine::Engine;
+use crate::store::Store;
+
+/// Keeps a merchant's shops, ERP, CRM and PIM in agreement, field by field.
+#[derive(Debug, Parser)]
+#[command(name = "kilter", version, arg_required_else_help = true, after_help = "\
+Start here:
+  kilter demo                    two shops and an ERP, all simulated, aligned before your eyes
+  kilter check                   is my kilter.toml right, and who owns what?
+  kilter plan                    what would be written where? (nothing is sent)
+  kilter sync                    align everything once, then stop
+  kilter serve                   keep it aligned, on webhooks and schedules")]
+struct Cli {
+    /// The config file.
+    #[arg(long, short, global = true, default_value = "kilter.toml", env = "KILTER_CONFIG")]
+    config: PathBuf,
+    /// More of what happens, on standard error: -v, -vv.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep everything aligned for ever: webhooks, polls, sweeps.
+    Serve,
+    /// Check config, mappings, ownership and credentials; show who owns what.
+    Check(check::CheckArgs),
+    /// Show what would be written where. Exit code: 0 nothing, 2 changes, 1 error.
+    Plan(plan::PlanArgs),
+    /// Align everything, until nothing moves without a person or a later look; then stop.
+    Sync(sync::SyncArgs),
+    /// Read everything from the beginning, then align.
+    Backfill(sync::SyncArgs),
+    /// Show objects, aligned share, oldest due, polls, faults, and what waits for what.
+    Status(status::StatusArgs),
+    /// Tell why a field is what it is: owner, change, deliveries.
+    Why(why::WhyArgs),
+    /// Answer what waits for a person.
+    Decide(decide::DecideArgs),
+    /// Run a twin: a simulator of a platform, for trying things out.
+    Twin(twin::TwinArgs),
+    /// Check a connector, or run its cases.
+    Connector(connector::ConnectorArgs),
+    /// See it work: two shops and an ERP (twins), aligned before your eyes.
+    Demo(crate::demo::DemoArgs),
+}
+
+/// Which part of the work is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Scope {
+    /// Only this connection.
+    #[arg(long)]
+    pub connection: Option<String>,
+    /// Only objects whose root is of this entity (product, variant, order, …).
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// Only objects whose root has this key, as sku=ABC-1.
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
+    pub wanted: Option<String>,
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging(cli.verbose, matches!(cli.command, Command::Serve));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: failed to start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: failed to {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.config.as_path();
+    match cli.command {
+        Command::Serve => serve::run(config).await,
+        Command::Check(args) => check::run(config, &args),
+        Command::Plan(args) => plan::run(config, &args).await,
+        Command::Sync(args) => sync::run(config, &args, false).await,
+        Command::Backfill(args) => sync::run(config, &args, true).await,
+        Command::Status(args) => status::run(config, &args),
+        Command::Why(args) => why::run(config, &args),
+        Command::Decide(args) => decide::run(config, &args),
+        Command::Twin(args) => twin::run(args).await,
+        Command::Connector(args) => connector::run(&args),
+        Command::Demo(args) => crate::demo::run(args).await,
+    }
+}
+
+fn logging(verbose: u8, serving: bool) {
+    use tracing_subscriber::EnvFilter;
+    let level = match (verbose, serving) {
+        (0, false) => "warn",
+        (0, true) | (1, _) => "info",
+        _ => "debug,hyper=info,reqwest=info",
+    };
+    let filter =
+        EnvFilter::try_from_env("KILTER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// The house, or every problem of the config, printed.
+fn house(path: &Path) -> anyhow::Result<House> {
+    let mut problems = Vec::new();
+    let house = crate::catalog::load(path, &mut problems)
+        .with_context(|| format!("read {}", path.display()))?;
+    if problems.is_empty() {
+        return Ok(house);
+    }
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    let n = problems.len();
+    anyhow::bail!("use {}: {n} problem{}", path.display(), if n == 1 { "" } else { "s" })
+}
+
+/// The database that a config names, beside it if it is not absolute.
+fn store_path(config: &Path, house: &House) -> PathBuf {
+    let folder = config.parent().unwrap_or(Path::new("."));
+    folder.join(&house.config.store)
+}
+
+async fn engine(config: &Path, scope: &Scope) -> anyhow::Result<Arc<Engine>> {
+    let mut house = house(config)?;
+    if let Some(only) = &scope.connection {
+        anyhow::ensure!(
+            house.config.connections.contains_key(only),
+            "find the connection \"{only}\": the config has {}",
+            house.config.connections.keys().cloned().collect::<Vec<_>>().join(", ")
+        );
+    }
+    let path = store_path(config, &house);
+    let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
+    crate::engine::since(&mut house, &store)?;
+    Ok(Arc::new(Engine::start(house, store).await?))
+}
+
+/// The store as it is, without changing it.
+fn reader(config: &Path) -> anyhow::Result<(House, Store)> {
+    let mut house = house(config)?;
+    let path = store_path(config, &house);
+    let store = Store::open_read_only(&path).with_context(|| {
+        format!("open {}: run `kilter sync` or `kilter serve` first", path.display())
+    })?;
+    crate::engine::accounts(&mut house, &store)?;
+    Ok((house, store))
+}
+
+/// Text for a cell: short, on one line.
+fn cell(value: &kilter_core::Json) -> String {
+    let text = match value {
+        kilter_core::Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let one: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match one.char_indices().nth(CELL_CHARS) {
+        Some((at, _)) => format!("{}…", &one[..at]),
+        None => one,
+    }
+}
+
+const CELL_CHARS: usize = 48;
+
+fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(header.to_vec());
+    table
+}

@@ -128,6 +128,11 @@ fn plan_one(
             round.marks.insert(object.id, mark);
             round.steps.entry(object.resource).or_default().push(step);
         }
+        Plan::Write(operation) if operation.kind == Kind::Create && !listed(tx, &view)? => {
+            let reason = "the first listing of its resource comes before any create";
+            let kind = WaitKind::Later;
+            wait(world, object.id, Wait { kind, reason: reason.to_owned() }, None);
+        }
         Plan::Write(operation) => {
             round.marks.insert(object.id, mark);
             let by_permit = view.resource.permit.is_some() && operation.kind == Kind::Create;
@@ -136,6 +141,23 @@ fn plan_one(
         }
     }
     Ok(())
+}
+
+/// No create before the resource's first complete listing, or a full shop would be doubled.
+fn listed(tx: &Tx<'_>, view: &kilter_core::sync::house::View<'_>) -> Result<bool> {
+    let Some(list) = &view.resource.list else { return Ok(true) };
+    let each = match &list.each {
+        Some(what) => view.connection.each(what),
+        None => vec![String::new()],
+    };
+    let (connection, resource) = (&view.connection.name, &view.resource);
+    for each in each {
+        let cursor = tx.cursor(connection, &resource.name, &each)?;
+        if !cursor.complete || tx.open_until(connection, &resource.collection, cursor.last)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn held(reason: &str) -> Wait {

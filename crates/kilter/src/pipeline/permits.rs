@@ -17,7 +17,7 @@ use std::time::Duration;
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Kind, Permit, plain};
 use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKind};
-use kilter_core::sync::batch::{Batch, id_json};
+use kilter_core::sync::batch::Batch;
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::object_bound;
@@ -169,8 +169,8 @@ fn intent(
     let record = tx.record(root)?;
     let origin = record.as_ref().map(|r| r.origin.clone()).unwrap_or_default();
     let key = record.as_ref().and_then(|r| r.key.clone()).unwrap_or_else(|| root.to_string());
-    let target = account(tx, house, &view.connection.name)?;
-    let source = account(tx, house, &origin)?;
+    let target = account(house, &view.connection.name);
+    let source = account(house, &origin);
     let name = format!("{target}\u{1f}{source}\u{1f}{}\u{1f}{key}\u{1f}create", view.resource.root);
     Ok(Intent {
         intent: Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string(),
@@ -190,12 +190,8 @@ fn intent(
 }
 
 /// Accounts go by their own identity, learned at first contact, never by names in our config.
-fn account(tx: &Tx<'_>, house: &House, connection: &str) -> Result<String> {
-    if let Some(identity) = tx.meta(&format!("account.{connection}"))? {
-        return Ok(identity);
-    }
-    let connection = house.config.connections.get(connection);
-    Ok(connection.and_then(|c| c.settings.get("url").cloned()).unwrap_or_default())
+fn account(house: &House, connection: &str) -> String {
+    house.config.connections.get(connection).map(|c| c.account.clone()).unwrap_or_default()
 }
 
 fn retry_at(object: &mut Object, at: &str) {
@@ -529,9 +525,4 @@ pub fn decide(
         }
     }
     Ok(true)
-}
-
-/// An id for a template, kept here so that look-ups and steps agree.
-pub fn id_value(id: &str) -> Json {
-    id_json(id)
 }

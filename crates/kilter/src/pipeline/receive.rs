@@ -48,7 +48,7 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
         let projected = view.and_then(|v| project(&v, &item, source.each).ok());
         if let Some(projected) = &projected {
-            if known(tx, source, projected, &awaited)? {
+            if known(tx, house, source, projected, &awaited)? {
                 unchanged += 1;
                 continue;
             }
@@ -74,6 +74,7 @@ fn awaited_records(tx: &Tx<'_>) -> Result<Vec<i64>> {
 
 fn known(
     tx: &Tx<'_>,
+    house: &House,
     source: &Source<'_>,
     item: &Projected,
     awaited: &[i64],
@@ -85,7 +86,8 @@ fn known(
     let Some(id) = ids.first() else { return Ok(false) };
     let Some(object) = tx.object(*id)? else { return Ok(false) };
     let settled = object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
-    let placed = object.root.is_some() || object.unmatched_key.is_some();
+    let hints = house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
+    let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
     shadow.remove(kilter_core::sync::house::BIRTH_ROW);
     let same = shadow == item.rows && object.resource == item.resource;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kilter_core::manifest::Resource;
-use kilter_core::model::Fault;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
@@ -37,9 +36,6 @@ const ROUNDS_MAX: usize = 10_000;
 
 /// Polls everything once, then works until nothing moves without a person or a later look.
 pub async fn until_quiet(engine: &Arc<Engine>, extent: Extent, watch: Watch<'_>) -> Result<()> {
-    for connection in engine.active() {
-        identify(engine, &connection).await?;
-    }
     poll_all(engine, extent, watch, |_| true).await?;
     let started = Instant::now();
     let mut polled_again = false;
@@ -154,48 +150,6 @@ pub async fn poll_all(
     Ok(())
 }
 
-/// Who is at the other end: written down at first contact; a changed account is refused.
-pub async fn identify(engine: &Arc<Engine>, connection: &str) -> Result<()> {
-    let house = Arc::clone(&engine.house);
-    let Some((found, connector)) = house.connector(connection) else { return Ok(()) };
-    let identity = match who(engine, connection).await {
-        Ok(Some(identity)) => identity,
-        Ok(None) => found.settings.get("url").cloned().unwrap_or_default(),
-        Err(fault) => {
-            tracing::warn!(connection.id = connection, fault = %fault, "its identity is not known yet");
-            return Ok(());
-        }
-    };
-    let (key, connection) = (format!("account.{connection}"), connection.to_owned());
-    let connector = connector.name.clone();
-    engine
-        .store
-        .write_async(move |tx| match tx.meta(&key)? {
-            None => tx.set_meta(&key, &identity),
-            Some(known) if known == identity => Ok(()),
-            Some(known) => Err(crate::store::Error::Refused(format!(
-                "use the connection {connection} ({connector}): it was the account {known} and is \
-                 now {identity}; if that is meant, start with a new database"
-            ))),
-        })
-        .await
-}
-
-async fn who(engine: &Arc<Engine>, connection: &str) -> std::result::Result<Option<String>, Fault> {
-    let house = Arc::clone(&engine.house);
-    let Some((found, connector)) = house.connector(connection) else { return Ok(None) };
-    let (Some(identity), Some(resource)) = (&connector.identity, connector.resources.first())
-    else {
-        return Ok(None);
-    };
-    let view = kilter_core::sync::house::View { house: &house, connection: found, connector, resource };
-    let vars = poll::vars(&view, "");
-    let Some(request) = identity.call.render(&vars) else { return Ok(None) };
-    let answer = engine.send(&view, &request).await?;
-    let value = identity.path.read(&answer.body, &view.env(&vars, None));
-    Ok(value.filter(|v| !v.is_null()).map(|v| kilter_core::manifest::plain(&v)))
-}
-
 /// How often subscriptions are looked over.
 const WATCHDOG_EVERY: Duration = Duration::from_secs(3600);
 
@@ -204,9 +158,6 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Works for ever: schedules, webhooks' bell, watchdog.
 pub async fn forever(engine: Arc<Engine>) -> Result<()> {
-    for connection in engine.active() {
-        identify(&engine, &connection).await?;
-    }
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.active() {
         tasks.spawn(poll_forever(Arc::clone(&engine), connection.clone()));

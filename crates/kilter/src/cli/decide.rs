@@ -1,0 +1,125 @@
+//! `kilter decide`: how a person answers what waits for him. With a reason, kept.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use kilter_core::model::{Object, State, Wait, WaitKind};
+use kilter_core::sync::document;
+use kilter_core::sync::house::BIRTH_ROW;
+use kilter_core::sync::mark::mark_object;
+
+use crate::engine::now;
+use crate::pipeline::permits;
+use crate::store::{Store, Tx};
+
+#[derive(Debug, Args)]
+pub struct DecideArgs {
+    /// The number of the object, as `kilter status` and `kilter sync` show it.
+    object: i64,
+    #[command(subcommand)]
+    answer: Answer,
+    /// Why; kept with the answer.
+    #[arg(long, default_value = "", global = true)]
+    reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Answer {
+    /// It exists: this is its id there.
+    Link { id: String },
+    /// It does not exist: create it once more.
+    CreateAgain,
+    /// It was deleted by mistake: create it anew.
+    Recreate,
+    /// Leave it as it is there; do not ask again.
+    Leave,
+    /// What the shop says now is right: measure later changes from here.
+    Shop,
+    /// What the ERP says is right: keep it as it was sent.
+    Erp,
+    /// Try again what was refused or held.
+    Retry,
+}
+
+pub fn run(config: &Path, args: &DecideArgs) -> anyhow::Result<ExitCode> {
+    let mut house = super::house(config)?;
+    let path = super::store_path(config, &house);
+    let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
+    crate::engine::accounts(&mut house, &store)?;
+    let done = store.write(|tx| {
+        let Some(object) = tx.object(args.object)? else { return Ok(None) };
+        let name = answer(tx, &house, object, &args.answer)?;
+        tx.write_decision(args.object, name, &args.reason, &now())?;
+        Ok(Some(name))
+    })?;
+    match done {
+        Some(name) => println!("{name}: noted; `kilter sync` or a running `kilter serve` does it"),
+        None => anyhow::bail!("find object {}: see `kilter status`", args.object),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answer(
+    tx: &Tx<'_>,
+    house: &kilter_core::sync::house::House,
+    mut object: Object,
+    answer: &Answer,
+) -> crate::store::Result<&'static str> {
+    let refuse = |text: &str| Err(crate::store::Error::Refused(text.to_owned()));
+    let name = match answer {
+        Answer::Link { id } => {
+            if !permits::decide(tx, house, object.id, Some(id))? {
+                object.remote = Some(id.clone());
+                object.state = State::Live;
+                object.look = Some(tx.last_seq()?);
+                retry(&mut object);
+                tx.write_objects(std::iter::once(&object))?;
+            }
+            return Ok("link");
+        }
+        Answer::CreateAgain => {
+            if !permits::decide(tx, house, object.id, None)? {
+                return refuse("create it again: it was never sent; say \"retry\"");
+            }
+            return Ok("create-again");
+        }
+        Answer::Recreate if object.state == State::Gone => {
+            object.state = State::Seat;
+            object.remote = None;
+            object.shadow.clear();
+            retry(&mut object);
+            "recreate"
+        }
+        Answer::Recreate => return refuse("recreate it: it is not gone; say \"retry\""),
+        Answer::Leave => {
+            object.due = None;
+            object.wait = None;
+            "leave"
+        }
+        Answer::Shop | Answer::Erp => {
+            let record = object.root.map(|id| tx.record(id)).transpose()?.flatten();
+            if let Some(record) = record {
+                object.shadow.insert(BIRTH_ROW.to_owned(), document::birth(&record));
+            }
+            retry(&mut object);
+            if matches!(answer, Answer::Shop) { "shop" } else { "erp" }
+        }
+        Answer::Retry => {
+            object.repairs.clear();
+            retry(&mut object);
+            "retry"
+        }
+    };
+    tx.write_objects(std::iter::once(&object))?;
+    Ok(name)
+}
+
+fn retry(object: &mut Object) {
+    object.wait = None;
+    mark_object(object, &now(), 1);
+    if object.wait.is_none() {
+        object.wait = Some(Wait { kind: WaitKind::Later, reason: "decided".to_owned() });
+    }
+}

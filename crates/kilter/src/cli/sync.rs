@@ -1,0 +1,176 @@
+//! `kilter sync` and `kilter backfill`: align until nothing moves, then say what is left.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use kilter_core::model::Object;
+use serde_json::json;
+
+use super::Scope;
+use crate::pipeline::poll::Extent;
+use crate::pipeline::schedule::{self, Event};
+use crate::store::Tx;
+
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    #[command(flatten)]
+    scope: Scope,
+    /// One JSON object at the end instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does an object fall into what was asked for?
+pub fn wanted(tx: &Tx<'_>, object: &Object, scope: &Scope) -> crate::store::Result<bool> {
+    if scope.connection.as_ref().is_some_and(|c| *c != object.connection) {
+        return Ok(false);
+    }
+    if scope.entity.is_none() && scope.wanted.is_none() {
+        return Ok(true);
+    }
+    let Some(record) = object.root.map(|id| tx.record(id)).transpose()?.flatten() else {
+        return Ok(false);
+    };
+    let entity = scope.entity.as_ref().is_none_or(|e| *e == record.entity);
+    let key = scope.wanted.as_deref().is_none_or(|text| match text.split_once('=') {
+        Some((field, value)) => {
+            record.text(field) == Some(value) || record.key.as_deref() == Some(value)
+        }
+        None => record.key.as_deref() == Some(text),
+    });
+    Ok(entity && key)
+}
+
+pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Result<ExitCode> {
+    let engine = super::engine(config, &args.scope).await?;
+    let scoped = args.scope.entity.is_some() || args.scope.wanted.is_some();
+    if args.scope.connection.is_some() || scoped {
+        *engine.scope.lock().unwrap_or_else(PoisonError::into_inner) = Some(args.scope.clone());
+    }
+    let bar = progress(args.json);
+    let seen: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let watch = |event: Event| match event {
+        Event::Polling { connection, resource } => {
+            bar.set_message(format!("reading {resource} of {connection}"));
+        }
+        Event::Polled { connection, resource, differed } => {
+            bar.println_if(differed > 0, format!("{connection}: {differed} {resource} differ"));
+        }
+        Event::Merged(n) => bar.set_message(format!("merged {n}")),
+        Event::Delivering { connection, planned } => {
+            bar.set_message(format!("{connection}: {planned} looked at"));
+        }
+        Event::Failed { connection, resource, fault } => {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(format!("{connection} {resource}"), fault);
+        }
+        Event::Quiet => {}
+    };
+    let extent = if everything { Extent::Everything } else { Extent::SinceCursor };
+    schedule::until_quiet(&engine, extent, &watch).await?;
+    bar.finish();
+    let faults = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let scope = args.scope.clone();
+    let waiting = engine
+        .store
+        .write_async(move |tx| {
+            let mut out = Vec::new();
+            for object in tx.waiting(WAITING_MAX)? {
+                if wanted(tx, &object, &scope)? {
+                    out.push(object);
+                }
+            }
+            Ok(out)
+        })
+        .await?;
+    report(&engine, &waiting, &faults, args.json);
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+const WAITING_MAX: usize = 10_000;
+
+fn report(
+    engine: &crate::engine::Engine,
+    waiting: &[Object],
+    faults: &BTreeMap<String, String>,
+    as_json: bool,
+) {
+    use std::sync::atomic::Ordering;
+    let calls: BTreeMap<&String, [u64; 2]> = engine
+        .remotes
+        .iter()
+        .map(|(n, r)| (n, [r.calls.load(Ordering::Relaxed), r.writes.load(Ordering::Relaxed)]))
+        .collect();
+    let rows: Vec<_> = waiting
+        .iter()
+        .filter_map(|o| Some((o, o.wait.as_ref()?)))
+        .map(|(o, w)| {
+            json!({ "object": o.id, "connection": o.connection, "resource": o.resource,
+                "id": o.remote, "wait": w.kind.name(), "reason": w.reason })
+        })
+        .collect();
+    if as_json {
+        println!("{}", json!({ "waits": rows, "faults": faults, "calls": calls }));
+        return;
+    }
+    for row in &rows {
+        println!(
+            "{:>6}  {}  {} {} {}: {}",
+            row["object"],
+            super::cell(&row["wait"]),
+            super::cell(&row["connection"]),
+            super::cell(&row["resource"]),
+            super::cell(&row["id"]),
+            row["reason"].as_str().unwrap_or_default()
+        );
+    }
+    for (what, fault) in faults {
+        println!("not read: {what}: {fault}");
+    }
+    for (name, [calls, writes]) in calls {
+        println!("{name}: {calls} calls, {writes} of them writes");
+    }
+    match rows.len() {
+        0 => println!("everything agrees"),
+        n => println!("{n} objects wait (see `kilter status`, `kilter decide --help`)"),
+    }
+}
+
+/// A spinner on a terminal, silence elsewhere.
+struct Bar(Option<ProgressBar>);
+
+fn progress(quiet: bool) -> Bar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return Bar(None);
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    Bar(Some(bar))
+}
+
+impl Bar {
+    fn set_message(&self, text: String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(text);
+        }
+    }
+    fn println_if(&self, wanted: bool, text: String) {
+        match &self.0 {
+            Some(bar) if wanted => bar.println(text),
+            _ => {}
+        }
+    }
+    fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -93,6 +93,8 @@ pub struct Connection {
     pub price_list: Option<String>,
     /// Name → the remote's id. A shop that has no locations of its own names them only.
     pub price_lists: BTreeMap<String, String>,
+    /// Price list → its currency, for remotes whose lists have none.
+    pub list_currencies: BTreeMap<String, String>,
     pub locations: Vec<(String, String)>,
     pub channel: Option<String>,
     pub lookups: BTreeMap<String, Table>,
@@ -191,7 +193,10 @@ pub fn read_config(
     }
     config.locations = reader.texts("locations", problems).into_iter().collect();
     for (name, node) in reader.table("connection", problems) {
-        let connection = connection(file, name, node, env, problems);
+        let mut connection = connection(file, name, node, env, problems);
+        for (list, spec) in &config.price_lists {
+            connection.list_currencies.insert(list.clone(), spec.currency.clone());
+        }
         config.connections.insert(name.to_owned(), connection);
     }
     for (entity, node) in reader.table("own", problems) {
@@ -251,6 +256,7 @@ fn connection(
         currency: inner.text("currency", problems),
         price_list: inner.text("price_list", problems),
         price_lists: names(&mut inner, "price_lists", problems).into_iter().collect(),
+        list_currencies: BTreeMap::new(),
         locations: names(&mut inner, "locations", problems),
         channel: inner.text("channel", problems),
         lookups: BTreeMap::new(),
@@ -447,6 +453,9 @@ impl Connection {
         vars.insert("connection".to_owned(), text(&self.name));
         if !each.is_empty() {
             vars.insert("each".to_owned(), text(each));
+            if let Some(currency) = self.list_currencies.get(each) {
+                vars.insert("each_currency".to_owned(), text(currency));
+            }
             if let Some(id) = self.each_id(each) {
                 let number = id.parse::<i64>().map(Json::from);
                 vars.insert("each_id".to_owned(), number.unwrap_or_else(|_| text(&id)));

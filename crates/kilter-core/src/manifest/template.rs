@@ -72,7 +72,7 @@ fn placeholder(text: &str, vars: &Vars) -> Option<Json> {
 
 /// The encodings that a template may name.
 pub const ENCODINGS: &[&str] =
-    &["json", "base64url_json", "rows", "csv", "number", "tagged_date", "tagged_decimal"];
+    &["json", "base64url_json", "rows", "csv", "number", "null", "tagged_date", "tagged_decimal"];
 
 fn encode(encoding: &str, value: Json) -> Option<Json> {
     match encoding {
@@ -86,6 +86,8 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
             Json::Number(_) => Some(value),
             other => other.as_str()?.parse().ok().map(Json::Number),
         },
+        // TOML has no null: a value that is there stands for it.
+        "null" => Some(Json::Null),
         "tagged_decimal" => {
             Some(json!({ "__class__": "Decimal", "decimal": value.as_str()? }))
         }
@@ -242,6 +244,9 @@ mod tests {
         check(number.clone(), &[("company", json!("0.02"))], json!(0.02));
         check(number.clone(), &[("company", json!("seven"))], Json::Null);
         check(json!([["id", "=", number]]), &[], json!([]));
+        let null = json!({"cost": {"as": "null", "value": "$no_cost"}});
+        check(null.clone(), &[("no_cost", json!("yes"))], json!({"cost": null}));
+        check(null, &[], json!({}));
         check(
             json!({"as": "tagged_decimal", "value": "$difference"}),
             &[("difference", json!("-0.02"))],

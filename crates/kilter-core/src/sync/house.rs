@@ -139,6 +139,10 @@ impl<'h> View<'h> {
 
     /// `record` is None where it is not born yet.
     pub fn mode(&self, facet: &Facet, row: &Row, scope: &str, record: Option<&Record>) -> Mode {
+        if row.field == SELF {
+            let creates = row.write.is_some();
+            return Mode { writes: creates && !row.fixed, creates, ..Mode::default() };
+        }
         let Some(field) = self.field(facet, row) else { return Mode::default() };
         if field.derive.is_some() {
             let writes = row.write.is_some() || row.list.is_some();
@@ -187,6 +191,10 @@ pub fn row_key(facet: &Facet, row: &Row, scope: &str) -> RowKey {
         format!("{}.{}@{scope}", facet.name, row.field)
     }
 }
+
+/// The row that names the facet's own record: in a listing that is about another object (`by`), or
+/// written, where one object of a record names another of the same (an order, its address).
+pub const SELF: &str = "self";
 
 /// The remote's state and total of a document, kept in the shadow beside the rows.
 pub const STATE_ROW: &str = "~state";

@@ -21,9 +21,10 @@ use serde_json::{Map, json};
 use crate::Json;
 use crate::manifest::{Call, Facet, Kind, ListPart, ListStyle, Row};
 use crate::mapping::Env;
+use crate::model::record::record_ref;
 use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
 use crate::sync::derive;
-use crate::sync::house::{View, row_key};
+use crate::sync::house::{SELF, View, row_key};
 use crate::sync::project::split_remote;
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
@@ -276,6 +277,7 @@ fn draft(
             let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
             let value = match &rule {
                 Some(rule) => derive::derive(rule, view, world, id).map_err(|w| (w, None))?,
+                None if row.field == SELF => Some(record_ref(id)),
                 None => cell.as_ref().map(|c| c.value.clone()),
             };
             let Some(value) = value else { continue };

@@ -169,8 +169,13 @@ fn row(
         .collect();
     row.list = (!parts.is_empty()).then_some(ListRow { parts });
     if let Some(node) = inner.take("map") {
-        let part = map_part(file, &format!("{facet}.{field}"), node, problems);
-        row.list = Some(ListRow { parts: vec![part] });
+        let nodes = match &node.val {
+            Val::List(nodes) => nodes.iter().collect(),
+            _ => vec![node],
+        };
+        let place = format!("{facet}.{field}");
+        let parts = nodes.into_iter().map(|node| map_part(file, &place, node, problems)).collect();
+        row.list = Some(ListRow { parts });
     }
     inner.finish(problems);
     Some(row)

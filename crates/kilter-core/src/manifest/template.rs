@@ -103,7 +103,7 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
 }
 
 /// Objects as one table: `{fields: […], data: [[…]]}`. A list inside an object becomes columns
-/// `list/key` and, beyond its first item, continuation rows in which all other cells are empty.
+/// `list/key` and, beyond its first item, continuation rows in which all other cells are empty. Null is an empty cell.
 fn rows(items: &[Json]) -> Json {
     let mut fields: Vec<String> = Vec::new();
     let mut data: Vec<BTreeMap<String, Json>> = Vec::new();
@@ -127,7 +127,8 @@ fn rows(items: &[Json]) -> Json {
     let data: Vec<Json> = data
         .into_iter()
         .map(|line| {
-            fields.iter().map(|f| line.get(f).cloned().unwrap_or_else(|| json!(""))).collect()
+            let cell = |field| line.get(field).filter(|v: &&Json| !v.is_null()).cloned();
+            fields.iter().map(|f| cell(f).unwrap_or_else(|| json!(""))).collect()
         })
         .collect();
     json!({ "fields": fields, "data": data })
@@ -256,11 +257,11 @@ mod tests {
 
     #[test]
     fn rows_put_a_list_into_continuation_rows() {
-        let items = json!([{"id": "a", "line": [{"n": 1}, {"n": 2}]}, {"id": "b", "line": [{"n": 3}]}]);
+        let items = json!([{"id": "a", "line": [{"n": 1}, {"n": 2}]}, {"id": "b", "line": [{"n": null}]}]);
         check(
             json!({"as": "rows", "value": "$items"}),
             &[("items", items)],
-            json!({"fields": ["id", "line/n"], "data": [["a", 1], ["", 2], ["b", 3]]}),
+            json!({"fields": ["id", "line/n"], "data": [["a", 1], ["", 2], ["b", ""]]}),
         );
     }
 

@@ -131,12 +131,10 @@ impl Projected {
 fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>, String> {
     let mut out = Vec::new();
     let mut seen = false;
+    if list.parts.iter().any(|part| part.style == ListStyle::Map) {
+        return read_map(list, item, env);
+    }
     for part in &list.parts {
-        if part.style == ListStyle::Map {
-            let readable = part.rows.iter().any(|(_, read, _)| read.is_some());
-            let map = part.at.read(item, env).filter(|m| readable && m.is_object());
-            return map.map(|map| read_part(part, &map, env)).transpose();
-        }
         let Some(Json::Array(items)) = part.at.read(item, env) else { continue };
         seen = true;
         for child in &items {
@@ -144,6 +142,23 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
         }
     }
     Ok(seen.then_some(Json::Array(out)))
+}
+
+/// The first map that says anything: an order that ships to nobody ships to who pays.
+fn read_map(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>, String> {
+    let mut seen = None;
+    for part in &list.parts {
+        let readable = part.rows.iter().any(|(_, read, _)| read.is_some());
+        let Some(map) = part.at.read(item, env).filter(|m| readable && m.is_object()) else {
+            continue;
+        };
+        let read = read_part(part, &map, env)?;
+        if read.as_object().is_some_and(|m| m.values().any(|v| !v.is_null())) {
+            return Ok(Some(read));
+        }
+        seen = Some(Json::Null);
+    }
+    Ok(seen)
 }
 
 fn read_part(part: &ListPart, child: &Json, env: &Env<'_>) -> Result<Json, String> {

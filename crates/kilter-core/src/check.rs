@@ -11,7 +11,7 @@ use crate::entity::Type;
 use crate::manifest::{Connector, Facet, Kind, Resource, Row};
 use crate::mapping::Lens;
 use crate::sync::derive;
-use crate::sync::house::{House, View};
+use crate::sync::house::{House, SELF, View};
 
 pub fn check(house: &House, problems: &mut Vec<Problem>) {
     entities(house, problems);
@@ -132,6 +132,9 @@ fn row_fits(
     problems: &mut Vec<Problem>,
 ) {
     let Some(entity) = house.entities.get(&facet.entity) else { return };
+    if row.field == SELF {
+        return;
+    }
     let Some(field) = entity.fields.get(&row.field) else {
         let hint = did_you_mean(&row.field, entity.fields.keys().map(String::as_str));
         let text = format!("{} has no field \"{}\"", facet.entity, row.field);
@@ -312,6 +315,9 @@ fn owners_of(view: &View<'_>, each: &str, rows: &mut OwnerRows) {
             let scope = view.scope(facet, row, &vars);
             let mode = view.mode(facet, row, &scope, None);
             let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
+            if row.field == SELF {
+                continue;
+            }
             let own = view.house.config.ownership.of(&facet.entity, &row.field, &scope);
             let owner = match (derived, own.map(|o| (&o.owner, &o.seed))) {
                 (Some(rule), _) => format!("derived ({rule})"),

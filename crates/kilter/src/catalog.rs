@@ -90,7 +90,10 @@ pub fn files(name: &str, own: &Path) -> Vec<(String, String)> {
 /// Built-in files directly below a folder.
 pub fn built_in(prefix: &str) -> Vec<(String, String)> {
     Connectors::iter()
-        .filter(|path| path.strip_prefix(prefix).is_some_and(|rest| !rest.contains('/')))
+        .filter(|path| {
+            let rest = path.strip_prefix(prefix);
+            rest.is_some_and(|r| !r.contains('/') && r.ends_with(".toml"))
+        })
         .filter_map(|path| {
             let file = Connectors::get(&path)?;
             let text = String::from_utf8_lossy(&file.data).into_owned();

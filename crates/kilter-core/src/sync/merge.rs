@@ -130,12 +130,15 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
 pub fn hint(world: &mut World, change: &Change) -> End {
     let found =
         world.object_by_remote(&change.connection, &change.collection, &change.remote);
-    let id = found.unwrap_or_else(|| world.fresh_object());
-    let mut object = world.object(id).cloned().unwrap_or_else(|| {
-        let mut object = Object::seat(id, &change.connection, "", &change.collection);
-        object.remote = Some(change.remote.clone());
-        object
-    });
+    let mut object = match found.and_then(|id| world.object(id)) {
+        Some(object) => object.clone(),
+        None => {
+            let id = world.fresh_object();
+            let mut object = Object::seat(id, &change.connection, "", &change.collection);
+            object.remote = Some(change.remote.clone());
+            object
+        }
+    };
     object.look = Some(change.seq);
     world.put_object(object);
     End::Filtered("a hint: looked at again".into())
@@ -304,7 +307,9 @@ fn bind_root(
         hangs && (key.is_none() || view.root_facet().is_some_and(|f| f.by.is_some()));
     if let Some(record) = found {
         let other = world.object_of_root(&object.connection, &object.resource, record);
-        if other.is_some_and(|o| o != object.id) {
+        // Texts for each locale, addresses of one order: several objects show one root by design.
+        let many = view.root_facet().is_some_and(|f| f.by.is_some());
+        if !many && other.is_some_and(|o| o != object.id) {
             // A double: its key stays indexed, a person sees both.
             object.unmatched_key = key;
             return false;

@@ -76,6 +76,8 @@ pub struct World {
     undo: Vec<Undo>,
     next_record: RecordId,
     next_object: ObjectId,
+    /// The next ids when the step began: a step run again gives the same ids.
+    first_ids: (RecordId, ObjectId),
 }
 
 #[derive(Debug)]
@@ -83,8 +85,8 @@ enum Undo {
     Record(RecordId, Option<Box<Record>>, bool),
     Object(ObjectId, Option<Box<Object>>, bool),
     Sold(SoldKey, Option<Sold>, bool),
-    Added(Key, i64),
-    Removed(Key, i64),
+    /// What stood in `added` and in `removed` for a key and an id.
+    Index(Key, i64, bool, bool),
 }
 
 impl World {
@@ -263,21 +265,13 @@ impl World {
     }
 
     fn reindex(&mut self, before: BTreeSet<Key>, after: BTreeSet<Key>, id: i64) {
-        for key in before.difference(&after) {
-            if let Some(ids) = self.added.get_mut(key) {
-                ids.remove(&id);
-            }
-            if self.removed.entry(key.clone()).or_default().insert(id) {
-                self.undo.push(Undo::Removed(key.clone(), id));
-            }
-        }
-        for key in after.difference(&before) {
-            if let Some(ids) = self.removed.get_mut(key) {
-                ids.remove(&id);
-            }
-            if self.added.entry(key.clone()).or_default().insert(id) {
-                self.undo.push(Undo::Added(key.clone(), id));
-            }
+        for key in before.symmetric_difference(&after) {
+            let holds = after.contains(key);
+            let added = self.added.entry(key.clone()).or_default();
+            let was_added = if holds { !added.insert(id) } else { added.remove(&id) };
+            let removed = self.removed.entry(key.clone()).or_default();
+            let was_removed = if holds { removed.remove(&id) } else { !removed.insert(id) };
+            self.undo.push(Undo::Index(key.clone(), id, was_added, was_removed));
         }
     }
 
@@ -287,10 +281,12 @@ impl World {
     pub fn begin_step(&mut self) {
         self.undo.clear();
         self.missing.clear();
+        self.first_ids = (self.next_record, self.next_object);
     }
 
     /// Takes back everything since `begin_step`, but what was found missing.
     pub fn undo_step(&mut self) {
+        (self.next_record, self.next_object) = self.first_ids;
         while let Some(undo) = self.undo.pop() {
             match undo {
                 Undo::Record(id, before, fresh) => {
@@ -305,14 +301,20 @@ impl World {
                     restore(&mut self.sold, key.clone(), before);
                     forget(&mut self.dirty_sold, &key, fresh);
                 }
-                Undo::Added(key, id) => {
-                    self.added.entry(key).or_default().remove(&id);
-                }
-                Undo::Removed(key, id) => {
-                    self.removed.entry(key).or_default().remove(&id);
+                Undo::Index(key, id, added, removed) => {
+                    put(self.added.entry(key.clone()).or_default(), id, added);
+                    put(self.removed.entry(key).or_default(), id, removed);
                 }
             }
         }
+    }
+}
+
+fn put(set: &mut BTreeSet<i64>, id: i64, holds: bool) {
+    if holds {
+        set.insert(id);
+    } else {
+        set.remove(&id);
     }
 }
 

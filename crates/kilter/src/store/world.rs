@@ -8,6 +8,9 @@ use kilter_core::sync::world::{Key, World};
 
 use super::{Result, Tx};
 
+/// A step that still lacks something after so many loads is a mistake of ours.
+const LOADS_MAX: usize = 1000;
+
 impl Tx<'_> {
     /// An empty world whose new records and objects get numbers of their own.
     pub fn world(&self) -> Result<World> {
@@ -25,16 +28,17 @@ impl Tx<'_> {
         world: &mut World,
         mut step: impl FnMut(&mut World) -> T,
     ) -> Result<T> {
-        loop {
+        for _ in 0..LOADS_MAX {
             world.begin_step();
             let out = step(world);
             if world.missing.is_empty() {
                 return Ok(out);
             }
             world.undo_step();
-            let missing = std::mem::take(&mut world.missing);
+            let missing = world.missing.clone();
             self.load(house, world, missing)?;
         }
+        Err(super::Error::Refused(format!("load what a step needs: {:?} stays missing", world.missing)))
     }
 
     pub fn load(&self, house: &House, world: &mut World, keys: BTreeSet<Key>) -> Result<()> {

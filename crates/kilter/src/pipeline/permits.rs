@@ -137,7 +137,13 @@ fn allow_one(
     let class = view.resource.permit.as_ref().map_or(Class::C, |p| p.class);
     let fresh = intent(tx, house, view, &object, class, &at)?;
     tx.insert_intent(&fresh)?;
-    let Some(intent) = tx.intent_of(object.id)? else { return Ok(None) };
+    let Some(intent) = tx.intent_of(object.id)? else {
+        object.due = None;
+        let reason = format!("another object is already sent as {}", fresh.reference);
+        object.wait = Some(Wait { kind: WaitKind::Held, reason });
+        tx.write_objects(std::iter::once(&object))?;
+        return Ok(None);
+    };
     let attempt = Uuid::now_v7().to_string();
     let payload = intent.payload.clone().unwrap_or_else(|| operation.payload.clone());
     let send_by = after(Duration::from_secs(SEND_SECONDS));
@@ -171,7 +177,8 @@ fn intent(
     let key = record.as_ref().and_then(|r| r.key.clone()).unwrap_or_else(|| root.to_string());
     let target = account(house, &view.connection.name);
     let source = account(house, &origin);
-    let name = format!("{target}\u{1f}{source}\u{1f}{}\u{1f}{key}\u{1f}create", view.resource.root);
+    let what = &view.resource.name;
+    let name = format!("{target}\u{1f}{source}\u{1f}{what}\u{1f}{key}\u{1f}create");
     Ok(Intent {
         intent: Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string(),
         object: object.id,

@@ -32,7 +32,7 @@ pub type Watch<'a> = &'a (dyn Fn(Event) + Send + Sync);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Most rounds of a `sync`: a loop that does not end is a mistake of ours, and is said.
-const ROUNDS_MAX: usize = 10_000;
+const ROUNDS_MAX: usize = 5_000;
 
 /// Polls everything once, then works until nothing moves without a person or a later look.
 pub async fn until_quiet(engine: &Arc<Engine>, extent: Extent, watch: Watch<'_>) -> Result<()> {

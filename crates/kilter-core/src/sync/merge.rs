@@ -37,10 +37,10 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     let Some(view) = house.view(&change.connection, &item.resource) else {
         return End::Filtered("no resource takes it".into());
     };
-    if view.resource.facets.is_empty() {
-        return End::Filtered("it only hints".into());
-    }
     let (mut object, known) = find(&view, world, change, item);
+    if view.resource.facets.is_empty() {
+        return hinted(world, object, item);
+    }
     if let Some(end) = refuse_old(&mut object, change, item) {
         if known {
             world.put_object(object);
@@ -79,12 +79,6 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         mark_object(&mut object, &change.at, view.resource.lane);
     }
     let id = object.id;
-    if view.resource.facets.is_empty() {
-        // It only hints: what it names is looked at, itself it is nothing that we keep true.
-        object.due = None;
-        world.put_object(object);
-        return End::Merged;
-    }
     world.put_object(object);
     let said = Said { change: change.seq, at: &change.at };
     take(&view, world, id, &said);
@@ -142,6 +136,19 @@ pub fn hint(world: &mut World, change: &Change) -> End {
     object.look = Some(change.seq);
     world.put_object(object);
     End::Filtered("a hint: looked at again".into())
+}
+
+/// An item that only hints: what it names is looked at, once for each time it changed; itself it
+/// is nothing that we keep true.
+fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
+    let same = object.state == State::Live && object.shadow == item.rows;
+    object.resource.clone_from(&item.resource);
+    object.remote = Some(item.remote.clone());
+    object.state = State::Live;
+    object.shadow.clone_from(&item.rows);
+    object.look = None;
+    world.put_object(object);
+    if same { End::Unchanged } else { End::Filtered("it only hints".into()) }
 }
 
 fn find(

@@ -284,6 +284,9 @@ fn draft(
             let key = row_key(facet, row, &scope);
             let old = object.shadow.get(&key).cloned();
             let new = said(view, world, row, &value, &key)?;
+            if left_alone(row, &new, &view.env(&vars, None)) {
+                continue;
+            }
             let normal = normal(row, &new, &view.env(&vars, None), &key)?;
             let equal = old.as_ref().is_some_and(|o| same(o, &normal));
             if kind == Kind::Update && equal && echo_suppression {
@@ -334,6 +337,12 @@ fn said(
             stop(WaitKind::Parked, format!("{key} names {reference}, which is not known"), None)
         }
     })
+}
+
+/// A value that the row says nothing for (`*=keep`): what stands there stays.
+fn left_alone(row: &Row, value: &Json, env: &Env<'_>) -> bool {
+    let lens = row.write.as_ref().filter(|_| row.list.is_none());
+    lens.is_some_and(|l| matches!(l.encode(value, env), Ok(None)))
 }
 
 fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Stop> {

@@ -133,6 +133,9 @@ pub fn merge_one(
         Err(error) => return Ok(End::Filtered(error.to_string())),
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    if end == End::Unchanged {
+        return Ok(end);
+    }
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };

@@ -59,6 +59,7 @@ fn come_back(view: &View<'_>, world: &mut World, id: ObjectId, now: &str) {
     let Some(object) = world.object(id).filter(|o| o.state == State::Left) else { return };
     let mut object = object.clone();
     object.state = if object.remote.is_some() { State::Live } else { State::Seat };
+    object.shadow.remove(crate::sync::plan::ARCHIVED_ROW);
     mark_object(&mut object, now, view.resource.lane);
     world.put_object(object);
 }

@@ -475,7 +475,11 @@ impl Connection {
             "$locations" => self.locations.iter().map(|(name, _)| name.clone()).collect(),
             "$price_lists" => self.price_lists.keys().cloned().collect(),
             "$locales" => self.locales.keys().cloned().collect(),
-            _ => Vec::new(),
+            other => {
+                let setting = other.strip_prefix('$').and_then(|name| self.settings.get(name));
+                let names = setting.into_iter().flat_map(|names| names.split(','));
+                names.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect()
+            }
         }
     }
 }

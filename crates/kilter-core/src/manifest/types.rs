@@ -257,10 +257,14 @@ pub struct List {
     pub call: Call,
     /// Without a cursor: stable under change (ordered by id).
     pub full: Option<Call>,
+    /// Lists the newest item alone: where there is no cursor yet, the listing starts after it. For
+    /// what only hints: what it would hint at is read whole at first anyway.
+    pub newest: Option<Call>,
     pub items: Path,
     pub page: Page,
     pub cursor: Option<Cursor>,
-    /// `$locations`, `$price_lists`, `$locales`: a listing for each, with a cursor each.
+    /// `$locations`, `$price_lists`, `$locales`, or a `$setting` that holds names: a listing for
+    /// each, with a cursor each.
     pub each: Option<String>,
 }
 

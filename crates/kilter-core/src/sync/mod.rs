@@ -14,6 +14,7 @@ pub mod house;
 pub mod lifecycle;
 pub mod mark;
 pub mod merge;
+pub mod payload;
 pub mod plan;
 pub mod project;
 pub mod reference;

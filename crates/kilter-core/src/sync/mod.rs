@@ -20,4 +20,5 @@ pub mod project;
 pub mod reference;
 pub mod seat;
 pub mod sold;
+pub mod take;
 pub mod world;

@@ -355,7 +355,7 @@ fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Sto
     })
 }
 
-fn write_row(
+pub(super) fn write_row(
     view: &View<'_>,
     row: &Row,
     payload: &mut Json,

@@ -9,7 +9,7 @@ use crate::manifest::{Facet, Select, Test};
 use crate::model::{Object, ObjectId, RecordId, State};
 use crate::sync::house::{House, View};
 use crate::sync::mark::mark_object;
-use crate::sync::merge;
+use crate::sync::take;
 use crate::sync::world::{Key, World};
 
 /// A record changed: every resource that may show it, or something it belongs to, is asked.
@@ -111,7 +111,7 @@ fn seat(view: &View<'_>, world: &mut World, root: RecordId, now: &str) {
     let id = object.id;
     world.put_object(object);
     if found {
-        merge::take_from_shadow(view.house, world, id, now);
+        take::take_from_shadow(view.house, world, id, now);
         super::mark::object_bound(view.house, world, id, now);
     }
 }

@@ -56,15 +56,18 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     stage.ring(&listen).await?;
     let story = story(&mut stage, &mut screen).await;
     let store = Store::open_read_only(&folder.join("kilter.sqlite"));
-    settle(&stage, store.as_ref().ok()).await?;
+    let quiet = settle(&stage, store.as_ref().ok()).await?;
     story?;
     let verdict = stage.referee().await?;
     let sums = sums(&store.context("open the demo's database")?, &verdict)?;
-    let ok = verdict.ok && sums.hold();
+    let ok = verdict.ok && sums.hold() && quiet;
+    if !quiet {
+        screen.say("not in order: it does not come to rest: something is written again and again");
+    }
     if args.json {
         println!(
             "{}",
-            json!({ "ok": ok, "referee": verdict, "kilter": sums, "seconds": started.elapsed().as_secs(),
+            json!({ "ok": ok, "quiet": quiet, "referee": verdict, "kilter": sums, "seconds": started.elapsed().as_secs(),
                 "seed": args.seed, "scale": args.scale })
         );
     } else {
@@ -186,8 +189,9 @@ async fn arrive(
     }
 }
 
-/// Nothing is due, nothing is open, and the referee's figures stand still.
-async fn settle(stage: &Stage, store: Option<&Store>) -> anyhow::Result<()> {
+/// Waits until nothing is due, nothing is open and no webhook is on its way.
+/// False: it did not come to rest.
+async fn settle(stage: &Stage, store: Option<&Store>) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let mut quiet = 0;
     while quiet < 4 && begun.elapsed() < PATIENCE {
@@ -202,7 +206,7 @@ async fn settle(stage: &Stage, store: Option<&Store>) -> anyhow::Result<()> {
         let hooks = stage.referee().await?.webhooks.values().any(|h| h.pending > 0);
         quiet = if busy || hooks { 0 } else { quiet + 1 };
     }
-    Ok(())
+    Ok(quiet >= 4)
 }
 
 /// Kilter's own sums: what came in ended in exactly one way.

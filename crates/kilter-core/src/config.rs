@@ -137,11 +137,10 @@ impl Ownership {
     /// Who owns a field in a scope: the most particular row that names it.
     pub fn of(&self, entity: &str, field: &str, scope: &str) -> Option<&Own> {
         let rows = self.0.get(entity)?;
-        if !scope.is_empty() {
-            if let Some(own) = rows.get(&format!("{field}@{scope}")) {
+        if !scope.is_empty()
+            && let Some(own) = rows.get(&format!("{field}@{scope}")) {
                 return Some(own);
             }
-        }
         rows.get(field).or_else(|| rows.get("*"))
     }
 

@@ -264,11 +264,10 @@ fn note_fall(
             let key = row_key(facet, row, "");
             let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
             let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
-            if let (Some(before), Some(after)) = (before, after) {
-                if after < before {
+            if let (Some(before), Some(after)) = (before, after)
+                && after < before {
                     object.fell = Some(change.seq);
                 }
-            }
         }
     }
 }

@@ -94,11 +94,10 @@ async fn listing(
     let full = (extent == Extent::Everything && list.newest.is_none()) || cursor.value.is_none() || list.cursor.is_none();
     let call = if full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
     let mut vars = vars(view, each);
-    if !full {
-        if let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
+    if !full
+        && let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
             vars.insert("since".to_owned(), since);
         }
-    }
     let mut newest = cursor.value.clone();
     let mut differed = 0;
     for page in 1..=engine.house.config.limits.pages_max {

@@ -77,7 +77,7 @@ impl Default for Limits {
 }
 
 /// One account of a connector.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connection {
     pub name: String,
     pub connector: String,
@@ -105,6 +105,16 @@ pub struct Connection {
     pub observe: BTreeSet<String>,
     /// Resource → seconds between polls.
     pub every: BTreeMap<String, i64>,
+}
+
+/// Which settings are secret only the connector knows: their values are never printed.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<&String> = self.settings.keys().collect();
+        let mut out = f.debug_struct("Connection");
+        out.field("name", &self.name).field("connector", &self.connector);
+        out.field("settings", &settings).field("secrets", &self.secrets).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

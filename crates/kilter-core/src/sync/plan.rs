@@ -182,17 +182,30 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
     })
 }
 
-/// Two records that this target takes for one: who is bound keeps it, newcomers are held.
+/// Two records that this target takes for one: who is bound keeps it, newcomers are held. And a
+/// key that the target has already, though nobody could say on which of its objects.
 fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
     let Some(record) = world.record(root).cloned() else { return Ok(()) };
-    let (Some(key), true) = (&record.key, view.resource.fold) else { return Ok(()) };
+    let Some(key) = &record.key else { return Ok(()) };
+    let doubles: Vec<String> =
+        seat::unmatched(view, world, key).into_iter().filter_map(|o| o.remote).collect();
+    if !doubles.is_empty() {
+        let name = &view.connection.name;
+        let reason = format!("\"{key}\" stands in {name} already: {}", doubles.join(" and "));
+        return stop(WaitKind::Held, reason, None);
+    }
+    if !view.resource.fold {
+        return Ok(());
+    }
     let others = world.records_by_key(&record.entity, key);
     for other in others.into_iter().filter(|id| *id != root) {
         let here = world.ids(&super::world::Key::ObjectsOfRoot(
             view.connection.name.clone(),
             other,
         ));
-        if !here.is_empty() {
+        // What left before it was sent holds no key there.
+        let stands = |o: &Object| o.state != State::Left || o.remote.is_some();
+        if here.into_iter().any(|id| world.object(id).is_some_and(stands)) {
             let theirs = world.record(other).and_then(|r| r.key.clone()).unwrap_or_default();
             let reason = format!(
                 "\"{key}\" and \"{theirs}\" are one SKU for {}: rename one, or leave one out",

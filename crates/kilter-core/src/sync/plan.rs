@@ -312,7 +312,12 @@ fn draft(
                 }
                 draft.derived = true;
             }
+            let before = draft.payload.clone();
             write_row(view, row, &mut draft.payload, &new, &key)?;
+            // The lens leaves the field alone: nothing would be said.
+            if kind == Kind::Update && draft.payload == before {
+                continue;
+            }
             let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
             draft.fields.push(Changed { row: key, old, new: normal, by, change });
         }

@@ -77,6 +77,7 @@ impl Engine {
                 connection.account = account.unwrap_or_default();
             }
         }
+        store.write(|tx| crate::pipeline::receive::seat_newcomers(tx, &house, &now()))?;
         Ok(Self {
             house: Arc::new(house),
             store,

@@ -159,11 +159,29 @@ fn hinted(house: &House, connection: &str, collection: &str, id: &str) -> Vec<St
     }
 }
 
-/// Records that pass a resource's `select` get their seats when a resource is new to a config.
-pub fn seat_all(tx: &Tx<'_>, house: &House, at: &str, records: &[i64]) -> Result<()> {
-    let mut world = tx.world()?;
-    for record in records {
-        tx.step(house, &mut world, |w| seat::reconsider(house, w, *record, at))?;
+/// A connection that is new to a config gets its seats for the records that were there before it.
+pub fn seat_newcomers(tx: &Tx<'_>, house: &House, at: &str) -> Result<()> {
+    let mut fresh = Vec::new();
+    for name in house.config.connections.keys() {
+        if tx.meta(&format!("seated.{name}"))?.is_none() {
+            fresh.push(name);
+        }
     }
-    tx.save(&world)
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let mut last = 0;
+    loop {
+        let ids = tx.record_ids_after(last, house.config.limits.merge_batch)?;
+        let mut world = tx.world()?;
+        for id in &ids {
+            tx.step(house, &mut world, |w| seat::reconsider(house, w, *id, at))?;
+        }
+        tx.save(&world)?;
+        match ids.last() {
+            Some(id) => last = *id,
+            None => break,
+        }
+    }
+    fresh.into_iter().try_for_each(|name| tx.set_meta(&format!("seated.{name}"), at))
 }

@@ -36,7 +36,6 @@ pub struct Remote {
 /// What came back, parsed.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    pub status: u16,
     pub body: Json,
 }
 

@@ -36,8 +36,8 @@ pub async fn read(
     let body = serde_json::from_slice::<Json>(&bytes);
     if (200..300).contains(&status) {
         return match body {
-            Ok(body) => Ok(Answer { status, body }),
-            Err(_) if bytes.is_empty() => Ok(Answer { status, body: Json::Null }),
+            Ok(body) => Ok(Answer { body }),
+            Err(_) if bytes.is_empty() => Ok(Answer { body: Json::Null }),
             Err(error) => Err(cut(status, &format!("the answer is not JSON: {error}"))),
         };
     }

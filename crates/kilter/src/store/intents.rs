@@ -54,11 +54,10 @@ pub struct Intent {
     pub first_sent: Option<String>,
     pub lookups: i64,
     pub next_at: String,
-    pub external: Option<String>,
 }
 
 const COLUMNS: &str = "intent, object, connection, resource, ref, payload, class, status, permits,
-    first_sent, lookups, next_at, external";
+    first_sent, lookups, next_at";
 
 fn intent(r: &Row<'_>) -> rusqlite::Result<(Intent, Option<String>)> {
     let payload: Option<String> = r.get(5)?;
@@ -76,7 +75,6 @@ fn intent(r: &Row<'_>) -> rusqlite::Result<(Intent, Option<String>)> {
             first_sent: r.get(9)?,
             lookups: r.get(10)?,
             next_at: r.get(11)?,
-            external: r.get(12)?,
         },
         payload,
     ))

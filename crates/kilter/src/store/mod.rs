@@ -70,10 +70,6 @@ impl Store {
         Ok(Self { writer: Arc::new(Mutex::new(connection)) })
     }
 
-    pub fn in_memory() -> Result<Self> {
-        Self::prepare(Connection::open_in_memory()?)
-    }
-
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);

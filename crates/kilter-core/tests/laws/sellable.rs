@@ -14,11 +14,19 @@ use crate::support::Hub;
 /// One variant that both shops sell: 20 in `main`, 5 in `depot`. North shows it as 70, south as 80.
 fn goods() -> Hub {
     let mut hub = Hub::new();
-    hub.read("erp", "products", json!({"id": 1, "code": "MUG", "name": "Becher", "kind": "variable", "status": "active"}));
+    hub.read(
+        "erp",
+        "products",
+        json!({"id": 1, "code": "MUG", "name": "Becher", "kind": "variable", "status": "active"}),
+    );
     hub.read("erp", "variants", json!({"id": 10, "sku": "MUG-R", "product": 1}));
     hub.read("erp", "prices", json!({"id": 5, "variant": 10, "amount": "9.90"}));
     for (shop, id) in [("north", 70), ("south", 80)] {
-        hub.read(shop, "products", json!({"id": id - 20, "sku": "MUG", "name": "Becher", "state": "publish"}));
+        hub.read(
+            shop,
+            "products",
+            json!({"id": id - 20, "sku": "MUG", "name": "Becher", "state": "publish"}),
+        );
         hub.read(shop, "variants", json!({"id": id, "sku": "MUG-R", "parent": id - 20}));
     }
     stock(&mut hub, "main", 20);
@@ -36,7 +44,8 @@ fn variant(hub: &Hub) -> RecordId {
 
 fn sellable(hub: &mut Hub, shop: &str) -> i64 {
     let id = variant(hub);
-    let value = hub.step(|house, w| derive::sellable(&house.view(shop, "variants").unwrap(), w, id));
+    let value =
+        hub.step(|house, w| derive::sellable(&house.view(shop, "variants").unwrap(), w, id));
     value.unwrap().as_str().unwrap().parse().unwrap()
 }
 

@@ -243,6 +243,31 @@ fn a_poll_that_sees_a_create_first_binds_the_seat() {
     assert_eq!((object.state, object.remote.as_deref()), (State::Live, Some("77")));
 }
 
+/// A parent that a poll found wakes its children as one that we made does.
+#[test]
+fn a_parent_found_by_a_poll_wakes_its_children() {
+    let mut hub = Hub::new();
+    let mut shop = Target::new(as_it_is);
+    // The parent waits for its title: nothing of it is made.
+    hub.read(
+        "erp",
+        "products",
+        json!({"id": 1, "code": "MUG", "kind": "variable", "status": "active"}),
+    );
+    hub.read("erp", "variants", variant(10, "MUG-R", 1));
+    hub.read("erp", "prices", price(5, 10));
+    assert_eq!(hub.align("north", &mut shop), 0);
+    let child = hub.object("north", "variants", hub.record("variant", "MUG-R").id).id;
+    hub.waits(child, WaitKind::Parked, "waits for its product in north");
+    hub.read(
+        "north",
+        "products",
+        json!({"id": 77, "sku": "MUG", "name": "Tasse", "state": "publish"}),
+    );
+    assert_eq!(hub.align("north", &mut shop), 1);
+    assert_eq!(hub.store.objects[&child].state, State::Live);
+}
+
 /// Someone deleted what we keep there: whether it should be there is not the shop's to say.
 #[test]
 fn what_was_deleted_in_a_shop_asks_a_person() {

@@ -127,6 +127,66 @@ fn what_the_erp_contains_already_is_not_given_back_by_a_cancellation() {
     assert_eq!(sellable(&mut hub, "north"), 19);
 }
 
+/// A line counts as soon as it is known what was sold; until then it waits by its remote id.
+///
+/// Where a poll found what a seat stood for, nobody who waited for that id was told: the line was
+/// never counted, and its order held for a product that everyone knew.
+#[test]
+fn a_line_whose_variant_is_heard_of_later_counts_from_then_on() {
+    let mut hub = Hub::new();
+    hub.read("north", "orders", order(1, "paid", 3));
+    assert!(hub.store.sold.is_empty());
+    let bodies = [
+        ("products", json!({"id": 1, "code": "MUG", "kind": "variable", "status": "active"})),
+        ("variants", json!({"id": 10, "sku": "MUG-R", "product": 1})),
+    ];
+    for (collection, body) in bodies {
+        hub.read("erp", collection, body);
+    }
+    stock(&mut hub, "main", 20);
+    hub.read("north", "variants", json!({"id": 70, "sku": "MUG-R", "parent": 50}));
+    assert_eq!(sellable(&mut hub, "north"), 16);
+}
+
+/// More of it, less of it, not at all: an open line says what the order says now.
+#[test]
+fn an_open_line_follows_its_order() {
+    let mut hub = goods();
+    for (quantity, left) in [(3, 16), (5, 14), (1, 18)] {
+        hub.read("north", "orders", order(1, "paid", quantity));
+        assert_eq!(sellable(&mut hub, "north"), left);
+    }
+    let mut body = order(1, "paid", 1);
+    body["lines"] = json!([]);
+    hub.read("north", "orders", body);
+    assert_eq!(sellable(&mut hub, "north"), 19);
+    assert!(hub.store.sold.is_empty());
+}
+
+/// Everyone who shows the variant must look when it is sold, or its figure changes.
+#[test]
+fn a_sale_and_a_new_figure_mark_both_shops() {
+    let mut hub = goods();
+    let ids: Vec<i64> = hub.store.objects.keys().copied().collect();
+    let clear = |hub: &mut Hub| ids.iter().for_each(|id| hub.edit(*id, |o| o.due = None));
+    for figure in [false, true] {
+        clear(&mut hub);
+        if figure {
+            stock(&mut hub, "main", 9);
+        } else {
+            hub.read(
+                "south",
+                "orders",
+                json!({"id": 3, "number": "3", "status": "held", "total": "1",
+                "lines": [{"id": 1, "variant": 80, "quantity": "2"}]}),
+            );
+        }
+        for (shop, id) in [("north", "70"), ("south", "80")] {
+            assert!(hub.remote(shop, "variants", id).due.is_some(), "{shop}, figure: {figure}");
+        }
+    }
+}
+
 fn shown(hub: &mut Hub, quantity: i64) {
     let ver = format!("v{:03}", hub.seq);
     let body = json!({"id": 70, "sku": "MUG-R", "parent": 50, "price": "9.90", "qty": quantity, "ver": ver});

@@ -123,6 +123,10 @@ fn what_the_erp_contains_already_is_not_given_back_by_a_cancellation() {
     stock(&mut hub, "main", 17);
     hub.read("north", "orders", order(1, "cancelled", 3));
     assert_eq!(sellable(&mut hub, "north"), 16, "until the ERP gives it back itself");
+    // Paid after all: the figure contains it still, it is not taken off twice.
+    hub.read("north", "orders", order(1, "paid", 3));
+    assert_eq!(sellable(&mut hub, "north"), 16);
+    hub.read("north", "orders", order(1, "cancelled", 3));
     stock(&mut hub, "main", 20);
     assert_eq!(sellable(&mut hub, "north"), 19);
 }

@@ -60,6 +60,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     }
     note_fall(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
+    let adopted = object.remote.is_none() && object.root.is_some();
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
@@ -76,6 +77,9 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     world.put_object(object);
     let said = Said { change: change.seq, at: &change.at };
     take(&view, world, id, &said);
+    if adopted {
+        mark::object_bound(house, world, id, &change.at);
+    }
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
     End::Merged

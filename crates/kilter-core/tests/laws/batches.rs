@@ -64,13 +64,21 @@ proptest! {
 fn creates_come_before_updates_over_all_calls_of_a_group() {
     let house = house(CONFIG);
     let view = house.view("north", "variants").unwrap();
-    let kinds = [Kind::Update, Kind::Create, Kind::Update, Kind::Create, Kind::Create, Kind::Create];
+    let kinds =
+        [Kind::Update, Kind::Create, Kind::Update, Kind::Create, Kind::Create, Kind::Create];
     let operations = kinds.iter().zip(1..).map(|(k, id)| operation(id, *k, 1, 0)).collect();
-    let order: Vec<(Kind, i64)> =
-        batch(&view, operations).iter().flat_map(|b| &b.operations).map(|o| (o.kind, o.object)).collect();
+    let order: Vec<(Kind, i64)> = batch(&view, operations)
+        .iter()
+        .flat_map(|b| &b.operations)
+        .map(|o| (o.kind, o.object))
+        .collect();
     let expected = [
-        (Kind::Create, 2), (Kind::Create, 4), (Kind::Create, 5), (Kind::Create, 6),
-        (Kind::Update, 1), (Kind::Update, 3),
+        (Kind::Create, 2),
+        (Kind::Create, 4),
+        (Kind::Create, 5),
+        (Kind::Create, 6),
+        (Kind::Update, 1),
+        (Kind::Update, 3),
     ];
     assert_eq!(order, expected);
 }

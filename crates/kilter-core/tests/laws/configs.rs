@@ -69,7 +69,9 @@ fn ten_mistakes_are_ten_problems_each_with_its_line_and_a_hint() {
     let numbers: Vec<usize> = told.iter().map(|(n, _)| *n).collect();
     assert_eq!(numbers, (1..=10).collect::<Vec<_>>(), "{problems:#?}");
     // What was nearly right is named.
-    for (line, word) in [(1, "store"), (3, "stall"), (4, "token"), (5, "retail"), (8, "title"), (9, "erp")] {
+    for (line, word) in
+        [(1, "store"), (3, "stall"), (4, "token"), (5, "retail"), (8, "title"), (9, "erp")]
+    {
         let at = told[line - 1].1;
         let problem = problems.iter().find(|p| p.line == at).unwrap();
         assert!(problem.hint.contains(&format!("\"{word}\"")), "{problem}");

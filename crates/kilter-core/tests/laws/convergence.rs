@@ -36,15 +36,22 @@ fn goods(hub: &mut Hub, name: &str, text: &Json, weight: &str, amount: &str) {
 
 /// Marks every object of a connection, as a sweep or a person's "look again" would.
 fn mark_all(hub: &mut Hub, connection: &str) {
-    let ids: Vec<i64> = hub.store.objects.values().filter(|o| o.connection == connection).map(|o| o.id).collect();
+    let ids: Vec<i64> =
+        hub.store.objects.values().filter(|o| o.connection == connection).map(|o| o.id).collect();
     for id in ids {
-        hub.step(|house, w| kilter_core::sync::mark::mark_if_written(house, w, id, crate::support::NOW));
+        hub.step(|house, w| {
+            kilter_core::sync::mark::mark_if_written(house, w, id, crate::support::NOW)
+        });
     }
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[ a-zäöü&<>\"']{1,20}", Just("x &amp; y".to_owned()), Just(" <b>fett</b> ".to_owned())]
-        .prop_filter("a name says something", |t| !t.trim().is_empty())
+    prop_oneof![
+        "[ a-zäöü&<>\"']{1,20}",
+        Just("x &amp; y".to_owned()),
+        Just(" <b>fett</b> ".to_owned())
+    ]
+    .prop_filter("a name says something", |t| !t.trim().is_empty())
 }
 
 proptest! {
@@ -116,7 +123,8 @@ fn a_value_that_is_not_kept_ends_held_with_both_sides() {
     let times = hub.store.objects[&id].repairs["variant.tax_class"].0;
     assert_eq!(times, hub.house.config.limits.repairs_max);
     // Another value is another try: it may be kept.
-    let variant = json!({"id": 10, "sku": "MUG-R", "product": 1, "weight": "0.4", "tax": "standard"});
+    let variant =
+        json!({"id": 10, "sku": "MUG-R", "product": 1, "weight": "0.4", "tax": "standard"});
     hub.read("erp", "variants", variant);
     assert!(matches!(hub.plan(id), Plan::Nothing), "the target has it already");
 }

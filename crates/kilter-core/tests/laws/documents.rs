@@ -40,9 +40,14 @@ fn hub(prices: &str) -> Hub {
     set(&mut order, "reference", json!("N-1-ABCDEF"));
     set(&mut order, "status", json!("paid"));
     set(&mut order, "total", json!("28.15 EUR"));
-    set(&mut order, "lines", json!([line("1", "3", "17.00", "3.23"), line("2", "1", "2.50", "0.48")]));
+    set(
+        &mut order,
+        "lines",
+        json!([line("1", "3", "17.00", "3.23"), line("2", "1", "2.50", "0.48")]),
+    );
     let postage = json!({"id": "9", "kind": "shipping", "name": "Post", "total": "4.15 EUR", "tax": "0.79 EUR", "tax_rate": "19"});
-    let free = json!({"id": "8", "kind": "fee", "name": "None", "total": "0.00 EUR", "tax": "0.00 EUR"});
+    let free =
+        json!({"id": "8", "kind": "fee", "name": "None", "total": "0.00 EUR", "tax": "0.00 EUR"});
     set(&mut order, "charges", json!([postage, free]));
     hub.store.records.insert(ORDER, order);
     hub.store.records.insert(7, Record::new(7, "variant", "erp", Some("MUG-R".into())));
@@ -91,7 +96,9 @@ fn born(prices: &str) -> Json {
 #[test]
 fn unit_prices_are_net_or_gross_as_the_target_wants() {
     // 20.23 / 3 = 6.743…, 2.98 / 1, 4.94 / 1; net: 17.00 / 3 = 5.666…, 2.50, 4.15.
-    for (prices, expected) in [("gross", ["6.74", "2.98", "4.94"]), ("net", ["5.67", "2.5", "4.15"])] {
+    for (prices, expected) in
+        [("gross", ["6.74", "2.98", "4.94"]), ("net", ["5.67", "2.5", "4.15"])]
+    {
         let lines = born(prices);
         let units: Vec<&str> =
             lines.as_array().unwrap().iter().map(|l| l["unit_price"].as_str().unwrap()).collect();
@@ -104,7 +111,11 @@ fn unit_prices_are_net_or_gross_as_the_target_wants() {
 #[test]
 fn a_line_of_an_unknown_sku_holds_the_order_by_its_name() {
     let mut hub = hub("gross");
-    edit(&mut hub, "lines", json!([{"id": "1", "sku": "ODD", "name": "Odd thing", "variant": {"$remote": ["variants", "5"]}, "quantity": "1"}]));
+    edit(
+        &mut hub,
+        "lines",
+        json!([{"id": "1", "sku": "ODD", "name": "Odd thing", "variant": {"$remote": ["variants", "5"]}, "quantity": "1"}]),
+    );
     let born = hub.step(|house, w| document(&house.view("erp", "orders").unwrap(), w, ORDER));
     let wait = born.unwrap_err();
     assert_eq!(wait.kind, WaitKind::Held);
@@ -116,8 +127,13 @@ fn a_line_of_an_unknown_sku_holds_the_order_by_its_name() {
 #[test]
 fn a_cent_a_line_is_rounding_and_more_is_not() {
     let differences = [
-        ("28.15", None), ("28.11", Some("0.04")), ("28.19", Some("-0.04")),
-        ("28.14", Some("0.01")), ("28.109", Some("held")), ("28.191", Some("held")), ("0", Some("held")),
+        ("28.15", None),
+        ("28.11", Some("0.04")),
+        ("28.19", Some("-0.04")),
+        ("28.14", Some("0.01")),
+        ("28.109", Some("held")),
+        ("28.191", Some("held")),
+        ("0", Some("held")),
     ];
     for (theirs, expected) in differences {
         let mut hub = hub("gross");
@@ -126,7 +142,11 @@ fn a_cent_a_line_is_rounding_and_more_is_not() {
             (Plan::Step(step), None) => assert_eq!(step.name, "quote"),
             (Plan::Wait(wait, _), Some("held")) => {
                 assert_eq!(wait.kind, WaitKind::Held);
-                assert!(wait.reason.contains("28.15") && wait.reason.contains(theirs), "{}", wait.reason);
+                assert!(
+                    wait.reason.contains("28.15") && wait.reason.contains(theirs),
+                    "{}",
+                    wait.reason
+                );
             }
             (Plan::Step(step), Some(difference)) => {
                 assert_eq!((step.name.as_str(), step.to.as_str()), ("rounding", "draft"));
@@ -179,9 +199,24 @@ fn from_any_state_the_shortest_way_to_the_goal_is_taken() {
     }
 }
 
+/// A draft whose total differs, or that its shop changed, is cancelled when the shop says so.
+///
+/// It was given a rounding line first, or stood held beside a cancelled order for ever.
+#[test]
+fn a_cancellation_does_not_ask_for_money() {
+    for theirs in ["28.15", "28.14", "99"] {
+        let mut hub = hub("gross");
+        edit(&mut hub, "status", json!("cancelled"));
+        target(&mut hub, "draft", theirs);
+        edit(&mut hub, "lines", json!([]));
+        assert_eq!(step(&mut hub), Some(("cancel".into(), "cancelled".into())), "{theirs}");
+    }
+}
+
 #[test]
 fn a_state_that_cannot_be_reached_waits_for_a_person() {
-    for (goal, from) in [("cancelled", "confirmed"), ("paid", "cancelled"), ("paid", "unheard-of")] {
+    for (goal, from) in [("cancelled", "confirmed"), ("paid", "cancelled"), ("paid", "unheard-of")]
+    {
         let mut hub = hub("gross");
         edit(&mut hub, "status", json!(goal));
         target(&mut hub, from, "28.15");
@@ -227,11 +262,18 @@ fn a_document_is_withdrawn_before_it_is_sent_and_never_after() {
     let id = hub.object("erp", "orders", root).id;
     assert_eq!(hub.store.objects[&id].state, State::Seat);
     let key = hub.store.records[&root].key.clone().unwrap();
-    hub.read("erp", "orders", json!({"id": 900, "reference": key, "state": "draft", "total": "1.00"}));
+    hub.read(
+        "erp",
+        "orders",
+        json!({"id": 900, "reference": key, "state": "draft", "total": "1.00"}),
+    );
     assert_eq!(hub.store.objects[&id].state, State::Live, "the one that we asked for");
     hub.read("north", "orders", said("cancelled"));
     assert_eq!(hub.store.objects[&id].state, State::Live);
-    assert_eq!(hub.step(|_, w| w.ids(&kilter_core::sync::world::Key::ObjectsOfRoot("erp".into(), root))), [id]);
+    assert_eq!(
+        hub.step(|_, w| w.ids(&kilter_core::sync::world::Key::ObjectsOfRoot("erp".into(), root))),
+        [id]
+    );
 }
 
 /// An order that is read again after it was sent is not marked again: what it was at birth, kept
@@ -239,7 +281,8 @@ fn a_document_is_withdrawn_before_it_is_sent_and_never_after() {
 #[test]
 fn a_read_that_says_the_same_of_a_document_is_unchanged() {
     let mut hub = hub("gross");
-    let body = json!({"id": 900, "reference": "N-1-ABCDEF", "state": "confirmed", "total": "28.15"});
+    let body =
+        json!({"id": 900, "reference": "N-1-ABCDEF", "state": "confirmed", "total": "28.15"});
     hub.read("erp", "orders", body.clone());
     let birth = birth(&hub.store.records[&ORDER]);
     hub.edit(DOCUMENT, |o| {

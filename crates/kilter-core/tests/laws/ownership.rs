@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::support::Hub;
 
 fn goods(hub: &mut Hub) {
-    let product = json!({"id": 1, "code": "MUG", "name": "Becher", "kind": "variable", "status": "active"});
+    let product =
+        json!({"id": 1, "code": "MUG", "name": "Becher", "kind": "variable", "status": "active"});
     hub.read("erp", "products", product);
     hub.read("erp", "variants", json!({"id": 10, "sku": "MUG-R", "product": 1, "weight": "0.4"}));
 }
@@ -33,7 +34,13 @@ fn the_owner_is_heard_and_nobody_else() {
         ("barcode", json!({"barcode": "1"}), json!({"barcode": "2"}), None, ""),
         // A seed speaks until the owner does.
         ("tax_class", json!({}), json!({"tax": "reduced"}), Some(json!("reduced")), "north"),
-        ("tax_class", json!({"tax": "full"}), json!({"tax": "reduced"}), Some(json!("full")), "erp"),
+        (
+            "tax_class",
+            json!({"tax": "full"}),
+            json!({"tax": "reduced"}),
+            Some(json!("full")),
+            "erp",
+        ),
         // null and "" are words; to say nothing is none.
         ("tax_class", json!({"tax": null}), json!({"tax": "reduced"}), Some(Json::Null), "erp"),
         ("tax_class", json!({"tax": ""}), json!({"tax": "reduced"}), Some(json!("")), "erp"),
@@ -120,7 +127,11 @@ fn absent_keeps_what_was_said_and_null_clears_it() {
 #[test]
 fn a_record_is_born_only_where_its_existence_is_owned() {
     let mut hub = Hub::new();
-    let end = hub.read("north", "products", json!({"id": 50, "sku": "ODD", "name": "Odd", "state": "publish"}));
+    let end = hub.read(
+        "north",
+        "products",
+        json!({"id": 50, "sku": "ODD", "name": "Odd", "state": "publish"}),
+    );
     assert_eq!(end, End::Merged);
     assert!(hub.store.records.is_empty());
     // It is kept by its key, for the day when the ERP knows it.

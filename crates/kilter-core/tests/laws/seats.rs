@@ -92,7 +92,10 @@ fn a_seat_waits_by_name_and_is_woken() {
     hub.read("erp", "prices", price(5, 10));
     assert_eq!(hub.align("north", &mut shop), 1);
     let item = &shop.items[&("variants".to_owned(), "502".to_owned())];
-    assert_eq!((&item["sku"], &item["parent"], &item["price"]), (&json!("MUG-R"), &json!(501), &json!("9.90")));
+    assert_eq!(
+        (&item["sku"], &item["parent"], &item["price"]),
+        (&json!("MUG-R"), &json!(501), &json!("9.90"))
+    );
 }
 
 #[test]
@@ -126,7 +129,10 @@ fn a_reference_that_comes_before_what_it_names_is_resolved_later() {
     let product = hub.record("product", "MUG").id;
     let root = hub.record("variant", "MUG-R");
     assert_eq!(root.reference("product"), Some(product));
-    assert_eq!(hub.value("price", &format!("{}/retail", root.id), "amount"), Some(&json!("9.9 EUR")));
+    assert_eq!(
+        hub.value("price", &format!("{}/retail", root.id), "amount"),
+        Some(&json!("9.9 EUR"))
+    );
     let mut shop = Target::new(as_it_is);
     assert_eq!(hub.align("north", &mut shop), 2);
 }
@@ -155,7 +161,11 @@ fn what_a_listing_found_is_matched_and_not_made_again() {
 fn doubles_in_a_shop_hold_the_seat() {
     let mut hub = Hub::new();
     for (id, sku) in [(50, "mug"), (51, "Mug")] {
-        hub.read("north", "products", json!({"id": id, "sku": sku, "name": "Tasse", "state": "publish"}));
+        hub.read(
+            "north",
+            "products",
+            json!({"id": id, "sku": sku, "name": "Tasse", "state": "publish"}),
+        );
     }
     hub.read("erp", "products", product(1, "MUG", "active"));
     let seat = hub.object("north", "products", hub.record("product", "MUG").id).id;
@@ -194,7 +204,11 @@ fn who_is_bound_keeps_its_object_and_the_newcomer_is_held() {
     hub.waits(newcomer, WaitKind::Held, "one SKU for north");
     assert_eq!(hub.store.objects[&bound].wait, None);
     // The bound one goes on being written.
-    hub.read("erp", "products", json!({"id": 1, "code": "MUG", "name": "Neu", "kind": "variable", "status": "active"}));
+    hub.read(
+        "erp",
+        "products",
+        json!({"id": 1, "code": "MUG", "name": "Neu", "kind": "variable", "status": "active"}),
+    );
     assert_eq!(hub.align("north", &mut shop), 1);
 }
 
@@ -220,9 +234,38 @@ fn a_poll_that_sees_a_create_first_binds_the_seat() {
     let mut hub = Hub::new();
     hub.read("erp", "products", product(1, "MUG", "active"));
     let root = hub.record("product", "MUG").id;
-    hub.read("north", "products", json!({"id": 77, "sku": "MUG", "name": "Ding MUG", "state": "publish"}));
+    hub.read(
+        "north",
+        "products",
+        json!({"id": 77, "sku": "MUG", "name": "Ding MUG", "state": "publish"}),
+    );
     let object = hub.object("north", "products", root);
     assert_eq!((object.state, object.remote.as_deref()), (State::Live, Some("77")));
+}
+
+/// A parent that a poll found wakes its children as one that we made does.
+#[test]
+fn a_parent_found_by_a_poll_wakes_its_children() {
+    let mut hub = Hub::new();
+    let mut shop = Target::new(as_it_is);
+    // The parent waits for its title: nothing of it is made.
+    hub.read(
+        "erp",
+        "products",
+        json!({"id": 1, "code": "MUG", "kind": "variable", "status": "active"}),
+    );
+    hub.read("erp", "variants", variant(10, "MUG-R", 1));
+    hub.read("erp", "prices", price(5, 10));
+    assert_eq!(hub.align("north", &mut shop), 0);
+    let child = hub.object("north", "variants", hub.record("variant", "MUG-R").id).id;
+    hub.waits(child, WaitKind::Parked, "waits for its product in north");
+    hub.read(
+        "north",
+        "products",
+        json!({"id": 77, "sku": "MUG", "name": "Tasse", "state": "publish"}),
+    );
+    assert_eq!(hub.align("north", &mut shop), 1);
+    assert_eq!(hub.store.objects[&child].state, State::Live);
 }
 
 /// Someone deleted what we keep there: whether it should be there is not the shop's to say.
@@ -250,9 +293,14 @@ fn a_target_that_tells_case_apart_is_matched_by_the_exact_key() {
     let mut house = crate::support::house::house(crate::support::house::CONFIG);
     let stall = house.connectors.get_mut("stall").unwrap();
     stall.resources.iter_mut().for_each(|r| r.fold = false);
-    let house = kilter_core::sync::house::House::new(house.entities, house.connectors, house.config);
+    let house =
+        kilter_core::sync::house::House::new(house.entities, house.connectors, house.config);
     let mut hub = Hub::of(house);
-    hub.read("north", "products", json!({"id": 50, "sku": "mug", "name": "Tasse", "state": "publish"}));
+    hub.read(
+        "north",
+        "products",
+        json!({"id": 50, "sku": "mug", "name": "Tasse", "state": "publish"}),
+    );
     hub.read("erp", "products", product(1, "MUG", "active"));
     let root = hub.record("product", "MUG").id;
     assert_eq!(hub.object("north", "products", root).remote, None);

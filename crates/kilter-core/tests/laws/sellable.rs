@@ -14,11 +14,19 @@ use crate::support::Hub;
 /// One variant that both shops sell: 20 in `main`, 5 in `depot`. North shows it as 70, south as 80.
 fn goods() -> Hub {
     let mut hub = Hub::new();
-    hub.read("erp", "products", json!({"id": 1, "code": "MUG", "name": "Becher", "kind": "variable", "status": "active"}));
+    hub.read(
+        "erp",
+        "products",
+        json!({"id": 1, "code": "MUG", "name": "Becher", "kind": "variable", "status": "active"}),
+    );
     hub.read("erp", "variants", json!({"id": 10, "sku": "MUG-R", "product": 1}));
     hub.read("erp", "prices", json!({"id": 5, "variant": 10, "amount": "9.90"}));
     for (shop, id) in [("north", 70), ("south", 80)] {
-        hub.read(shop, "products", json!({"id": id - 20, "sku": "MUG", "name": "Becher", "state": "publish"}));
+        hub.read(
+            shop,
+            "products",
+            json!({"id": id - 20, "sku": "MUG", "name": "Becher", "state": "publish"}),
+        );
         hub.read(shop, "variants", json!({"id": id, "sku": "MUG-R", "parent": id - 20}));
     }
     stock(&mut hub, "main", 20);
@@ -36,7 +44,8 @@ fn variant(hub: &Hub) -> RecordId {
 
 fn sellable(hub: &mut Hub, shop: &str) -> i64 {
     let id = variant(hub);
-    let value = hub.step(|house, w| derive::sellable(&house.view(shop, "variants").unwrap(), w, id));
+    let value =
+        hub.step(|house, w| derive::sellable(&house.view(shop, "variants").unwrap(), w, id));
     value.unwrap().as_str().unwrap().parse().unwrap()
 }
 
@@ -114,8 +123,72 @@ fn what_the_erp_contains_already_is_not_given_back_by_a_cancellation() {
     stock(&mut hub, "main", 17);
     hub.read("north", "orders", order(1, "cancelled", 3));
     assert_eq!(sellable(&mut hub, "north"), 16, "until the ERP gives it back itself");
+    // Paid after all: the figure contains it still, it is not taken off twice.
+    hub.read("north", "orders", order(1, "paid", 3));
+    assert_eq!(sellable(&mut hub, "north"), 16);
+    hub.read("north", "orders", order(1, "cancelled", 3));
     stock(&mut hub, "main", 20);
     assert_eq!(sellable(&mut hub, "north"), 19);
+}
+
+/// A line counts as soon as it is known what was sold; until then it waits by its remote id.
+///
+/// Where a poll found what a seat stood for, nobody who waited for that id was told: the line was
+/// never counted, and its order held for a product that everyone knew.
+#[test]
+fn a_line_whose_variant_is_heard_of_later_counts_from_then_on() {
+    let mut hub = Hub::new();
+    hub.read("north", "orders", order(1, "paid", 3));
+    assert!(hub.store.sold.is_empty());
+    let bodies = [
+        ("products", json!({"id": 1, "code": "MUG", "kind": "variable", "status": "active"})),
+        ("variants", json!({"id": 10, "sku": "MUG-R", "product": 1})),
+    ];
+    for (collection, body) in bodies {
+        hub.read("erp", collection, body);
+    }
+    stock(&mut hub, "main", 20);
+    hub.read("north", "variants", json!({"id": 70, "sku": "MUG-R", "parent": 50}));
+    assert_eq!(sellable(&mut hub, "north"), 16);
+}
+
+/// More of it, less of it, not at all: an open line says what the order says now.
+#[test]
+fn an_open_line_follows_its_order() {
+    let mut hub = goods();
+    for (quantity, left) in [(3, 16), (5, 14), (1, 18)] {
+        hub.read("north", "orders", order(1, "paid", quantity));
+        assert_eq!(sellable(&mut hub, "north"), left);
+    }
+    let mut body = order(1, "paid", 1);
+    body["lines"] = json!([]);
+    hub.read("north", "orders", body);
+    assert_eq!(sellable(&mut hub, "north"), 19);
+    assert!(hub.store.sold.is_empty());
+}
+
+/// Everyone who shows the variant must look when it is sold, or its figure changes.
+#[test]
+fn a_sale_and_a_new_figure_mark_both_shops() {
+    let mut hub = goods();
+    let ids: Vec<i64> = hub.store.objects.keys().copied().collect();
+    let clear = |hub: &mut Hub| ids.iter().for_each(|id| hub.edit(*id, |o| o.due = None));
+    for figure in [false, true] {
+        clear(&mut hub);
+        if figure {
+            stock(&mut hub, "main", 9);
+        } else {
+            hub.read(
+                "south",
+                "orders",
+                json!({"id": 3, "number": "3", "status": "held", "total": "1",
+                "lines": [{"id": 1, "variant": 80, "quantity": "2"}]}),
+            );
+        }
+        for (shop, id) in [("north", "70"), ("south", "80")] {
+            assert!(hub.remote(shop, "variants", id).due.is_some(), "{shop}, figure: {figure}");
+        }
+    }
 }
 
 fn shown(hub: &mut Hub, quantity: i64) {

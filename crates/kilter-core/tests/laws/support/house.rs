@@ -70,8 +70,13 @@ tax_class = { owner = "erp", seed = "north" }
 "#;
 
 const LEDGER: &[(&str, &str)] = &[
-    ("ledger/connector.toml", "connector = \"ledger\"\ntitle = \"Ledger\"\nbase = \"$url\"\n[settings]\nurl = { help = \"address\" }\nprices = { help = \"net or gross\", default = \"gross\" }\n"),
-    ("ledger/products.toml", r#"
+    (
+        "ledger/connector.toml",
+        "connector = \"ledger\"\ntitle = \"Ledger\"\nbase = \"$url\"\n[settings]\nurl = { help = \"address\" }\nprices = { help = \"net or gross\", default = \"gross\" }\n",
+    ),
+    (
+        "ledger/products.toml",
+        r#"
 resource = "products"
 root     = "product"
 id       = "id | id"
@@ -84,8 +89,11 @@ title       = "name | text"
 description = "text | text"
 kind        = "kind | enum(simple=simple, variable=variable)"
 status      = "status | enum(active=active, draft=draft, archived=archived)"
-"#),
-    ("ledger/variants.toml", r#"
+"#,
+    ),
+    (
+        "ledger/variants.toml",
+        r#"
 resource = "variants"
 root     = "variant"
 id       = "id | id"
@@ -99,8 +107,11 @@ weight    = "weight | decimal"
 barcode   = "barcode | text"
 tax_class = "tax | text"
 sellable  = "sellable | decimal"
-"#),
-    ("ledger/prices.toml", r#"
+"#,
+    ),
+    (
+        "ledger/prices.toml",
+        r#"
 resource = "prices"
 root     = "price"
 id       = "id | id"
@@ -111,8 +122,11 @@ key = { variant = "variant", list = "$price_list" }
 [facet.price.rows]
 variant = { read = "variant | id | ref(variants)" }
 amount  = "amount | money($currency, 4)"
-"#),
-    ("ledger/stock.toml", r#"
+"#,
+    ),
+    (
+        "ledger/stock.toml",
+        r#"
 resource = "stock"
 root     = "stock"
 id       = "id | id"
@@ -124,8 +138,11 @@ key = { variant = "variant", location = "$each" }
 [facet.stock.rows]
 variant = { read = "id | id | ref(variants)" }
 figure  = { read = "figure | decimal" }
-"#),
-    ("ledger/orders.toml", r#"
+"#,
+    ),
+    (
+        "ledger/orders.toml",
+        r#"
 resource = "orders"
 root     = "order"
 id       = "id | id"
@@ -169,12 +186,18 @@ steps = [
   { name = "back",    from = "quoted", to = "draft",     call = { method = "POST", path = "orders/$id/back" } },
   { name = "cancel",  from = "draft",  to = "cancelled", call = { method = "POST", path = "orders/$id/cancel" } },
 ]
-"#),
+"#,
+    ),
 ];
 
 const STALL: &[(&str, &str)] = &[
-    ("stall/connector.toml", "connector = \"stall\"\ntitle = \"Stall\"\nbase = \"$url\"\n[settings]\nurl = { help = \"address\" }\ntoken = { help = \"its key\", secret = true }\n"),
-    ("stall/products.toml", r#"
+    (
+        "stall/connector.toml",
+        "connector = \"stall\"\ntitle = \"Stall\"\nbase = \"$url\"\n[settings]\nurl = { help = \"address\" }\ntoken = { help = \"its key\", secret = true }\n",
+    ),
+    (
+        "stall/products.toml",
+        r#"
 resource = "products"
 root     = "product"
 id       = "id | id"
@@ -201,8 +224,11 @@ code        = "sku | text"
 title       = "name | html_text | trim"
 description = "body | null_as(\"\") | trim"
 status      = "state | enum(active=publish, draft=draft, archived=private)"
-"#),
-    ("stall/variants.toml", r#"
+"#,
+    ),
+    (
+        "stall/variants.toml",
+        r#"
 resource = "variants"
 root     = "variant"
 id       = "id | id"
@@ -234,8 +260,11 @@ of = "product"
 key = { variant = "root", list = "$price_list" }
 [facet.price.rows]
 amount = "price | money($currency, 2)"
-"#),
-    ("stall/orders.toml", r#"
+"#,
+    ),
+    (
+        "stall/orders.toml",
+        r#"
 resource    = "orders"
 root        = "order"
 id          = "id | id"
@@ -257,7 +286,8 @@ variant  = { read = "variant | id | ref(variants)" }
 quantity = { read = "quantity | decimal" }
 total    = { read = "total | money($currency)" }
 tax      = { read = "tax | money($currency)" }
-"#),
+"#,
+    ),
 ];
 
 /// The house with a config of one's own. A problem anywhere is a broken test.

@@ -7,7 +7,9 @@ pub mod house;
 pub mod store;
 
 use kilter_core::Json;
-use kilter_core::model::{Change, End, Object, ObjectId, Record, RecordId, Seq, State, Via, WaitKind};
+use kilter_core::model::{
+    Change, End, Object, ObjectId, Record, RecordId, Seq, State, Via, WaitKind,
+};
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark;
 use kilter_core::sync::merge;
@@ -121,10 +123,8 @@ impl Hub {
 
     pub fn objects(&self, connection: &str, resource: &str, root: RecordId) -> Vec<&Object> {
         let all = self.store.objects.values();
-        all.filter(|o| {
-            o.connection == connection && o.resource == resource && o.root == Some(root)
-        })
-        .collect()
+        all.filter(|o| o.connection == connection && o.resource == resource && o.root == Some(root))
+            .collect()
     }
 
     /// The only object of a record in a resource.

@@ -49,8 +49,10 @@ impl Store {
     }
 
     fn answer(&self, world: &mut World, key: Key) {
-        let records: Vec<i64> = self.records.values().filter(|r| record_fits(&key, r)).map(|r| r.id).collect();
-        let objects: Vec<i64> = self.objects.values().filter(|o| object_fits(&key, o)).map(|o| o.id).collect();
+        let records: Vec<i64> =
+            self.records.values().filter(|r| record_fits(&key, r)).map(|r| r.id).collect();
+        let objects: Vec<i64> =
+            self.objects.values().filter(|o| object_fits(&key, o)).map(|o| o.id).collect();
         records.iter().for_each(|id| world.learn_record(self.records[id].clone()));
         objects.iter().for_each(|id| world.learn_object(self.objects[id].clone()));
         world.answer(key, records.into_iter().chain(objects));

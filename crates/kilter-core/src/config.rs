@@ -350,7 +350,8 @@ fn interpolate(
             hint: format!("export {variable}=…"),
         });
     }
-    value
+    // Told once: it is not also lacking.
+    value.or_else(|| Some(String::new()))
 }
 
 /// `["a", "b"]` or `{ a = "remote id", b = 7 }`.

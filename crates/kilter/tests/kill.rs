@@ -320,7 +320,8 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
     assert!(placed >= 50, "only {placed} orders were placed");
 }
 
-/// Kilter lives for a while and is killed; every second time, when something is on its way.
+/// Kilter lives for a while and is killed; every second time, when a write is on its way, of these
+/// every second one the create of an order.
 async fn one_life(
     rig: &Rig,
     relays: &[Arc<Relay>],
@@ -333,10 +334,12 @@ async fn one_life(
         relays.iter().map(|r| of(r).load(Ordering::SeqCst)).sum()
     };
     let aimed = Instant::now();
-    while struck.kills % 2 == 0
-        && aimed.elapsed() < Duration::from_secs(2)
-        && sum(|r| &r.writes) == 0
-    {
+    let awaited = || match struck.kills % 4 {
+        0 => sum(|r| &r.writes) == 0,
+        2 => sum(|r| &r.creates) == 0,
+        _ => false,
+    };
+    while awaited() && aimed.elapsed() < Duration::from_secs(2) {
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
     let (flying, writes, creates) = (sum(|r| &r.flying), sum(|r| &r.writes), sum(|r| &r.creates));
@@ -352,7 +355,12 @@ async fn calm(world: &World) {
     let mut serving = world.rig.served().await;
     let started = Instant::now();
     let mut wrong = world.wrong().await;
+    let mut told = wrong.len() + 1;
     while !wrong.is_empty() && started.elapsed() < Duration::from_secs(75) {
+        if wrong.len() < told {
+            told = wrong.len();
+            println!("{:?}: {told} wrong, as {}", started.elapsed(), wrong[0]);
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
         wrong = world.wrong().await;
     }

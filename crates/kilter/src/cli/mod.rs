@@ -15,6 +15,7 @@ mod why;
 
 pub use sync::wanted;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -131,7 +132,11 @@ fn logging(verbose: u8, serving: bool) {
     };
     let filter =
         EnvFilter::try_from_env("KILTER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 /// The house, or every problem of the config, printed.

@@ -94,13 +94,14 @@ impl Shop {
         let ids = sorted(keys, req, &window);
         let total = ids.len();
         let shown = req.list("_fields").is_none_or(|f| f.iter().any(|f| f == "stock_quantity"));
+        let raw = req.query("context") == Some("edit");
         let mut items = Vec::new();
         for id in take(&ids, &window) {
             let Some(product) = self.products.get(id) else { continue };
             items.push(if parent.is_some() {
-                self.show_variation(product, false)
+                self.show_variation(product, raw)
             } else {
-                self.show_product(product, false)
+                self.show_product(product, raw)
             });
             if shown {
                 self.note_stock_read(*id);

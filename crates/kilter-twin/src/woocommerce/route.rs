@@ -238,7 +238,8 @@ impl Shop {
     }
 
     fn get_one(&mut self, res: Res, id: u64, req: &Req) -> Answer<Reply> {
-        let shown = self.show(res, id, false, self.dp(req))?;
+        let raw = req.query("context") == Some("edit");
+        let shown = self.show(res, id, raw, self.dp(req))?;
         let shown = only_fields(req, shown, true);
         let has = |name: &str| shown.get(name).is_some();
         match res {

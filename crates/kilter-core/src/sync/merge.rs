@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
 use crate::sync::house::{House, View, row_key};
-use crate::sync::mark::mark_object;
+use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
 use crate::sync::take::{Said, find_root, take};
 use crate::sync::world::World;

@@ -148,9 +148,10 @@ impl Ownership {
     pub fn of(&self, entity: &str, field: &str, scope: &str) -> Option<&Own> {
         let rows = self.0.get(entity)?;
         if !scope.is_empty()
-            && let Some(own) = rows.get(&format!("{field}@{scope}")) {
-                return Some(own);
-            }
+            && let Some(own) = rows.get(&format!("{field}@{scope}"))
+        {
+            return Some(own);
+        }
         rows.get(field).or_else(|| rows.get("*"))
     }
 
@@ -239,8 +240,20 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
 
 /// Keys of a connection that are not the connector's settings.
 const OWN_KEYS: &[&str] = &[
-    "connector", "locale", "locales", "currency", "price_list", "price_lists", "locations",
-    "channel", "lookup", "orders", "buffer", "paused", "observe", "every",
+    "connector",
+    "locale",
+    "locales",
+    "currency",
+    "price_list",
+    "price_lists",
+    "locations",
+    "channel",
+    "lookup",
+    "orders",
+    "buffer",
+    "paused",
+    "observe",
+    "every",
 ];
 
 fn connection(
@@ -269,7 +282,11 @@ fn connection(
         locations: names(&mut inner, "locations", problems),
         channel: inner.text("channel", problems),
         lookups: BTreeMap::new(),
-        orders: Orders { prefix: name.to_uppercase(), import: vec!["paid".into(), "completed".into()], since: None },
+        orders: Orders {
+            prefix: name.to_uppercase(),
+            import: vec!["paid".into(), "completed".into()],
+            since: None,
+        },
         buffer: inner.integer("buffer", problems).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
         paused: inner.flag("paused", problems).unwrap_or(false),
         observe: inner.texts("observe", problems).into_iter().collect(),
@@ -305,7 +322,12 @@ fn connection(
             Some(seconds) => {
                 connection.every.insert(resource.to_owned(), seconds);
             }
-            None => inner.problem(node.line, format!("every.{resource} is no duration"), "\"30s\", \"5m\", \"1h\", \"1d\"", problems),
+            None => inner.problem(
+                node.line,
+                format!("every.{resource} is no duration"),
+                "\"30s\", \"5m\", \"1h\", \"1d\"",
+                problems,
+            ),
         }
     }
     inner.finish(problems);
@@ -370,9 +392,7 @@ fn names(
                 (text.clone(), text)
             })
             .collect(),
-        Val::Table(table) => {
-            table.iter().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect()
-        }
+        Val::Table(table) => table.iter().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect(),
         _ => {
             let text = format!("{key} should be a list of names, or name = \"remote id\"");
             inner.problem(node.line, text, "", problems);
@@ -388,12 +408,8 @@ fn lookup(
     connection: &mut Connection,
     problems: &mut Vec<Problem>,
 ) {
-    let pairs: Vec<(String, String)> = node
-        .table()
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| (k.clone(), plain(&v.to_json())))
-        .collect();
+    let pairs: Vec<(String, String)> =
+        node.table().into_iter().flatten().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect();
     match Table::new(pairs) {
         Ok(table) => {
             connection.lookups.insert(name.to_owned(), table);
@@ -418,7 +434,8 @@ fn own_rows(
         let (owner, seed) = match &value.val {
             Val::Text(text) => (Some(text.clone()), None),
             Val::Table(_) => {
-                let mut inner = Reader::new(file, &format!("own.{entity}.{field}"), value, problems);
+                let mut inner =
+                    Reader::new(file, &format!("own.{entity}.{field}"), value, problems);
                 let owner = inner.need_text("owner", problems);
                 let seed = inner.text("seed", problems);
                 inner.finish(problems);

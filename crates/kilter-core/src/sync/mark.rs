@@ -7,7 +7,7 @@ use crate::model::{Due, Object, ObjectId, RecordId, State, WaitKind};
 use crate::sync::house::House;
 use crate::sync::reference::{self, Pending};
 use crate::sync::world::{Key, World};
-use crate::sync::{take, seat};
+use crate::sync::{seat, take};
 
 /// What an object waits for stands here among its bindings, so that the index finds it.
 pub const WAITS_ON: &str = "~waits";

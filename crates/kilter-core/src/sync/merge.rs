@@ -20,9 +20,9 @@ use crate::model::{Change, End, Object, State, Via};
 use crate::sync::house::{House, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
+use crate::sync::sold;
 use crate::sync::take::{Said, find_root, take};
 use crate::sync::world::World;
-use crate::sync::sold;
 
 /// Merges one understood change. Run it between `begin_step` and a check of `missing`.
 pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected) -> End {
@@ -87,8 +87,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
 
 /// The remote says that an object is not there (any more).
 pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
-    let found =
-        world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
     let Some(mut object) = found.and_then(|id| world.object(id)).cloned() else {
         return End::Filtered("gone, and never known".into());
     };
@@ -114,7 +113,10 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
     if !left && !ours && object.root.is_some() {
         object.wait = Some(crate::model::Wait {
             kind: crate::model::WaitKind::Held,
-            reason: format!("someone deleted it in {}: recreate it, or leave it?", object.connection),
+            reason: format!(
+                "someone deleted it in {}: recreate it, or leave it?",
+                object.connection
+            ),
         });
     }
     world.put_object(object);
@@ -123,8 +125,7 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
 
 /// A signal that something changed: it is read again.
 pub fn hint(world: &mut World, change: &Change) -> End {
-    let found =
-        world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
     let mut object = match found.and_then(|id| world.object(id)) {
         Some(object) => object.clone(),
         None => {
@@ -152,12 +153,7 @@ fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
     if same { End::Unchanged } else { End::Filtered("it only hints".into()) }
 }
 
-fn find(
-    view: &View<'_>,
-    world: &mut World,
-    change: &Change,
-    item: &Projected,
-) -> (Object, bool) {
+fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -> (Object, bool) {
     let found = world.object_by_remote(&change.connection, &change.collection, &item.remote);
     if let Some(object) = found.and_then(|id| world.object(id)) {
         return (object.clone(), true);
@@ -250,12 +246,7 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
 }
 
 /// A shop's figure that fell is first taken for a sale.
-fn note_fall(
-    view: &View<'_>,
-    object: &mut Object,
-    rows: &BTreeMap<String, Json>,
-    change: &Change,
-) {
+fn note_fall(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>, change: &Change) {
     if change.via == Via::Answer {
         return;
     }
@@ -269,9 +260,10 @@ fn note_fall(
             let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
             let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
             if let (Some(before), Some(after)) = (before, after)
-                && after < before {
-                    object.fell = Some(change.seq);
-                }
+                && after < before
+            {
+                object.fell = Some(change.seq);
+            }
         }
     }
 }

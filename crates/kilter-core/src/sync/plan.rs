@@ -199,10 +199,8 @@ fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop
     }
     let others = world.records_by_key(&record.entity, key);
     for other in others.into_iter().filter(|id| *id != root) {
-        let here = world.ids(&super::world::Key::ObjectsOfRoot(
-            view.connection.name.clone(),
-            other,
-        ));
+        let here =
+            world.ids(&super::world::Key::ObjectsOfRoot(view.connection.name.clone(), other));
         // What left before it was sent holds no key there.
         let stands = |o: &Object| o.state != State::Left || o.remote.is_some();
         if here.into_iter().any(|id| world.object(id).is_some_and(stands)) {
@@ -242,11 +240,7 @@ fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), St
     Ok(())
 }
 
-pub fn parent(
-    view: &View<'_>,
-    world: &mut World,
-    root: RecordId,
-) -> Result<Option<String>, Stop> {
+pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Option<String>, Stop> {
     let Some((facet_name, resource)) = &view.resource.parent else { return Ok(None) };
     let facet = view.resource.facets.iter().find(|f| &f.name == facet_name);
     let record = facet.and_then(|f| seat::facet_record(view, world, root, f));
@@ -368,9 +362,8 @@ fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Sto
         return Ok(value.clone());
     };
     let lens = if row.read.is_some() { lens } else { return Ok(value.clone()) };
-    lens.normalise(value, env).or_else(|e| {
-        stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None)
-    })
+    lens.normalise(value, env)
+        .or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
 }
 
 pub(super) fn write_row(
@@ -430,12 +423,7 @@ fn write_part(
 }
 
 /// One item's rows, over its constants. A lens's `@path` reads the canonical item.
-fn write_item(
-    part: &ListPart,
-    out: &mut Json,
-    item: &Json,
-    env: &Env<'_>,
-) -> Result<(), String> {
+fn write_item(part: &ListPart, out: &mut Json, item: &Json, env: &Env<'_>) -> Result<(), String> {
     let constants = crate::manifest::render(&part.item_set, env.vars).unwrap_or_else(|| json!({}));
     for (key, value) in constants.as_object().into_iter().flatten() {
         out[key.as_str()] = value.clone();

@@ -193,12 +193,7 @@ fn imports(origin: &Connection, record: &crate::model::Record) -> bool {
 }
 
 /// `status` of the root, `product.kind` of the facet `product`.
-fn select_value(
-    view: &View<'_>,
-    world: &mut World,
-    root: RecordId,
-    field: &str,
-) -> Option<Json> {
+fn select_value(view: &View<'_>, world: &mut World, root: RecordId, field: &str) -> Option<Json> {
     let vars = view.connection.vars("");
     let Some((facet_name, field)) = field.split_once('.') else {
         return world.record(root)?.value(field, "").cloned();
@@ -225,8 +220,8 @@ fn test(
         Test::OneOf(values) => value.is_some_and(|v| values.iter().any(|w| resolve(w) == *v)),
         Test::Not(values) => value.is_none_or(|v| values.iter().all(|w| resolve(w) != *v)),
         Test::Exists => value.is_some_and(|v| !v.is_null()),
-        Test::Contains(wanted) => value
-            .and_then(Json::as_array)
-            .is_some_and(|items| items.contains(&resolve(wanted))),
+        Test::Contains(wanted) => {
+            value.and_then(Json::as_array).is_some_and(|items| items.contains(&resolve(wanted)))
+        }
     }
 }

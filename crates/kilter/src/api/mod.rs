@@ -13,10 +13,7 @@ use axum::routing::{get, post};
 use crate::engine::Engine;
 
 /// Serves for ever.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    engine: Arc<Engine>,
-) -> std::io::Result<()> {
+pub async fn serve(listener: tokio::net::TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
     axum::serve(listener, router(engine)).await
 }
 

@@ -182,7 +182,9 @@ async fn arrive(
         if arrived >= expected || begun.elapsed() > PATIENCE {
             screen.clear_bars();
             let seconds = begun.elapsed().as_secs_f32();
-            screen.say(&format!("    {arrived} of {expected} where they belong after {seconds:.1} s"));
+            screen.say(&format!(
+                "    {arrived} of {expected} where they belong after {seconds:.1} s"
+            ));
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(150)).await;

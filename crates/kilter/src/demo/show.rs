@@ -111,7 +111,10 @@ pub fn verdict(verdict: &Verdict, sums: &OwnSums, ok: bool, took: Duration) {
     }
     for row in verdict.rows.iter().filter(|r| r.wrong > 0) {
         for e in &row.examples {
-            println!("    {} {} {}: expected {}, found {}", row.connection, row.entity, e.what, e.expected, e.found);
+            println!(
+                "    {} {} {}: expected {}, found {}",
+                row.connection, row.entity, e.what, e.expected, e.found
+            );
         }
     }
     for e in verdict.orders.examples.iter().chain(&verdict.stock_raise_examples) {
@@ -119,7 +122,9 @@ pub fn verdict(verdict: &Verdict, sums: &OwnSums, ok: bool, took: Duration) {
     }
     let seconds = took.as_secs_f32();
     if ok {
-        println!("\nin kilter, after {seconds:.0} s: everything agrees, or is held for a reason foretold");
+        println!(
+            "\nin kilter, after {seconds:.0} s: everything agrees, or is held for a reason foretold"
+        );
     } else {
         println!("\nOUT OF KILTER after {seconds:.0} s");
     }

@@ -100,11 +100,7 @@ async fn plan_due(
         .await
 }
 
-fn scoped(
-    tx: &Tx<'_>,
-    objects: Vec<Object>,
-    scope: &crate::cli::Scope,
-) -> Result<Vec<Object>> {
+fn scoped(tx: &Tx<'_>, objects: Vec<Object>, scope: &crate::cli::Scope) -> Result<Vec<Object>> {
     let mut out = Vec::new();
     for object in objects {
         if crate::cli::wanted(tx, &object, scope)? {
@@ -223,9 +219,9 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
         for batch in batch(&view, operations) {
             let (engine, connection) = (Arc::clone(engine), connection.to_owned());
             let (resource, marks) = (resource.clone(), Arc::clone(&marks));
-            tasks.spawn(async move {
-                send_batch(&engine, &connection, &resource, batch, &marks).await
-            });
+            tasks.spawn(
+                async move { send_batch(&engine, &connection, &resource, batch, &marks).await },
+            );
         }
     }
     for (resource, operations) in round.creates {
@@ -239,9 +235,9 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
         for step in list {
             let (engine, connection) = (Arc::clone(engine), connection.to_owned());
             let (resource, marks) = (resource.clone(), Arc::clone(&marks));
-            tasks.spawn(async move {
-                steps::run(&engine, &connection, &resource, step, &marks).await
-            });
+            tasks.spawn(
+                async move { steps::run(&engine, &connection, &resource, step, &marks).await },
+            );
         }
     }
     while let Some(done) = tasks.join_next().await {

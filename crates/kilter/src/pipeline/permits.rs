@@ -74,9 +74,10 @@ pub async fn create(
             operations: allowed.iter().map(|a| a.operation.clone()).collect(),
         };
         let result = settle::call(engine, &view, &batch).await;
-        let halve = result.as_ref().err().is_some_and(|f| {
-            f.kind.proves_not_applied() && !f.kind.retries() && allowed.len() > 1
-        });
+        let halve = result
+            .as_ref()
+            .err()
+            .is_some_and(|f| f.kind.proves_not_applied() && !f.kind.retries() && allowed.len() > 1);
         if halve {
             // One of them is refused: each is asked alone.
             refund_all(engine, &allowed).await?;
@@ -144,8 +145,7 @@ fn allow_one(
     let send_by = after(Duration::from_secs(SEND_SECONDS));
     let next = after(Duration::from_secs(LOOKUP_SECONDS[0]));
     let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
-    let granted =
-        asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
+    let granted = asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
     if granted {
         operation.payload = payload;
         // The mark stays until the outcome is known, and is not looked at before.
@@ -372,12 +372,7 @@ pub fn fact(
 }
 
 /// A person's answer: which id it has, or that it may be created once more.
-pub fn decide(
-    tx: &Tx<'_>,
-    house: &House,
-    object: ObjectId,
-    link: Option<&str>,
-) -> Result<bool> {
+pub fn decide(tx: &Tx<'_>, house: &House, object: ObjectId, link: Option<&str>) -> Result<bool> {
     let Some(intent) = tx.intent_of(object)? else { return Ok(false) };
     match link {
         Some(id) => fact(tx, house, &intent, id, "a person said so", &Marks::new())?,

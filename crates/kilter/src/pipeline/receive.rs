@@ -48,10 +48,11 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
         let projected = view.and_then(|v| project(&v, &item, source.each).ok());
         if let Some(projected) = &projected
-            && known(tx, house, source, projected, &awaited)? {
-                unchanged += 1;
-                continue;
-            }
+            && known(tx, house, source, projected, &awaited)?
+        {
+            unchanged += 1;
+            continue;
+        }
         let remote = projected.map_or_else(String::new, |p| p.remote);
         changes.push(source.change(&remote, item));
     }
@@ -84,8 +85,10 @@ fn known(
     let ids = tx.object_ids_by_remote(source.connection, source.collection, &item.remote)?;
     let Some(id) = ids.first() else { return Ok(false) };
     let Some(object) = tx.object(*id)? else { return Ok(false) };
-    let settled = object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
-    let hints = house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
+    let settled =
+        object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
+    let hints =
+        house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
     let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
     shadow.remove(kilter_core::sync::house::BIRTH_ROW);
@@ -110,12 +113,7 @@ pub fn merge_now(
 }
 
 /// Merges one change into the world, and asks for what it hints at.
-pub fn merge_one(
-    tx: &Tx<'_>,
-    house: &House,
-    world: &mut World,
-    change: &Change,
-) -> Result<End> {
+pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
     if change.via == Via::Gone {
         return tx.step(house, world, |w| merge::gone(house, w, change));
     }

@@ -63,7 +63,8 @@ async fn look_up(
             let ids: Vec<String> = intents.iter().map(|i| i.intent.clone()).collect();
             let next = after(backoff(3, fault.retry_after));
             let status = Status::Uncertain;
-            let write = move |tx: &Tx<'_>| ids.iter().try_for_each(|i| tx.set_intent(i, status, &next));
+            let write =
+                move |tx: &Tx<'_>| ids.iter().try_for_each(|i| tx.set_intent(i, status, &next));
             return engine.store.write_async(write).await;
         }
     };

@@ -138,7 +138,9 @@ impl Remote {
             out = out.header(name, value);
         }
         let secret = |name: &str| -> String {
-            render(&Json::String(name.to_owned()), &self.vars).map(|v| plain(&v)).unwrap_or_default()
+            render(&Json::String(name.to_owned()), &self.vars)
+                .map(|v| plain(&v))
+                .unwrap_or_default()
         };
         out = match &self.auth {
             Auth::None => out,

@@ -17,11 +17,8 @@ pub async fn read(
     bytes_max: usize,
 ) -> Result<Answer, Fault> {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get("retry-after")
-        .and_then(|v| v.to_str().ok())
-        .and_then(retry_seconds);
+    let retry_after =
+        response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_seconds);
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {

@@ -136,7 +136,8 @@ impl Tx<'_> {
         if n == 0 {
             return Ok(false);
         }
-        let sql = "INSERT INTO attempts SELECT ?2, ?1, 1 + coalesce(max(n), 0), ?3, ?4, 'unknown', ''
+        let sql =
+            "INSERT INTO attempts SELECT ?2, ?1, 1 + coalesce(max(n), 0), ?3, ?4, 'unknown', ''
                    FROM attempts WHERE intent = ?1";
         self.sql.prepare_cached(sql)?.execute(params![i.intent, attempt, now, send_by])?;
         Ok(true)

@@ -61,8 +61,8 @@ impl Tx<'_> {
         let mut unref = self.sql.prepare_cached("DELETE FROM refs WHERE record = ?1")?;
         let mut refer = self.sql.prepare_cached("INSERT INTO refs VALUES (?1, ?2, ?3, ?4)")?;
         for record in records {
-            let fields = serde_json::to_string(&record.fields)
-                .map_err(|e| Error::Corrupt("a record", e))?;
+            let fields =
+                serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
             let folded = record.key.as_deref().map(fold);
             put.execute(params![
                 record.id,

@@ -77,9 +77,8 @@ impl Tx<'_> {
         let sql = "SELECT seq, connection, collection, remote, coalesce(reason, '') FROM changes
                    WHERE end = 'dead' ORDER BY seq DESC LIMIT ?1";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([limit], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-        })?;
+        let rows =
+            s.query_map([limit], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -88,9 +87,8 @@ impl Tx<'_> {
         let sql = "SELECT connection, resource, kind, count(*), text FROM faults
                    GROUP BY connection, resource, kind HAVING id = max(id) ORDER BY 1, 2, 3";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-        })?;
+        let rows =
+            s.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -4,6 +4,11 @@ use kilter_core::model::RecordId;
 
 use super::{Result, Tx};
 
+/// (place in the log, connection, collection, remote id, reason)
+pub type DeadLetter = (i64, String, String, String, String);
+/// (connection, resource, kind, how many, newest text)
+pub type FaultGroup = (String, String, String, i64, String);
+
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ResourceStatus {
     pub connection: String,
@@ -73,7 +78,7 @@ impl Tx<'_> {
     }
 
     /// Dead letters of the log: (seq, connection, collection, remote, reason).
-    pub fn dead_changes(&self, limit: i64) -> Result<Vec<(i64, String, String, String, String)>> {
+    pub fn dead_changes(&self, limit: i64) -> Result<Vec<DeadLetter>> {
         let sql = "SELECT seq, connection, collection, remote, coalesce(reason, '') FROM changes
                    WHERE end = 'dead' ORDER BY seq DESC LIMIT ?1";
         let mut s = self.sql.prepare_cached(sql)?;
@@ -83,7 +88,7 @@ impl Tx<'_> {
     }
 
     /// (connection, resource, kind, how many, newest text) of the faults that are kept.
-    pub fn fault_groups(&self) -> Result<Vec<(String, String, String, i64, String)>> {
+    pub fn fault_groups(&self) -> Result<Vec<FaultGroup>> {
         let sql = "SELECT connection, resource, kind, count(*), text FROM faults
                    GROUP BY connection, resource, kind HAVING id = max(id) ORDER BY 1, 2, 3";
         let mut s = self.sql.prepare_cached(sql)?;

@@ -81,12 +81,11 @@ fn resource_fits(
             let name = format!("{}.{}", facet.name, row.field);
             // Two rows may share a path where their codecs say which values they leave alone.
             let shares = row.write.as_ref().is_some_and(|l| l.text().contains("*=keep"));
-            if let Some(place) = place.filter(|_| !shares) {
-                if let Some(other) = written.insert(place.clone(), name.clone()) {
+            if let Some(place) = place.filter(|_| !shares)
+                && let Some(other) = written.insert(place.clone(), name.clone()) {
                     let text = format!("{other} and {name} both write \"{place}\"");
                     say(&file, row.line, text, "one remote fact has one writing row".into(), problems);
                 }
-            }
         }
     }
     let document = house.entities.get(&resource.root).is_some_and(|e| e.document);
@@ -185,12 +184,11 @@ fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Pr
             say(file, line, text, hint, problems);
         }
     }
-    if let Some(url) = connection.settings.get("url") {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
+    if let Some(url) = connection.settings.get("url")
+        && !url.starts_with("https://") && !url.starts_with("http://") {
             let text = format!("{place}: \"{url}\" is no address");
             say(file, line, text, "as https://shop.example.com".into(), problems);
         }
-    }
     lists_fit(house, connection, problems);
     let named = connection.observe.iter().chain(connection.every.keys());
     for resource in named.filter(|r| connector.resource(r).is_none()) {
@@ -227,15 +225,14 @@ fn lists_fit(house: &House, connection: &Connection, problems: &mut Vec<Problem>
         }
     }
     let list = connection.price_list.as_ref().and_then(|l| config.price_lists.get(l));
-    if let (Some(list), Some(currency)) = (list, &connection.currency) {
-        if &list.currency != currency {
+    if let (Some(list), Some(currency)) = (list, &connection.currency)
+        && &list.currency != currency {
             let text = format!(
                 "{place}: its prices are in {}, and its price list in {}",
                 currency, list.currency
             );
             say(file, line, text, "a price list has one currency; name another list".into(), problems);
         }
-    }
 }
 
 // ---- ownership ------------------------------------------------------------------------------
@@ -289,8 +286,7 @@ fn owner_fits(house: &House, entity: &str, field: &str, own: &Own, problems: &mu
 
 /// Who owns what, for the table of `kilter check`: (entity, field@scope, owner, who reads, who writes).
 pub fn owners(house: &House) -> Vec<[String; 5]> {
-    let mut rows: BTreeMap<(String, String), (String, BTreeSet<String>, BTreeSet<String>)> =
-        BTreeMap::new();
+    let mut rows = OwnerRows::new();
     for view in house.views() {
         let each = view.resource.list.as_ref().and_then(|l| l.each.as_deref());
         let each = each.map_or_else(|| vec![String::new()], |w| view.connection.each(w));

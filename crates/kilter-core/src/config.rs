@@ -77,7 +77,7 @@ impl Default for Limits {
 }
 
 /// One account of a connector.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connection {
     pub name: String,
     pub connector: String,
@@ -105,6 +105,16 @@ pub struct Connection {
     pub observe: BTreeSet<String>,
     /// Resource → seconds between polls.
     pub every: BTreeMap<String, i64>,
+}
+
+/// Which settings are secret only the connector knows: their values are never printed.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<&String> = self.settings.keys().collect();
+        let mut out = f.debug_struct("Connection");
+        out.field("name", &self.name).field("connector", &self.connector);
+        out.field("settings", &settings).field("secrets", &self.secrets).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,11 +147,10 @@ impl Ownership {
     /// Who owns a field in a scope: the most particular row that names it.
     pub fn of(&self, entity: &str, field: &str, scope: &str) -> Option<&Own> {
         let rows = self.0.get(entity)?;
-        if !scope.is_empty() {
-            if let Some(own) = rows.get(&format!("{field}@{scope}")) {
+        if !scope.is_empty()
+            && let Some(own) = rows.get(&format!("{field}@{scope}")) {
                 return Some(own);
             }
-        }
         rows.get(field).or_else(|| rows.get("*"))
     }
 
@@ -476,7 +485,11 @@ impl Connection {
             "$locations" => self.locations.iter().map(|(name, _)| name.clone()).collect(),
             "$price_lists" => self.price_lists.keys().cloned().collect(),
             "$locales" => self.locales.keys().cloned().collect(),
-            _ => Vec::new(),
+            other => {
+                let setting = other.strip_prefix('$').and_then(|name| self.settings.get(name));
+                let names = setting.into_iter().flat_map(|names| names.split(','));
+                names.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect()
+            }
         }
     }
 }

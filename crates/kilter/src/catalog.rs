@@ -90,11 +90,10 @@ fn tomls(folder: &Path) -> Vec<(String, String)> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|e| e == "toml") {
-            if let Ok(text) = std::fs::read_to_string(&path) {
+        if path.extension().is_some_and(|e| e == "toml")
+            && let Ok(text) = std::fs::read_to_string(&path) {
                 out.push((path.display().to_string(), text));
             }
-        }
     }
     out.sort();
     out

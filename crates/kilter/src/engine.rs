@@ -111,6 +111,10 @@ impl Engine {
         answer
     }
 
+    pub fn scope(&self) -> Option<crate::cli::Scope> {
+        self.scope.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// Connections that are not paused.
     pub fn active(&self) -> Vec<String> {
         let connections = self.house.config.connections.values();

@@ -5,6 +5,8 @@ connection, HTTP/1.0 (a connection per request).  Here gunicorn forks WORKERS pr
 model pool is loaded.  usage: serve.py PORT WORKERS THREADS PORTFILE
 PORT 0 lets the kernel choose; the port in use is written to PORTFILE before the first request.
 TRYTOND_CONFIG and TRYTOND_DATABASE_NAMES come from start.sh.
+
+The application is `app.py` beside this file: trytond's own, with its rollback on SQLite mended.
 """
 import os
 import socket
@@ -24,4 +26,4 @@ os.execv(sys.executable, [
     '--bind', 'fd://%d' % sock.fileno(), '--timeout', '120', '--graceful-timeout', '2',
     '--keep-alive', '75', '--log-level', 'warning', '--no-control-socket',
     '--worker-tmp-dir', '/dev/shm' if os.path.isdir('/dev/shm') else '/tmp',
-    'trytond.application:app'])
+    '--chdir', os.path.dirname(os.path.abspath(__file__)), 'app:app'])

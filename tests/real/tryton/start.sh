@@ -5,7 +5,8 @@
 # seconds.  INSTANCE (a name) runs a further copy beside the first, in DIR/run/INSTANCE.
 # "-plain": without the module web_shop, so that an order has no unique key.
 # KILTER_SHARED: folder with data/luma and data/retail.  TRYTON_WORKERS (1; more
-# share no cache), TRYTON_THREADS (8).
+# share no cache), TRYTON_THREADS (8), TRYTON_CLEAN (300, trytond's own: seconds between its looks for
+# other processes' cache resets; app.py keeps them from ending the request's transaction).
 set -euo pipefail
 D=${1:?usage: start.sh DIR [PORT] [luma|retail|small][-plain] [INSTANCE]}
 PORT=${2:-0}; VARIANT=${3:-small}; INSTANCE=${4:-}
@@ -37,11 +38,8 @@ if [ "$(cat "$D/venv/.kilter" 2>/dev/null)" != "$want" ]; then
   echo "$want" > "$D/venv/.kilter"
 fi
 PY=$D/venv/bin/python
-# clean_timeout: trytond 8.2.1 looks for other processes' cache resets when the last look is older than
-# this (300 s by default), and on SQLite that look turns the running transaction into autocommit: a
-# request that fails afterwards is NOT rolled back.  One process needs no such look.
 conf() { # conf FILE DBDIR
-  printf '[database]\nuri = sqlite://\npath = %s\nretry = 10\n[cache]\nclean_timeout = 1000000000\n[web]\nlisten = 127.0.0.1:%s\n' "$2" "$PORT" > "$1"
+  printf '[database]\nuri = sqlite://\npath = %s\nretry = 10\n[cache]\nclean_timeout = %s\n[web]\nlisten = 127.0.0.1:%s\n' "$2" "${TRYTON_CLEAN:-300}" "$PORT" > "$1"
 }
 base=$(cat "$HERE/requirements.txt" "$HERE/seed.py" | cat - <(echo "$MODULES") | sha256sum | cut -c1-16)
 data=none

@@ -253,6 +253,7 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
         inner.missing("call", problems);
     }
     let full = call_at(&mut inner, "full", problems);
+    let newest = call_at(&mut inner, "newest", problems);
     let items = path_or_whole(&mut inner, "items", problems);
     let size = inner.integer("size", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
     let page = match inner.text("page", problems).as_deref() {
@@ -270,7 +271,7 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
     let each = inner.text("each", problems);
     inner.finish(problems);
     let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds });
-    Some(List { call: call?, full, items, page, cursor, each })
+    Some(List { call: call?, full, newest, items, page, cursor, each })
 }
 
 fn get(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Get> {

@@ -221,6 +221,15 @@ pub struct Row {
     pub line: usize,
 }
 
+impl Row {
+    /// Is there a way to say it? A list or map whose members are only read has none.
+    pub fn is_written(&self) -> bool {
+        let mut parts = self.list.iter().flat_map(|list| &list.parts);
+        let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
+        self.write.is_some() || member
+    }
+}
+
 /// A list of maps: where it stands, and how each field of an item is read and written.
 #[derive(Debug, Clone)]
 pub struct ListRow {
@@ -257,10 +266,14 @@ pub struct List {
     pub call: Call,
     /// Without a cursor: stable under change (ordered by id).
     pub full: Option<Call>,
+    /// Lists the newest item alone: where there is no cursor yet, the listing starts after it. For
+    /// what only hints: what it would hint at is read whole at first anyway.
+    pub newest: Option<Call>,
     pub items: Path,
     pub page: Page,
     pub cursor: Option<Cursor>,
-    /// `$locations`, `$price_lists`, `$locales`: a listing for each, with a cursor each.
+    /// `$locations`, `$price_lists`, `$locales`, or a `$setting` that holds names: a listing for
+    /// each, with a cursor each.
     pub each: Option<String>,
 }
 

@@ -29,10 +29,10 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     let Some(view) = house.view(&change.connection, &item.resource) else {
         return End::Filtered("no resource takes it".into());
     };
-    if view.resource.facets.is_empty() {
-        return End::Filtered("it only hints".into());
-    }
     let (mut object, known) = find(&view, world, change, item);
+    if view.resource.facets.is_empty() {
+        return hinted(world, object, item);
+    }
     if let Some(end) = refuse_old(&mut object, change, item) {
         if known {
             world.put_object(object);
@@ -42,18 +42,20 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let rows = shadow_of(item);
+    let rows = keep_own(&object.shadow, shadow_of(item));
     let same = known
         && object.root.is_some()
-        && object.state == State::Live
+        && matches!(object.state, State::Live | State::Left)
         && object.shadow == rows
         && object.resource == item.resource;
     object.asked = object.asked.max(change.asked);
-    object.look = None;
+    look_again(&mut object, change, item);
     if same {
+        let id = object.id;
         object.version = item.version.clone().or(object.version);
         world.put_object(object);
         sold::figure_read(&view, world, change, item);
+        sold::document_read(&view, world, id, change);
         return End::Unchanged;
     }
     note_fall(&view, &mut object, &rows, change);
@@ -61,7 +63,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
-    object.shadow = keep_own(&object.shadow, rows);
+    object.shadow = rows;
     if reached && object.state != State::Left {
         object.state = State::Live;
         object.wait = None;
@@ -71,12 +73,6 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         mark_object(&mut object, &change.at, view.resource.lane);
     }
     let id = object.id;
-    if view.resource.facets.is_empty() {
-        // It only hints: what it names is looked at, itself it is nothing that we keep true.
-        object.due = None;
-        world.put_object(object);
-        return End::Merged;
-    }
     world.put_object(object);
     let said = Said { change: change.seq, at: &change.at };
     take(&view, world, id, &said);
@@ -97,14 +93,17 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
         world.put_object(object);
         return End::Filtered("asked before our last write".into());
     }
+    if change.asked > 0 && change.asked < object.asked {
+        return End::Filtered("asked before a newer read".into());
+    }
+    object.asked = object.asked.max(change.asked);
+    object.look = None;
     if object.state == State::Gone {
-        object.look = None;
         world.put_object(object);
         return End::Unchanged;
     }
     let left = object.state == State::Left;
     object.state = State::Gone;
-    object.look = None;
     object.due = None;
     let view = house.view(&object.connection, &object.resource);
     let ours = view.is_some_and(|v| v.bears(&v.resource.root));
@@ -134,6 +133,19 @@ pub fn hint(world: &mut World, change: &Change) -> End {
     object.look = Some(change.seq);
     world.put_object(object);
     End::Filtered("a hint: looked at again".into())
+}
+
+/// An item that only hints: what it names is looked at, once for each time it changed; itself it
+/// is nothing that we keep true.
+fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
+    let same = object.state == State::Live && object.shadow == item.rows;
+    object.resource.clone_from(&item.resource);
+    object.remote = Some(item.remote.clone());
+    object.state = State::Live;
+    object.shadow.clone_from(&item.rows);
+    object.look = None;
+    world.put_object(object);
+    if same { End::Unchanged } else { End::Filtered("it only hints".into()) }
 }
 
 fn find(
@@ -169,7 +181,9 @@ fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<
     if change.asked > 0 && change.asked < object.asked {
         return Some(End::Filtered("asked before a newer read".into()));
     }
-    if change.via == Via::Hook && object.state == State::Live && object.shadow != shadow_of(item) {
+    let differs = || object.shadow != keep_own(&object.shadow, shadow_of(item));
+    let known = object.state != State::Seat && (object.state == State::Gone || differs());
+    if change.via == Via::Hook && known {
         // Reads are judged by when they were asked; only webhooks by the remote's version.
         let newer = match (&item.version, &object.version) {
             (Some(new), Some(old)) => new > old,
@@ -183,6 +197,16 @@ fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<
     None
 }
 
+/// A look is answered only by a read that left after it was asked for. A read that shows an older
+/// version than a webhook did is taken, since it was asked last, and asked again.
+fn look_again(object: &mut Object, change: &Change, item: &Projected) {
+    let read = matches!(change.via, Via::Page | Via::Read | Via::Sweep);
+    if read && object.look.is_none_or(|look| change.asked >= look) {
+        let back = matches!((&item.version, &object.version), (Some(new), Some(old)) if new < old);
+        object.look = back.then_some(change.seq);
+    }
+}
+
 fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
     let mut rows = item.rows.clone();
     for (key, error) in &item.unreadable {
@@ -191,13 +215,15 @@ fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
     rows
 }
 
-/// Rows that only we keep (what a document was at birth) outlive a read.
+/// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
 fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    if let Some(birth) = before.get(crate::sync::house::BIRTH_ROW) {
-        rows.insert(crate::sync::house::BIRTH_ROW.to_owned(), birth.clone());
+    for own in [crate::sync::house::BIRTH_ROW, crate::sync::plan::ARCHIVED_ROW] {
+        if let Some(value) = before.get(own) {
+            rows.insert(own.to_owned(), value.clone());
+        }
     }
     rows
 }
@@ -238,11 +264,10 @@ fn note_fall(
             let key = row_key(facet, row, "");
             let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
             let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
-            if let (Some(before), Some(after)) = (before, after) {
-                if after < before {
+            if let (Some(before), Some(after)) = (before, after)
+                && after < before {
                     object.fell = Some(change.seq);
                 }
-            }
         }
     }
 }

@@ -182,17 +182,30 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
     })
 }
 
-/// Two records that this target takes for one: who is bound keeps it, newcomers are held.
+/// Two records that this target takes for one: who is bound keeps it, newcomers are held. And a
+/// key that the target has already, though nobody could say on which of its objects.
 fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
     let Some(record) = world.record(root).cloned() else { return Ok(()) };
-    let (Some(key), true) = (&record.key, view.resource.fold) else { return Ok(()) };
+    let Some(key) = &record.key else { return Ok(()) };
+    let doubles: Vec<String> =
+        seat::unmatched(view, world, key).into_iter().filter_map(|o| o.remote).collect();
+    if !doubles.is_empty() {
+        let name = &view.connection.name;
+        let reason = format!("\"{key}\" stands in {name} already: {}", doubles.join(" and "));
+        return stop(WaitKind::Held, reason, None);
+    }
+    if !view.resource.fold {
+        return Ok(());
+    }
     let others = world.records_by_key(&record.entity, key);
     for other in others.into_iter().filter(|id| *id != root) {
         let here = world.ids(&super::world::Key::ObjectsOfRoot(
             view.connection.name.clone(),
             other,
         ));
-        if !here.is_empty() {
+        // What left before it was sent holds no key there.
+        let stands = |o: &Object| o.state != State::Left || o.remote.is_some();
+        if here.into_iter().any(|id| world.object(id).is_some_and(stands)) {
             let theirs = world.record(other).and_then(|r| r.key.clone()).unwrap_or_default();
             let reason = format!(
                 "\"{key}\" and \"{theirs}\" are one SKU for {}: rename one, or leave one out",
@@ -284,6 +297,9 @@ fn draft(
             let key = row_key(facet, row, &scope);
             let old = object.shadow.get(&key).cloned();
             let new = said(view, world, row, &value, &key)?;
+            if left_alone(row, &new, &view.env(&vars, None)) {
+                continue;
+            }
             let normal = normal(row, &new, &view.env(&vars, None), &key)?;
             let equal = old.as_ref().is_some_and(|o| same(o, &normal));
             if kind == Kind::Update && equal && echo_suppression {
@@ -296,7 +312,12 @@ fn draft(
                 }
                 draft.derived = true;
             }
+            let before = draft.payload.clone();
             write_row(view, row, &mut draft.payload, &new, &key)?;
+            // The lens leaves the field alone: nothing would be said.
+            if kind == Kind::Update && draft.payload == before {
+                continue;
+            }
             let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
             draft.fields.push(Changed { row: key, old, new: normal, by, change });
         }
@@ -334,6 +355,12 @@ fn said(
             stop(WaitKind::Parked, format!("{key} names {reference}, which is not known"), None)
         }
     })
+}
+
+/// A value that the row says nothing for (`*=keep`): what stands there stays.
+fn left_alone(row: &Row, value: &Json, env: &Env<'_>) -> bool {
+    let lens = row.write.as_ref().filter(|_| row.list.is_none());
+    lens.is_some_and(|l| matches!(l.encode(value, env), Ok(None)))
 }
 
 fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Stop> {

@@ -190,11 +190,10 @@ fn hints(view: &View<'_>, item: &Json, env: &Env<'_>) -> Vec<(String, String)> {
             None => vec![item.clone()],
         };
         for child in &list {
-            if let Ok(Some(id)) = hint.id.read(child, env) {
-                if !id.is_null() {
+            if let Ok(Some(id)) = hint.id.read(child, env)
+                && !id.is_null() {
                     out.push((hint.collection.clone(), plain(&id)));
                 }
-            }
         }
     }
     out

@@ -178,8 +178,8 @@ fn set_cell(
     seed: bool,
 ) -> bool {
     let scopes = record.fields.entry(field.to_owned()).or_default();
-    if let Some(cell) = scopes.get_mut(scope) {
-        if cell.value == value {
+    if let Some(cell) = scopes.get_mut(scope)
+        && cell.value == value {
             // The owner has spoken, though it said the same.
             let spoke = cell.seed && !seed;
             cell.seed &= seed;
@@ -188,7 +188,6 @@ fn set_cell(
             }
             return false;
         }
-    }
     let cell = Cell { value, by: by.to_owned(), change: said.change, at: said.at.to_owned(), seed };
     scopes.insert(scope.to_owned(), cell);
     true
@@ -317,9 +316,8 @@ fn birth_key(
 /// A renamed SKU renames the match key; nothing else hangs on it.
 fn rekey(view: &View<'_>, record: &mut Record) {
     let Some(entity) = view.house.entities.get(&record.entity) else { return };
-    if let [only] = entity.key.as_slice() {
-        if let Some(text) = record.text(only).filter(|t| !t.is_empty()) {
+    if let [only] = entity.key.as_slice()
+        && let Some(text) = record.text(only).filter(|t| !t.is_empty()) {
             record.key = Some(text.to_owned());
         }
-    }
 }

@@ -37,22 +37,30 @@ pub fn judge(catalogue: &Catalogue, script: &Script, tell_within_ms: u64) -> Vec
             let over = one.units - left.clamp(0, one.units);
             left -= one.units;
             if over > 0 {
-                list.push(explain(sku, over, one, &sold[..at], tell_within_ms));
+                list.push(explain(sku, (there, over), one, &sold[..at], tell_within_ms));
             }
         }
     }
     list
 }
 
-/// Explained where another shop had sold at least as much within the time that telling takes.
-fn explain(sku: &str, over: i64, one: &Sold<'_>, before: &[Sold<'_>], within_ms: u64) -> Oversold {
+/// Explained where the units were there for all that the shop could know: its own sales, and
+/// those of others that were made longer ago than telling takes.
+fn explain(
+    sku: &str,
+    (there, over): (i64, i64),
+    one: &Sold<'_>,
+    before: &[Sold<'_>],
+    within_ms: u64,
+) -> Oversold {
     let (shop, order) = (one.sale.shop, one.sale.id);
     let since = |other: &Sold<'_>| one.sale.at_ms.saturating_sub(other.sale.at_ms);
-    let elsewhere = || before.iter().filter(|other| other.sale.shop != shop);
-    let unheard = || elsewhere().filter(|other| since(other) <= within_ms);
-    let explained = unheard().map(|other| other.units).sum::<i64>() >= over;
-    let reason = match (unheard().next_back(), elsewhere().next_back()) {
-        (Some(other), _) if explained => format!(
+    let unheard = |other: &&Sold<'_>| other.sale.shop != shop && since(other) <= within_ms;
+    let known: i64 = before.iter().filter(|other| !unheard(other)).map(|other| other.units).sum();
+    let explained = there - known >= one.units;
+    let last = before.iter().rev().find(|other| other.sale.shop != shop);
+    let reason = match (explained, last) {
+        (true, Some(other)) => format!(
             "{} order {} and {shop} order {order} took the last units {} ms apart: neither shop \
              could know of the other's",
             other.sale.shop,
@@ -60,8 +68,8 @@ fn explain(sku: &str, over: i64, one: &Sold<'_>, before: &[Sold<'_>], within_ms:
             since(other)
         ),
         (_, Some(other)) => format!(
-            "unexplained: {shop} order {order} came {} ms after {} order {} had taken the last \
-             units",
+            "unexplained: {shop} order {order} came {} ms after {} order {}, and the shop should \
+             have known that nothing was left",
             since(other),
             other.sale.shop,
             other.sale.id

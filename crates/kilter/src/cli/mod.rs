@@ -13,6 +13,8 @@ mod sync;
 mod twin;
 mod why;
 
+pub use sync::wanted;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -36,11 +36,10 @@ pub async fn run(config: &Path, args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if !args.offline {
         let faults = std::sync::Mutex::new(Vec::new());
         let watch = |event: schedule::Event| {
-            if let schedule::Event::Failed { connection, resource, fault } = event {
-                if let Ok(mut faults) = faults.lock() {
+            if let schedule::Event::Failed { connection, resource, fault } = event
+                && let Ok(mut faults) = faults.lock() {
                     faults.push(format!("{connection} {resource}: {fault}"));
                 }
-            }
         };
         schedule::poll_all(&engine, poll::Extent::SinceCursor, &watch, |_| true).await?;
         merge::run(&engine).await?;

@@ -88,14 +88,16 @@ async fn listing(
             .write_async(move |tx| Ok((tx.cursor(&name, &resource, &each)?, tx.last_seq()?)))
             .await?
     };
-    let full = extent == Extent::Everything || cursor.value.is_none() || list.cursor.is_none();
+    if let (Some(newest), None) = (&list.newest, &cursor.value) {
+        return start_at(engine, view, list, newest, each, asked).await;
+    }
+    let full = (extent == Extent::Everything && list.newest.is_none()) || cursor.value.is_none() || list.cursor.is_none();
     let call = if full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
     let mut vars = vars(view, each);
-    if !full {
-        if let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
+    if !full
+        && let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
             vars.insert("since".to_owned(), since);
         }
-    }
     let mut newest = cursor.value.clone();
     let mut differed = 0;
     for page in 1..=engine.house.config.limits.pages_max {
@@ -119,6 +121,26 @@ async fn listing(
     finish(engine, view, each, done).await?;
     Ok(differed)
 }
+
+/// A listing that starts at the source's newest item. An empty one starts at the beginning.
+async fn start_at(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    list: &List,
+    newest: &Call,
+    each: &str,
+    asked: i64,
+) -> Result<usize, Stop> {
+    let mut vars = vars(view, each);
+    let items = one_page(engine, view, list, newest, &mut vars, 1).await.map_err(Stop::Fault)?;
+    let at = items.iter().filter_map(|i| changed_at(view, list.cursor.as_ref(), i, &vars)).max();
+    let value = Some(at.unwrap_or_else(|| BEGINNING.to_owned()));
+    let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
+    finish(engine, view, each, done).await?;
+    Ok(0)
+}
+
+const BEGINNING: &str = "1970-01-01T00:00:00Z";
 
 async fn finish(
     engine: &Arc<Engine>,

@@ -47,12 +47,11 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
     for item in items {
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
         let projected = view.and_then(|v| project(&v, &item, source.each).ok());
-        if let Some(projected) = &projected {
-            if known(tx, house, source, projected, &awaited)? {
+        if let Some(projected) = &projected
+            && known(tx, house, source, projected, &awaited)? {
                 unchanged += 1;
                 continue;
             }
-        }
         let remote = projected.map_or_else(String::new, |p| p.remote);
         changes.push(source.change(&remote, item));
     }
@@ -133,6 +132,9 @@ pub fn merge_one(
         Err(error) => return Ok(End::Filtered(error.to_string())),
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    if end == End::Unchanged {
+        return Ok(end);
+    }
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };

@@ -56,12 +56,11 @@ pub fn items(
 ) -> std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault> {
     let vars = view.connection.vars("");
     let env = view.env(&vars, None);
-    if let Some((path, value)) = &write.answer.failed {
-        if path.read(body, &env).as_ref() == Some(value) {
+    if let Some((path, value)) = &write.answer.failed
+        && path.read(body, &env).as_ref() == Some(value) {
             let failure = write.answer.failure.as_ref().and_then(|p| p.read(body, &env));
             return Err(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env));
         }
-    }
     if write.answer.what == AnswerKind::None {
         return Ok(batch.operations.iter().map(|_| Ok(Json::Null)).collect());
     }
@@ -303,11 +302,10 @@ fn failed(
     };
     let max = view.house.config.limits.tries_max;
     let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
-    if fault.kind == FaultKind::Conflict && object.remote.is_none() {
-        if let Some(holder) = fault.holder.clone() {
+    if fault.kind == FaultKind::Conflict && object.remote.is_none()
+        && let Some(holder) = fault.holder.clone() {
             return adopt(tx, view, world, object, &holder, &fault, at);
         }
-    }
     if fault.kind == FaultKind::Missing && object.remote.is_some() {
         object.look = Some(tx.last_seq()?);
         object.due = None;

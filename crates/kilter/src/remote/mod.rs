@@ -130,7 +130,9 @@ impl Remote {
             .map_err(|e| unsent(&e.to_string()))?;
         let mut out = self.http.request(method, url);
         let shared = render(&self.headers, &self.vars).unwrap_or_default();
-        for (name, value) in shared.as_object().into_iter().flatten() {
+        // A call's header stands in place of the connector's.
+        let own = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        for (name, value) in shared.as_object().into_iter().flatten().filter(|(n, _)| !own(n)) {
             out = out.header(name, plain(value));
         }
         for (name, value) in &request.headers {

@@ -83,16 +83,14 @@ impl Tx<'_> {
         );
         for id in ids {
             if records {
-                if !world.records.contains_key(id) {
-                    if let Some(record) = self.record(*id)? {
+                if !world.records.contains_key(id)
+                    && let Some(record) = self.record(*id)? {
                         world.learn_record(record);
                     }
-                }
-            } else if !world.objects.contains_key(id) {
-                if let Some(object) = self.object(*id)? {
+            } else if !world.objects.contains_key(id)
+                && let Some(object) = self.object(*id)? {
                     world.learn_object(object);
                 }
-            }
         }
         Ok(())
     }

@@ -300,7 +300,10 @@ fn equal_keys(expect: &Json, given: &Json, but: &[&str]) -> anyhow::Result<()> {
 }
 
 fn equal(what: &str, expected: &Json, got: &Json) -> anyhow::Result<()> {
-    anyhow::ensure!(expected == got, "{what}:\n        expected {expected}\n        got      {got}");
+    anyhow::ensure!(
+        expected == got,
+        "{what}:\n        expected {expected}\n        got      {got}"
+    );
     Ok(())
 }
 

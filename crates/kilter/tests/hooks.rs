@@ -234,7 +234,9 @@ async fn what_was_acknowledged_is_durable() {
             let body = json!({ "id": n, "type": "odd", "name": name }).to_string();
             let request = rig.http.post(url).header("x-wc-webhook-topic", "product.updated");
             let request = request.header("x-wc-webhook-signature", signature(&body)).body(body);
-            posts.spawn(async move { (name, request.send().await.map_or(0, |a| a.status().as_u16())) });
+            posts.spawn(
+                async move { (name, request.send().await.map_or(0, |a| a.status().as_u16())) },
+            );
         }
         // Killed right after the seventh yes, while others are on their way.
         let mut yes = 0;
@@ -296,8 +298,18 @@ async fn ten_mistakes_in_a_config_are_ten_lines() {
     let lines: Vec<usize> = text.lines().filter_map(line).collect();
     let mistaken: BTreeSet<usize> = lines.iter().copied().collect();
     for (n, written) in TEN_MISTAKES.lines().enumerate() {
-        let wrong = ["= 7", "listn", "taxx", "[connection.shop]", "NOT_SET", "lookup", "soon", "nobody-known",
-            "titel", "own.prise"];
+        let wrong = [
+            "= 7",
+            "listn",
+            "taxx",
+            "[connection.shop]",
+            "NOT_SET",
+            "lookup",
+            "soon",
+            "nobody-known",
+            "titel",
+            "own.prise",
+        ];
         if wrong.iter().any(|w| written.contains(w)) {
             // A table's mistake may be told at its first line.
             let told = mistaken.contains(&(n + 1)) || mistaken.contains(&(n + 2));

@@ -145,7 +145,8 @@ impl World {
         while !self.stop.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(random.random_range(100..500))).await;
             let sku = &self.skus[random.random_range(0..self.skus.len())];
-            let price = format!("{}.{:02}", random.random_range(5..90), random.random_range(0..100));
+            let price =
+                format!("{}.{:02}", random.random_range(5..90), random.random_range(0..100));
             let edit = match random.random_range(0..4_u8) {
                 0 => ("prices", json!([{ "sku": sku, "list": "EUR", "price": price }])),
                 1 => ("prices", json!([{ "sku": sku, "list": "USD", "price": price }])),
@@ -322,12 +323,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
 
 /// Kilter lives for a while and is killed; every second time, when a write is on its way, of these
 /// every second one the create of an order.
-async fn one_life(
-    rig: &Rig,
-    relays: &[Arc<Relay>],
-    random: &mut SmallRng,
-    struck: &mut Struck,
-) {
+async fn one_life(rig: &Rig, relays: &[Arc<Relay>], random: &mut SmallRng, struck: &mut Struck) {
     let mut serving = rig.served().await;
     tokio::time::sleep(Duration::from_millis(random.random_range(20..1600))).await;
     let sum = |of: fn(&Relay) -> &AtomicU64| -> u64 {

@@ -287,8 +287,7 @@ fn functions(code: &str) -> Vec<(usize, String, usize)> {
     let mut out = Vec::new();
     for line in lines_with(code, "fn ") {
         let rest = lines[line - 1].split_once("fn ").map_or("", |(_, rest)| rest);
-        let name: String =
-            rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if !name.is_empty() {
             out.push((line, name, item_end(&lines, line - 1) + 2 - line));
         }
@@ -307,8 +306,8 @@ fn breaches(path: &str, text: &str) -> Vec<String> {
 #[track_caller]
 fn check(path: &str, text: &str, expected: &[&str]) {
     let found = breaches(path, &format!("//! Something.\n{text}"));
-    let fits = found.len() == expected.len()
-        && found.iter().zip(expected).all(|(f, e)| f.contains(e));
+    let fits =
+        found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| f.contains(e));
     assert!(fits, "expected {expected:?}, found {found:#?}");
 }
 

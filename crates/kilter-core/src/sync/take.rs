@@ -90,8 +90,7 @@ fn bind_root(
     let key = root_key(view, world, item);
     let hangs = view.root_facet().is_some_and(|f| f.by.is_some() || !f.key.is_empty());
     let found = find_root(view, world, item);
-    let facet_waits =
-        hangs && (key.is_none() || view.root_facet().is_some_and(|f| f.by.is_some()));
+    let facet_waits = hangs && (key.is_none() || view.root_facet().is_some_and(|f| f.by.is_some()));
     if let Some(record) = found {
         let other = world.object_of_root(&object.connection, &object.resource, record);
         // Texts for each locale, addresses of one order: several objects show one root by design.
@@ -140,7 +139,15 @@ fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &
         &record.entity,
         &item.remote,
     );
-    set_cell(record, "reference", "", Json::String(reference.clone()), &connection.name, said, false);
+    set_cell(
+        record,
+        "reference",
+        "",
+        Json::String(reference.clone()),
+        &connection.name,
+        said,
+        false,
+    );
     record.key = Some(reference);
 }
 
@@ -179,15 +186,16 @@ fn set_cell(
 ) -> bool {
     let scopes = record.fields.entry(field.to_owned()).or_default();
     if let Some(cell) = scopes.get_mut(scope)
-        && cell.value == value {
-            // The owner has spoken, though it said the same.
-            let spoke = cell.seed && !seed;
-            cell.seed &= seed;
-            if spoke {
-                cell.by = by.to_owned();
-            }
-            return false;
+        && cell.value == value
+    {
+        // The owner has spoken, though it said the same.
+        let spoke = cell.seed && !seed;
+        cell.seed &= seed;
+        if spoke {
+            cell.by = by.to_owned();
         }
+        return false;
+    }
     let cell = Cell { value, by: by.to_owned(), change: said.change, at: said.at.to_owned(), seed };
     scopes.insert(scope.to_owned(), cell);
     true
@@ -300,12 +308,7 @@ fn take_facet(
     changed.then_some(id)
 }
 
-fn birth_key(
-    view: &View<'_>,
-    facet: &Facet,
-    root: RecordId,
-    item: &Projected,
-) -> Option<String> {
+fn birth_key(view: &View<'_>, facet: &Facet, root: RecordId, item: &Projected) -> Option<String> {
     if let Some(row) = &facet.born {
         let value = item.rows.get(&format!("{}.{row}", facet.name))?;
         return value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
@@ -317,7 +320,8 @@ fn birth_key(
 fn rekey(view: &View<'_>, record: &mut Record) {
     let Some(entity) = view.house.entities.get(&record.entity) else { return };
     if let [only] = entity.key.as_slice()
-        && let Some(text) = record.text(only).filter(|t| !t.is_empty()) {
-            record.key = Some(text.to_owned());
-        }
+        && let Some(text) = record.text(only).filter(|t| !t.is_empty())
+    {
+        record.key = Some(text.to_owned());
+    }
 }

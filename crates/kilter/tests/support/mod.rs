@@ -138,7 +138,11 @@ impl Rig {
         while self.http.get(&url).send().await.is_err() {
             let log = || std::fs::read_to_string(self.folder.join("serve.log")).unwrap_or_default();
             assert!(serving.0.try_wait().unwrap().is_none(), "serve ended:\n{}", log());
-            assert!(started.elapsed() < Duration::from_secs(30), "serve does not answer:\n{}", log());
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "serve does not answer:\n{}",
+                log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -218,7 +222,6 @@ pub fn skus(seed: &Value) -> Vec<String> {
     let variants = templates.flat_map(|t| t["variants"].as_array().unwrap());
     variants.map(|v| v["default_code"].as_str().unwrap().to_owned()).collect()
 }
-
 
 const CONFIG: &str = r#"
 locations = ["main", "west"]

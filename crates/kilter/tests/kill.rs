@@ -352,7 +352,7 @@ async fn calm(world: &World) {
     let started = Instant::now();
     let mut wrong = world.wrong().await;
     let mut told = wrong.len() + 1;
-    while !wrong.is_empty() && started.elapsed() < Duration::from_secs(75) {
+    while !wrong.is_empty() && started.elapsed() < Duration::from_secs(100) {
         if wrong.len() < told {
             told = wrong.len();
             println!("{:?}: {told} wrong, as {}", started.elapsed(), wrong[0]);

@@ -230,6 +230,15 @@ pub struct Row {
     pub line: usize,
 }
 
+impl Row {
+    /// Is there a way to say it? A list or map whose members are only read has none.
+    pub fn is_written(&self) -> bool {
+        let mut parts = self.list.iter().flat_map(|list| &list.parts);
+        let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
+        self.write.is_some() || member
+    }
+}
+
 /// A list of maps: where it stands, and how each field of an item is read and written.
 #[derive(Debug, Clone)]
 pub struct ListRow {

@@ -142,7 +142,7 @@ impl<'h> View<'h> {
         }
         let Some(field) = self.field(facet, row) else { return Mode::default() };
         if field.derive.is_some() {
-            let writes = row.write.is_some() || row.list.is_some();
+            let writes = row.is_written();
             return Mode { writes: writes && !row.fixed, creates: writes, ..Mode::default() };
         }
         let ownership = &self.house.config.ownership;
@@ -155,7 +155,7 @@ impl<'h> View<'h> {
             Owner::Origin => record.is_none_or(|r| &r.origin == me),
             Owner::Nobody => return Mode::default(),
         };
-        let writable = row.write.is_some() || row.list.is_some();
+        let writable = row.is_written();
         let seeded_by_other = own.seed.as_ref().is_some_and(|s| s != me);
         Mode {
             takes: mine && !row.observe,

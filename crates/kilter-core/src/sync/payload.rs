@@ -23,7 +23,7 @@ pub fn create(
     let vars = view.connection.vars(each);
     let mut payload = render(&view.resource.set, &vars).unwrap_or_else(|| json!({}));
     for facet in &view.resource.facets {
-        for row in facet.rows.iter().filter(|r| r.write.is_some() || r.list.is_some()) {
+        for row in facet.rows.iter().filter(|r| r.is_written()) {
             let Some(value) = value(facet, row, record, remotes) else { continue };
             let key = row_key(facet, row, &view.scope(facet, row, &vars));
             write_row(view, row, &mut payload, &value, &key).map_err(|(wait, _)| wait)?;

@@ -48,7 +48,13 @@ fn entities(house: &House, problems: &mut Vec<Problem>) {
             }
             let to = field.to.as_deref().filter(|t| house.entities.get(t).is_none());
             if let (Type::Ref, Some(to)) = (field.kind, to) {
-                say(&file, 1, format!("{name} refers to \"{to}\", which is none"), String::new(), problems);
+                say(
+                    &file,
+                    1,
+                    format!("{name} refers to \"{to}\", which is none"),
+                    String::new(),
+                    problems,
+                );
             }
         }
     }
@@ -81,11 +87,11 @@ fn resource_fits(
             let name = format!("{}.{}", facet.name, row.field);
             // Two rows may share a path where their codecs say which values they leave alone.
             let shares = row.write.as_ref().is_some_and(|l| l.text().contains("*=keep"));
-            if let Some(place) = place.filter(|_| !shares) {
-                if let Some(other) = written.insert(place.clone(), name.clone()) {
-                    let text = format!("{other} and {name} both write \"{place}\"");
-                    say(&file, row.line, text, "one remote fact has one writing row".into(), problems);
-                }
+            if let Some(place) = place.filter(|_| !shares)
+                && let Some(other) = written.insert(place.clone(), name.clone())
+            {
+                let text = format!("{other} and {name} both write \"{place}\"");
+                say(&file, row.line, text, "one remote fact has one writing row".into(), problems);
             }
         }
     }
@@ -113,13 +119,20 @@ fn facet_fits(
     if let Some(of) = &facet.of {
         let field = house.entities.field(&resource.root, of);
         if field.is_none_or(|f| f.kind != Type::Ref) {
-            let text = format!("facet.{}: \"{of}\" is no reference of {}", facet.name, resource.root);
+            let text =
+                format!("facet.{}: \"{of}\" is no reference of {}", facet.name, resource.root);
             say(file, 1, text, String::new(), problems);
         }
     }
     for field in facet.key.keys().filter(|f| !entity.fields.contains_key(*f)) {
         let hint = did_you_mean(field, entity.fields.keys().map(String::as_str));
-        say(file, 1, format!("facet.{}: {} has no \"{field}\"", facet.name, entity.name), hint, problems);
+        say(
+            file,
+            1,
+            format!("facet.{}: {} has no \"{field}\"", facet.name, entity.name),
+            hint,
+            problems,
+        );
     }
 }
 
@@ -185,11 +198,12 @@ fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Pr
             say(file, line, text, hint, problems);
         }
     }
-    if let Some(url) = connection.settings.get("url") {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            let text = format!("{place}: \"{url}\" is no address");
-            say(file, line, text, "as https://shop.example.com".into(), problems);
-        }
+    if let Some(url) = connection.settings.get("url")
+        && !url.starts_with("https://")
+        && !url.starts_with("http://")
+    {
+        let text = format!("{place}: \"{url}\" is no address");
+        say(file, line, text, "as https://shop.example.com".into(), problems);
     }
     lists_fit(house, connection, problems);
     let named = connection.observe.iter().chain(connection.every.keys());
@@ -223,18 +237,24 @@ fn lists_fit(house: &House, connection: &Connection, problems: &mut Vec<Problem>
     for (location, _) in &connection.locations {
         if !config.locations.contains(location) {
             let hint = did_you_mean(location, config.locations.iter().map(String::as_str));
-            say(file, line, format!("{place}: there is no location \"{location}\""), hint, problems);
+            say(
+                file,
+                line,
+                format!("{place}: there is no location \"{location}\""),
+                hint,
+                problems,
+            );
         }
     }
     let list = connection.price_list.as_ref().and_then(|l| config.price_lists.get(l));
-    if let (Some(list), Some(currency)) = (list, &connection.currency) {
-        if &list.currency != currency {
-            let text = format!(
-                "{place}: its prices are in {}, and its price list in {}",
-                currency, list.currency
-            );
-            say(file, line, text, "a price list has one currency; name another list".into(), problems);
-        }
+    if let (Some(list), Some(currency)) = (list, &connection.currency)
+        && &list.currency != currency
+    {
+        let text = format!(
+            "{place}: its prices are in {}, and its price list in {}",
+            currency, list.currency
+        );
+        say(file, line, text, "a price list has one currency; name another list".into(), problems);
     }
 }
 
@@ -266,8 +286,15 @@ fn ownership(house: &House, problems: &mut Vec<Problem>) {
         }
     }
     if config.ownership.0.is_empty() && !config.connections.is_empty() {
-        let hint = "[own.product]\n          \"*\" = \"<the connection that is right about products>\"";
-        say(file, 1, "nobody owns anything: nothing would be aligned".into(), hint.into(), problems);
+        let hint =
+            "[own.product]\n          \"*\" = \"<the connection that is right about products>\"";
+        say(
+            file,
+            1,
+            "nobody owns anything: nothing would be aligned".into(),
+            hint.into(),
+            problems,
+        );
     }
 }
 
@@ -289,8 +316,7 @@ fn owner_fits(house: &House, entity: &str, field: &str, own: &Own, problems: &mu
 
 /// Who owns what, for the table of `kilter check`: (entity, field@scope, owner, who reads, who writes).
 pub fn owners(house: &House) -> Vec<[String; 5]> {
-    let mut rows: BTreeMap<(String, String), (String, BTreeSet<String>, BTreeSet<String>)> =
-        BTreeMap::new();
+    let mut rows = OwnerRows::new();
     for view in house.views() {
         let each = view.resource.list.as_ref().and_then(|l| l.each.as_deref());
         let each = each.map_or_else(|| vec![String::new()], |w| view.connection.each(w));
@@ -321,16 +347,15 @@ fn owners_of(view: &View<'_>, each: &str, rows: &mut OwnerRows) {
             let own = view.house.config.ownership.of(&facet.entity, &row.field, &scope);
             let owner = match (derived, own.map(|o| (&o.owner, &o.seed))) {
                 (Some(rule), _) => format!("derived ({rule})"),
-                (_, Some((Owner::Connection(name), Some(seed)))) => format!("{name}, seeded by {seed}"),
+                (_, Some((Owner::Connection(name), Some(seed)))) => {
+                    format!("{name}, seeded by {seed}")
+                }
                 (_, Some((Owner::Connection(name), None))) => name.clone(),
                 (_, Some((Owner::Origin, _))) => "where it was born".to_owned(),
                 _ => continue,
             };
-            let name = if scope.is_empty() {
-                row.field.clone()
-            } else {
-                format!("{}@{scope}", row.field)
-            };
+            let name =
+                if scope.is_empty() { row.field.clone() } else { format!("{}@{scope}", row.field) };
             let entry = rows.entry((facet.entity.clone(), name)).or_default();
             entry.0 = owner;
             if mode.takes || mode.seeds {

@@ -77,7 +77,7 @@ impl Default for Limits {
 }
 
 /// One account of a connector.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connection {
     pub name: String,
     pub connector: String,
@@ -105,6 +105,16 @@ pub struct Connection {
     pub observe: BTreeSet<String>,
     /// Resource → seconds between polls.
     pub every: BTreeMap<String, i64>,
+}
+
+/// Which settings are secret only the connector knows: their values are never printed.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<&String> = self.settings.keys().collect();
+        let mut out = f.debug_struct("Connection");
+        out.field("name", &self.name).field("connector", &self.connector);
+        out.field("settings", &settings).field("secrets", &self.secrets).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +147,10 @@ impl Ownership {
     /// Who owns a field in a scope: the most particular row that names it.
     pub fn of(&self, entity: &str, field: &str, scope: &str) -> Option<&Own> {
         let rows = self.0.get(entity)?;
-        if !scope.is_empty() {
-            if let Some(own) = rows.get(&format!("{field}@{scope}")) {
-                return Some(own);
-            }
+        if !scope.is_empty()
+            && let Some(own) = rows.get(&format!("{field}@{scope}"))
+        {
+            return Some(own);
         }
         rows.get(field).or_else(|| rows.get("*"))
     }
@@ -230,8 +240,20 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
 
 /// Keys of a connection that are not the connector's settings.
 const OWN_KEYS: &[&str] = &[
-    "connector", "locale", "locales", "currency", "price_list", "price_lists", "locations",
-    "channel", "lookup", "orders", "buffer", "paused", "observe", "every",
+    "connector",
+    "locale",
+    "locales",
+    "currency",
+    "price_list",
+    "price_lists",
+    "locations",
+    "channel",
+    "lookup",
+    "orders",
+    "buffer",
+    "paused",
+    "observe",
+    "every",
 ];
 
 fn connection(
@@ -260,7 +282,11 @@ fn connection(
         locations: names(&mut inner, "locations", problems),
         channel: inner.text("channel", problems),
         lookups: BTreeMap::new(),
-        orders: Orders { prefix: name.to_uppercase(), import: vec!["paid".into(), "completed".into()], since: None },
+        orders: Orders {
+            prefix: name.to_uppercase(),
+            import: vec!["paid".into(), "completed".into()],
+            since: None,
+        },
         buffer: inner.integer("buffer", problems).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
         paused: inner.flag("paused", problems).unwrap_or(false),
         observe: inner.texts("observe", problems).into_iter().collect(),
@@ -296,7 +322,12 @@ fn connection(
             Some(seconds) => {
                 connection.every.insert(resource.to_owned(), seconds);
             }
-            None => inner.problem(node.line, format!("every.{resource} is no duration"), "\"30s\", \"5m\", \"1h\", \"1d\"", problems),
+            None => inner.problem(
+                node.line,
+                format!("every.{resource} is no duration"),
+                "\"30s\", \"5m\", \"1h\", \"1d\"",
+                problems,
+            ),
         }
     }
     inner.finish(problems);
@@ -341,7 +372,8 @@ fn interpolate(
             hint: format!("export {variable}=…"),
         });
     }
-    value
+    // Told once: it is not also lacking.
+    value.or_else(|| Some(String::new()))
 }
 
 /// `["a", "b"]` or `{ a = "remote id", b = 7 }`.
@@ -360,9 +392,7 @@ fn names(
                 (text.clone(), text)
             })
             .collect(),
-        Val::Table(table) => {
-            table.iter().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect()
-        }
+        Val::Table(table) => table.iter().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect(),
         _ => {
             let text = format!("{key} should be a list of names, or name = \"remote id\"");
             inner.problem(node.line, text, "", problems);
@@ -378,12 +408,8 @@ fn lookup(
     connection: &mut Connection,
     problems: &mut Vec<Problem>,
 ) {
-    let pairs: Vec<(String, String)> = node
-        .table()
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| (k.clone(), plain(&v.to_json())))
-        .collect();
+    let pairs: Vec<(String, String)> =
+        node.table().into_iter().flatten().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect();
     match Table::new(pairs) {
         Ok(table) => {
             connection.lookups.insert(name.to_owned(), table);
@@ -408,7 +434,8 @@ fn own_rows(
         let (owner, seed) = match &value.val {
             Val::Text(text) => (Some(text.clone()), None),
             Val::Table(_) => {
-                let mut inner = Reader::new(file, &format!("own.{entity}.{field}"), value, problems);
+                let mut inner =
+                    Reader::new(file, &format!("own.{entity}.{field}"), value, problems);
                 let owner = inner.need_text("owner", problems);
                 let seed = inner.text("seed", problems);
                 inner.finish(problems);

@@ -283,10 +283,10 @@ impl<'a> Reader<'a> {
     pub fn finish(self, problems: &mut Vec<Problem>) {
         for (key, node) in &self.left {
             let text = format!("{} has no key \"{key}\"", self.place);
-            let hint = near(key, self.known.iter().copied())
-                .map_or_else(|| format!("known: {}", self.known.join(", ")), |k| {
-                    format!("did you mean \"{k}\"?")
-                });
+            let hint = near(key, self.known.iter().copied()).map_or_else(
+                || format!("known: {}", self.known.join(", ")),
+                |k| format!("did you mean \"{k}\"?"),
+            );
             self.problem(node.line, text, &hint, problems);
         }
     }

@@ -54,7 +54,7 @@ fn number(text: &str) -> Json {
     serde_json::from_str(text).unwrap()
 }
 
-// WooCommerce, observed: 16, prices are parsed and not validated.
+// Observed on a shop: prices are parsed and not validated.
 #[test]
 fn a_price_is_a_plain_decimal_or_nothing() {
     refuses_to_read("decimal", json!("12,50 €"), "expected a decimal, found \"12,50 €\"");

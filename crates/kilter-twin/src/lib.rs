@@ -5,6 +5,7 @@
 //! Never   is called a mock or a platform: it is a twin, and says so on its first line of output.
 
 pub mod odoo;
+pub mod scenario;
 pub mod woocommerce;
 
 use std::collections::BTreeMap;

@@ -72,19 +72,32 @@ pub fn names(own: &Path) -> Vec<String> {
 pub fn files(name: &str, own: &Path) -> Vec<(String, String)> {
     let folder = own.join(name);
     if folder.join("connector.toml").is_file() {
-        let mut out = Vec::new();
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|e| e == "toml") {
-                if let Ok(text) = std::fs::read_to_string(&path) {
-                    out.push((path.display().to_string(), text));
-                }
-            }
-        }
-        out.sort();
-        return out;
+        return tomls(&folder);
     }
     built_in(&format!("{name}/"))
+}
+
+/// The files of a connector's cases.
+pub fn cases(name: &str, own: &Path) -> Vec<(String, String)> {
+    let folder = own.join(name);
+    if folder.join("connector.toml").is_file() {
+        return tomls(&folder.join("cases"));
+    }
+    built_in(&format!("{name}/cases/"))
+}
+
+fn tomls(folder: &Path) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|e| e == "toml")
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
+            out.push((path.display().to_string(), text));
+        }
+    }
+    out.sort();
+    out
 }
 
 /// Built-in files directly below a folder.

@@ -77,6 +77,7 @@ impl Engine {
                 connection.account = account.unwrap_or_default();
             }
         }
+        store.write(|tx| crate::pipeline::receive::seat_newcomers(tx, &house, &now()))?;
         Ok(Self {
             house: Arc::new(house),
             store,
@@ -109,6 +110,10 @@ impl Engine {
             store.write_async(move |tx| tx.write_fault(&name, &resource, &fault, &at)).await.ok();
         }
         answer
+    }
+
+    pub fn scope(&self) -> Option<crate::cli::Scope> {
+        self.scope.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Connections that are not paused.

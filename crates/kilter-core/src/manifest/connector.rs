@@ -12,7 +12,10 @@ use crate::mapping::{Lens, Path};
 use crate::model::FaultKind;
 
 /// Reads a connector from its files: `connector.toml` and one file for each resource.
-pub fn read_connector(files: &[(String, String)], problems: &mut Vec<Problem>) -> Option<Connector> {
+pub fn read_connector(
+    files: &[(String, String)],
+    problems: &mut Vec<Problem>,
+) -> Option<Connector> {
     let (file, text) = files.iter().find(|(name, _)| name.ends_with("connector.toml"))?;
     let node = parse(file, text, problems);
     let mut reader = Reader::new(file, "the connector", &node, problems);
@@ -228,5 +231,15 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
     let topics = reader.texts("topics", problems);
     reader.finish(problems);
     let status = status.map(|path| (path, active));
-    Some(Subscriptions { list: list?, items, url, topic, status, id, create: create?, enable, topics })
+    Some(Subscriptions {
+        list: list?,
+        items,
+        url,
+        topic,
+        status,
+        id,
+        create: create?,
+        enable,
+        topics,
+    })
 }

@@ -43,10 +43,7 @@ pub fn path(file: &str, node: &Node, problems: &mut Problems) -> Option<Path> {
 
 /// A path under a key; `.` (the whole) where the key is missing.
 pub fn path_or_whole(reader: &mut Reader<'_>, key: &'static str, problems: &mut Problems) -> Path {
-    reader
-        .take(key)
-        .and_then(|node| path(reader.file, node, problems))
-        .unwrap_or_default()
+    reader.take(key).and_then(|node| path(reader.file, node, problems)).unwrap_or_default()
 }
 
 pub fn lens_at(
@@ -118,11 +115,7 @@ pub fn one_or_many(node: &Node) -> Vec<Json> {
 }
 
 /// Does an item fit all conditions of a `keep`?
-pub fn fits(
-    keep: &[(Path, Vec<Json>)],
-    item: &Json,
-    env: &crate::mapping::Env<'_>,
-) -> bool {
+pub fn fits(keep: &[(Path, Vec<Json>)], item: &Json, env: &crate::mapping::Env<'_>) -> bool {
     keep.iter().all(|(path, values)| {
         let found = path.read(item, env).unwrap_or(Json::Null);
         values.contains(&found)

@@ -120,13 +120,7 @@ fn facets(reader: &mut Reader<'_>, root: &str, problems: &mut Problems) -> Vec<F
     out
 }
 
-fn row(
-    file: &str,
-    facet: &str,
-    field: &str,
-    node: &Node,
-    problems: &mut Problems,
-) -> Option<Row> {
+fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problems) -> Option<Row> {
     let (name, scope) = match field.split_once('@') {
         Some((name, scope)) => (name, Some(scope.to_owned())),
         None => (field, None),

@@ -78,9 +78,9 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
     match encoding {
         "json" => Some(Json::String(value.to_string())),
         "base64url_json" => Some(Json::String(URL_SAFE.encode(value.to_string()))),
-        "csv" => Some(Json::String(
-            value.as_array()?.iter().map(plain).collect::<Vec<_>>().join(","),
-        )),
+        "csv" => {
+            Some(Json::String(value.as_array()?.iter().map(plain).collect::<Vec<_>>().join(",")))
+        }
         // A setting is a text; where a remote wants a number, the template says so.
         "number" => match value {
             Json::Number(_) => Some(value),
@@ -88,9 +88,7 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
         },
         // TOML has no null: a value that is there stands for it.
         "null" => Some(Json::Null),
-        "tagged_decimal" => {
-            Some(json!({ "__class__": "Decimal", "decimal": value.as_str()? }))
-        }
+        "tagged_decimal" => Some(json!({ "__class__": "Decimal", "decimal": value.as_str()? })),
         "tagged_date" => {
             let text = value.as_str()?;
             let mut parts = text.split('-').map(|p| p.parse::<i64>().ok());
@@ -257,7 +255,8 @@ mod tests {
 
     #[test]
     fn rows_put_a_list_into_continuation_rows() {
-        let items = json!([{"id": "a", "line": [{"n": 1}, {"n": 2}]}, {"id": "b", "line": [{"n": null}]}]);
+        let items =
+            json!([{"id": "a", "line": [{"n": 1}, {"n": 2}]}, {"id": "b", "line": [{"n": null}]}]);
         check(
             json!({"as": "rows", "value": "$items"}),
             &[("items", items)],

@@ -48,10 +48,19 @@ pub struct Setting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
     None,
-    Basic { username: String, password: String },
+    Basic {
+        username: String,
+        password: String,
+    },
     /// `scheme token`; some remotes compare the scheme's case.
-    Bearer { scheme: String, token: String },
-    Header { name: String, value: String },
+    Bearer {
+        scheme: String,
+        token: String,
+    },
+    Header {
+        name: String,
+        value: String,
+    },
 }
 
 /// How a remote tells which account it is.

@@ -60,7 +60,10 @@ impl FaultKind {
 
     /// Proves that the write was not done (R4 of the rules for creates).
     pub fn proves_not_applied(self) -> bool {
-        matches!(self, Self::Auth | Self::Throttled | Self::Rejected | Self::Conflict | Self::Missing)
+        matches!(
+            self,
+            Self::Auth | Self::Throttled | Self::Rejected | Self::Conflict | Self::Missing
+        )
     }
 }
 

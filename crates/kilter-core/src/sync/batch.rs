@@ -1,7 +1,7 @@
 //! Batch: operations → calls, by what the target can do.
 //!
 //! Reads   operations of one resource.   Writes  nothing.
-//! Never   mixes what must stand apart: parents, ways in, more than a way's cap.
+//! Never   mixes what must stand apart: parents, `each`, ways in, more than a way's cap.
 
 use std::collections::BTreeMap;
 
@@ -21,16 +21,18 @@ pub struct Batch {
 
 /// Groups operations into calls.
 pub fn batch(view: &View<'_>, operations: Vec<Operation>) -> Vec<Batch> {
-    let mut groups: BTreeMap<(usize, String), Vec<Operation>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, String, String), Vec<Operation>> = BTreeMap::new();
     for operation in operations {
         let way = view.resource.writes.iter().position(|w| w.kinds.contains(&operation.kind));
         let Some(way) = way else { continue };
         let by_parent = view.resource.writes[way].by_parent;
         let parent = operation.parent.clone().filter(|_| by_parent).unwrap_or_default();
-        groups.entry((way, parent)).or_default().push(operation);
+        // The call's own words may name the location or the list.
+        let each = operation.each.clone();
+        groups.entry((way, parent, each)).or_default().push(operation);
     }
     let mut out = Vec::new();
-    for ((way, _), mut operations) in groups {
+    for ((way, ..), mut operations) in groups {
         let write = &view.resource.writes[way];
         operations.sort_by_key(|o| (o.kind, o.object));
         while !operations.is_empty() {

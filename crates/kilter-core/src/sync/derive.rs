@@ -80,8 +80,7 @@ fn handle(view: &View<'_>, world: &mut World, id: RecordId) -> Option<Json> {
 
 /// `[{name, values}]` over the variants of a product, both in the order of their names.
 fn options(world: &mut World, product: RecordId) -> Option<Json> {
-    let variants =
-        world.ids(&Key::Referrers("variant".into(), "product".into(), product));
+    let variants = world.ids(&Key::Referrers("variant".into(), "product".into(), product));
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for id in variants {
         let attributes = world.record(id).and_then(|r| r.value("attributes", "").cloned());

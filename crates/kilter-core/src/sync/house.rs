@@ -94,11 +94,7 @@ fn stands(connection: &Connection, resource: &Resource) -> bool {
 }
 
 impl<'h> View<'h> {
-    pub fn env<'e>(
-        &'e self,
-        vars: &'e BTreeMap<String, Json>,
-        root: Option<&'e Json>,
-    ) -> Env<'e> {
+    pub fn env<'e>(&'e self, vars: &'e BTreeMap<String, Json>, root: Option<&'e Json>) -> Env<'e> {
         Env { vars, tables: &self.connection.lookups, root }
     }
 
@@ -106,7 +102,8 @@ impl<'h> View<'h> {
     pub fn stands(&self) -> bool {
         self.resource.only_if.iter().all(|(name, values)| {
             let set = self.connection.settings.get(name);
-            let default = || self.connector.settings.iter().find(|s| &s.name == name)?.default.as_ref();
+            let default =
+                || self.connector.settings.iter().find(|s| &s.name == name)?.default.as_ref();
             let value = set.or_else(default);
             value.is_some_and(|value| values.iter().any(|v| &crate::manifest::plain(v) == value))
         })

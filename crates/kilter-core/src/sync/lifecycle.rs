@@ -32,10 +32,14 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     let Some(step) = first_step(cycle, state, goals) else {
         return held(format!("the shop says {goal}; from {state} that cannot be reached here"));
     };
-    if let Some(plan) = settle_total(cycle, object, &record, state) {
-        return plan;
-    }
-    if let Some(plan) = changed_after_birth(object, &record, state) {
+    // What is cancelled is cancelled, whatever it would have cost.
+    let contains = &view.resource.contains;
+    let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));
+    let look = || {
+        settle_total(cycle, object, &record, state)
+            .or_else(|| changed_after_birth(object, &record, state))
+    };
+    if let Some(plan) = look().filter(|_| counts) {
         return plan;
     }
     Plan::Step(StepOp {

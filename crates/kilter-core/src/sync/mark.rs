@@ -7,7 +7,7 @@ use crate::model::{Due, Object, ObjectId, RecordId, State, WaitKind};
 use crate::sync::house::House;
 use crate::sync::reference::{self, Pending};
 use crate::sync::world::{Key, World};
-use crate::sync::{merge, seat};
+use crate::sync::{seat, take};
 
 /// What an object waits for stands here among its bindings, so that the index finds it.
 pub const WAITS_ON: &str = "~waits";
@@ -123,6 +123,6 @@ fn wake(house: &House, world: &mut World, pending: &Pending, now: &str) {
         }
     }
     for id in world.ids(&Key::Unbound(pending.clone())) {
-        merge::bind_again(house, world, id, now);
+        take::bind_again(house, world, id, now);
     }
 }

@@ -16,31 +16,23 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::manifest::Facet;
-use crate::model::record::record_ref;
-use crate::model::{Cell, Change, End, Object, ObjectId, Record, RecordId, State, Via};
+use crate::model::{Change, End, Object, State, Via};
 use crate::sync::house::{House, View, row_key};
 use crate::sync::mark::{self, mark_object};
-use crate::sync::project::{Projected, split_remote};
+use crate::sync::project::Projected;
+use crate::sync::sold;
+use crate::sync::take::{Said, find_root, take};
 use crate::sync::world::World;
-use crate::sync::{reference, seat, sold};
-
-/// What all of one change's fields share.
-#[derive(Debug, Clone, Copy)]
-struct Said<'a> {
-    change: i64,
-    at: &'a str,
-}
 
 /// Merges one understood change. Run it between `begin_step` and a check of `missing`.
 pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected) -> End {
     let Some(view) = house.view(&change.connection, &item.resource) else {
         return End::Filtered("no resource takes it".into());
     };
-    if view.resource.facets.is_empty() {
-        return End::Filtered("it only hints".into());
-    }
     let (mut object, known) = find(&view, world, change, item);
+    if view.resource.facets.is_empty() {
+        return hinted(world, object, item);
+    }
     if let Some(end) = refuse_old(&mut object, change, item) {
         if known {
             world.put_object(object);
@@ -50,26 +42,29 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let rows = shadow_of(item);
+    let rows = keep_own(&object.shadow, shadow_of(item));
     let same = known
         && object.root.is_some()
-        && object.state == State::Live
+        && matches!(object.state, State::Live | State::Left)
         && object.shadow == rows
         && object.resource == item.resource;
     object.asked = object.asked.max(change.asked);
-    object.look = None;
+    look_again(&mut object, change, item);
     if same {
+        let id = object.id;
         object.version = item.version.clone().or(object.version);
         world.put_object(object);
         sold::figure_read(&view, world, change, item);
+        sold::document_read(&view, world, id, change);
         return End::Unchanged;
     }
     note_fall(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
+    let adopted = object.remote.is_none() && object.root.is_some();
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
-    object.shadow = keep_own(&object.shadow, rows);
+    object.shadow = rows;
     if reached && object.state != State::Left {
         object.state = State::Live;
         object.wait = None;
@@ -79,15 +74,12 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         mark_object(&mut object, &change.at, view.resource.lane);
     }
     let id = object.id;
-    if view.resource.facets.is_empty() {
-        // It only hints: what it names is looked at, itself it is nothing that we keep true.
-        object.due = None;
-        world.put_object(object);
-        return End::Merged;
-    }
     world.put_object(object);
     let said = Said { change: change.seq, at: &change.at };
     take(&view, world, id, &said);
+    if adopted {
+        mark::object_bound(house, world, id, &change.at);
+    }
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
     End::Merged
@@ -95,8 +87,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
 
 /// The remote says that an object is not there (any more).
 pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
-    let found =
-        world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
     let Some(mut object) = found.and_then(|id| world.object(id)).cloned() else {
         return End::Filtered("gone, and never known".into());
     };
@@ -105,21 +96,27 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
         world.put_object(object);
         return End::Filtered("asked before our last write".into());
     }
+    if change.asked > 0 && change.asked < object.asked {
+        return End::Filtered("asked before a newer read".into());
+    }
+    object.asked = object.asked.max(change.asked);
+    object.look = None;
     if object.state == State::Gone {
-        object.look = None;
         world.put_object(object);
         return End::Unchanged;
     }
     let left = object.state == State::Left;
     object.state = State::Gone;
-    object.look = None;
     object.due = None;
     let view = house.view(&object.connection, &object.resource);
     let ours = view.is_some_and(|v| v.bears(&v.resource.root));
     if !left && !ours && object.root.is_some() {
         object.wait = Some(crate::model::Wait {
             kind: crate::model::WaitKind::Held,
-            reason: format!("someone deleted it in {}: recreate it, or leave it?", object.connection),
+            reason: format!(
+                "someone deleted it in {}: recreate it, or leave it?",
+                object.connection
+            ),
         });
     }
     world.put_object(object);
@@ -128,8 +125,7 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
 
 /// A signal that something changed: it is read again.
 pub fn hint(world: &mut World, change: &Change) -> End {
-    let found =
-        world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
     let mut object = match found.and_then(|id| world.object(id)) {
         Some(object) => object.clone(),
         None => {
@@ -144,12 +140,20 @@ pub fn hint(world: &mut World, change: &Change) -> End {
     End::Filtered("a hint: looked at again".into())
 }
 
-fn find(
-    view: &View<'_>,
-    world: &mut World,
-    change: &Change,
-    item: &Projected,
-) -> (Object, bool) {
+/// An item that only hints: what it names is looked at, once for each time it changed; itself it
+/// is nothing that we keep true.
+fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
+    let same = object.state == State::Live && object.shadow == item.rows;
+    object.resource.clone_from(&item.resource);
+    object.remote = Some(item.remote.clone());
+    object.state = State::Live;
+    object.shadow.clone_from(&item.rows);
+    object.look = None;
+    world.put_object(object);
+    if same { End::Unchanged } else { End::Filtered("it only hints".into()) }
+}
+
+fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -> (Object, bool) {
     let found = world.object_by_remote(&change.connection, &change.collection, &item.remote);
     if let Some(object) = found.and_then(|id| world.object(id)) {
         return (object.clone(), true);
@@ -177,7 +181,9 @@ fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<
     if change.asked > 0 && change.asked < object.asked {
         return Some(End::Filtered("asked before a newer read".into()));
     }
-    if change.via == Via::Hook && object.state == State::Live && object.shadow != shadow_of(item) {
+    let differs = || object.shadow != keep_own(&object.shadow, shadow_of(item));
+    let known = object.state != State::Seat && (object.state == State::Gone || differs());
+    if change.via == Via::Hook && known {
         // Reads are judged by when they were asked; only webhooks by the remote's version.
         let newer = match (&item.version, &object.version) {
             (Some(new), Some(old)) => new > old,
@@ -191,6 +197,16 @@ fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<
     None
 }
 
+/// A look is answered only by a read that left after it was asked for. A read that shows an older
+/// version than a webhook did is taken, since it was asked last, and asked again.
+fn look_again(object: &mut Object, change: &Change, item: &Projected) {
+    let read = matches!(change.via, Via::Page | Via::Read | Via::Sweep);
+    if read && object.look.is_none_or(|look| change.asked >= look) {
+        let back = matches!((&item.version, &object.version), (Some(new), Some(old)) if new < old);
+        object.look = back.then_some(change.seq);
+    }
+}
+
 fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
     let mut rows = item.rows.clone();
     for (key, error) in &item.unreadable {
@@ -199,13 +215,15 @@ fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
     rows
 }
 
-/// Rows that only we keep (what a document was at birth) outlive a read.
+/// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
 fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    if let Some(birth) = before.get(crate::sync::house::BIRTH_ROW) {
-        rows.insert(crate::sync::house::BIRTH_ROW.to_owned(), birth.clone());
+    for own in [crate::sync::house::BIRTH_ROW, crate::sync::plan::ARCHIVED_ROW] {
+        if let Some(value) = before.get(own) {
+            rows.insert(own.to_owned(), value.clone());
+        }
     }
     rows
 }
@@ -228,12 +246,7 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
 }
 
 /// A shop's figure that fell is first taken for a sale.
-fn note_fall(
-    view: &View<'_>,
-    object: &mut Object,
-    rows: &BTreeMap<String, Json>,
-    change: &Change,
-) {
+fn note_fall(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>, change: &Change) {
     if change.via == Via::Answer {
         return;
     }
@@ -246,315 +259,11 @@ fn note_fall(
             let key = row_key(facet, row, "");
             let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
             let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
-            if let (Some(before), Some(after)) = (before, after) {
-                if after < before {
-                    object.fell = Some(change.seq);
-                }
+            if let (Some(before), Some(after)) = (before, after)
+                && after < before
+            {
+                object.fell = Some(change.seq);
             }
         }
-    }
-}
-
-// ---- roots and facets -----------------------------------------------------------------------
-
-/// The match key of an item's root, from its rows.
-fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<String> {
-    let facet = view.root_facet()?;
-    let entity = view.house.entities.get(&facet.entity)?;
-    let vars = view.connection.vars(&item.each);
-    let mut parts = Vec::new();
-    for field in &entity.key {
-        let source = facet.key.get(field).map_or(field.as_str(), String::as_str);
-        if let Some(var) = source.strip_prefix('$') {
-            parts.push(vars.get(var)?.as_str()?.to_owned());
-            continue;
-        }
-        let value = item.rows.get(&format!("{}.{source}", facet.name))?;
-        let value = reference::resolve(view, world, value);
-        match crate::model::record::record_of(&value) {
-            Some(record) => parts.push(record.to_string()),
-            None => parts.push(value.as_str().filter(|t| !t.is_empty())?.to_owned()),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-fn find_root(view: &View<'_>, world: &mut World, item: &Projected) -> Option<RecordId> {
-    if let Some(facet) = view.root_facet().filter(|f| f.by.is_some()) {
-        let row = format!("{}.{}", facet.name, facet.by.as_deref().unwrap_or_default());
-        let value = reference::resolve(view, world, item.rows.get(&row)?);
-        return crate::model::record::record_of(&value);
-    }
-    let key = root_key(view, world, item)?;
-    world.record_by_key(&view.resource.root, &key, view.resource.fold)
-}
-
-/// Finds or bears the object's root; without one it is kept by its key until a record comes.
-fn bind_root(
-    view: &View<'_>,
-    world: &mut World,
-    object: &mut Object,
-    item: &Projected,
-    said: &Said<'_>,
-) -> bool {
-    if object.root.is_some() {
-        return true;
-    }
-    let key = root_key(view, world, item);
-    let hangs = view.root_facet().is_some_and(|f| f.by.is_some() || !f.key.is_empty());
-    let found = find_root(view, world, item);
-    let facet_waits =
-        hangs && (key.is_none() || view.root_facet().is_some_and(|f| f.by.is_some()));
-    if let Some(record) = found {
-        let other = world.object_of_root(&object.connection, &object.resource, record);
-        // Texts for each locale, addresses of one order: several objects show one root by design.
-        let many = view.root_facet().is_some_and(|f| f.by.is_some());
-        if !many && other.is_some_and(|o| o != object.id) {
-            // A double: its key stays indexed, a person sees both.
-            object.unmatched_key = key;
-            return false;
-        }
-        object.root = Some(record);
-        object.unmatched_key = None;
-        return true;
-    }
-    if facet_waits {
-        return false;
-    }
-    if !view.bears(&view.resource.root) {
-        object.unmatched_key = key;
-        return false;
-    }
-    let id = world.fresh_record();
-    let mut record = Record::new(id, &view.resource.root, &view.connection.name, key);
-    name_document(view, &mut record, item, said);
-    if let Some(facet) = view.root_facet() {
-        set_key_cells(view, world, &mut record, facet, None, item, said);
-    }
-    world.put_record(record);
-    object.root = Some(id);
-    object.unmatched_key = None;
-    true
-}
-
-/// A document that its shop does not name by our key gets its reference at birth.
-fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &Said<'_>) {
-    let Some(entity) = view.house.entities.get(&record.entity) else { return };
-    if !entity.document || record.key.is_some() {
-        return;
-    }
-    let number = item.rows.iter().find(|(k, _)| k.ends_with(".number")).map(|(_, v)| v);
-    let number = number.and_then(Json::as_str).unwrap_or(&item.id);
-    let connection = view.connection;
-    let reference = crate::sync::document::reference(
-        &connection.orders.prefix,
-        number,
-        &connection.account,
-        &record.entity,
-        &item.remote,
-    );
-    set_cell(record, "reference", "", Json::String(reference.clone()), &connection.name, said, false);
-    record.key = Some(reference);
-}
-
-/// Key fields of records that hang on others are fields as well: `variant`, `list`, `location`.
-fn set_key_cells(
-    view: &View<'_>,
-    world: &mut World,
-    record: &mut Record,
-    facet: &Facet,
-    root: Option<RecordId>,
-    item: &Projected,
-    said: &Said<'_>,
-) {
-    let vars = view.connection.vars(&item.each);
-    for (field, source) in &facet.key {
-        let value = match (source.strip_prefix('$'), root) {
-            (Some(var), _) => vars.get(var).cloned(),
-            (None, Some(root)) if source == "root" => Some(record_ref(root)),
-            _ => item.rows.get(&format!("{}.{source}", facet.name)).cloned(),
-        };
-        if let Some(value) = value {
-            let value = reference::resolve(view, world, &value);
-            set_cell(record, field, "", value, &view.connection.name, said, false);
-        }
-    }
-}
-
-fn set_cell(
-    record: &mut Record,
-    field: &str,
-    scope: &str,
-    value: Json,
-    by: &str,
-    said: &Said<'_>,
-    seed: bool,
-) -> bool {
-    let scopes = record.fields.entry(field.to_owned()).or_default();
-    if let Some(cell) = scopes.get_mut(scope) {
-        if cell.value == value {
-            // The owner has spoken, though it said the same.
-            let spoke = cell.seed && !seed;
-            cell.seed &= seed;
-            if spoke {
-                cell.by = by.to_owned();
-            }
-            return false;
-        }
-    }
-    let cell = Cell { value, by: by.to_owned(), change: said.change, at: said.at.to_owned(), seed };
-    scopes.insert(scope.to_owned(), cell);
-    true
-}
-
-// ---- taking ---------------------------------------------------------------------------------
-
-/// Takes what the connection owns out of an object's shadow into the records.
-fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) {
-    let Some(mut object) = world.object(id).cloned() else { return };
-    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
-    let remote = object.remote.clone().unwrap_or_default();
-    let (raw, each) = split_remote(&remote, has_each);
-    let item = Projected {
-        resource: object.resource.clone(),
-        remote: remote.clone(),
-        id: raw.to_owned(),
-        each: each.to_owned(),
-        version: None,
-        rows: object.shadow.clone(),
-        unreadable: Vec::new(),
-        hints: Vec::new(),
-    };
-    let fresh = object.root.is_none();
-    if !bind_root(view, world, &mut object, &item, said) {
-        world.put_object(object);
-        return;
-    }
-    let root = object.root;
-    world.put_object(object);
-    let mut changed = Vec::new();
-    for facet in &view.resource.facets {
-        let Some(root) = root else { continue };
-        let next = world.next_ids().0;
-        if let Some(record) = take_facet(view, world, facet, root, &item, said) {
-            changed.push(record);
-            if record >= next {
-                mark::record_born(view.house, world, record, said.at);
-            }
-        }
-    }
-    if let Some(mut object) = world.object(id).cloned() {
-        seat::bind_facets(view, world, &mut object);
-        world.put_object(object);
-    }
-    if fresh {
-        if let Some(root) = root {
-            mark::record_born(view.house, world, root, said.at);
-        }
-        mark::object_bound(view.house, world, id, said.at);
-    }
-    for record in changed {
-        mark::record_changed(view.house, world, record, said.at);
-        sold::order_changed(view.house, world, record, said.at);
-    }
-}
-
-/// The record of the facet if anything of it changed.
-fn take_facet(
-    view: &View<'_>,
-    world: &mut World,
-    facet: &Facet,
-    root: RecordId,
-    item: &Projected,
-    said: &Said<'_>,
-) -> Option<RecordId> {
-    let vars = view.connection.vars(&item.each);
-    let found = seat::facet_record(view, world, root, facet);
-    let known = found.and_then(|id| world.record(id)).cloned();
-    if facet.born.is_some() && known.is_some() {
-        return None;
-    }
-    let mut cells = Vec::new();
-    for row in &facet.rows {
-        let scope = view.scope(facet, row, &vars);
-        let mode = view.mode(facet, row, &scope, known.as_ref());
-        let Some(value) = item.rows.get(&row_key(facet, row, &scope)) else { continue };
-        if mode.takes || mode.seeds {
-            let value = reference::resolve(view, world, value);
-            cells.push((row.field.clone(), scope, value, mode.seeds));
-        }
-    }
-    let mut changed = false;
-    let mut record = match known {
-        Some(record) => record,
-        None if cells.is_empty() || !view.bears(&facet.entity) => return None,
-        None => {
-            let key = birth_key(view, facet, root, item)?;
-            let id = world.fresh_record();
-            let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
-            set_key_cells(view, world, &mut record, facet, Some(root), item, said);
-            changed = true;
-            record
-        }
-    };
-    let before = record.clone();
-    for (field, scope, value, seed) in cells {
-        let owned = record.cell(&field, &scope).is_some_and(|c| !c.seed);
-        if seed && owned {
-            continue;
-        }
-        let by = &view.connection.name;
-        changed |= set_cell(&mut record, &field, &scope, value, by, said, seed);
-    }
-    rekey(view, &mut record);
-    let id = record.id;
-    if changed || record != before {
-        world.put_record(record);
-    }
-    changed.then_some(id)
-}
-
-fn birth_key(
-    view: &View<'_>,
-    facet: &Facet,
-    root: RecordId,
-    item: &Projected,
-) -> Option<String> {
-    if let Some(row) = &facet.born {
-        let value = item.rows.get(&format!("{}.{row}", facet.name))?;
-        return value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
-    }
-    if facet.of.is_some() { None } else { seat::facet_key(view, facet, root) }
-}
-
-/// A renamed SKU renames the match key; nothing else hangs on it.
-fn rekey(view: &View<'_>, record: &mut Record) {
-    let Some(entity) = view.house.entities.get(&record.entity) else { return };
-    if let [only] = entity.key.as_slice() {
-        if let Some(text) = record.text(only).filter(|t| !t.is_empty()) {
-            record.key = Some(text.to_owned());
-        }
-    }
-}
-
-/// An object that could not find its root before tries again, from what it last said.
-pub fn bind_again(house: &House, world: &mut World, id: ObjectId, now: &str) {
-    let Some(object) = world.object(id) else { return };
-    if object.root.is_some() {
-        return;
-    }
-    let (connection, resource) = (object.connection.clone(), object.resource.clone());
-    if let Some(view) = house.view(&connection, &resource) {
-        let said = Said { change: 0, at: now };
-        take(&view, world, id, &said);
-    }
-}
-
-/// A shadow that got its record late is taken as if it had been read now.
-pub fn take_from_shadow(house: &House, world: &mut World, id: ObjectId, now: &str) {
-    let Some(object) = world.object(id) else { return };
-    let (connection, resource) = (object.connection.clone(), object.resource.clone());
-    if let Some(view) = house.view(&connection, &resource) {
-        take(&view, world, id, &Said { change: 0, at: now });
     }
 }

@@ -182,17 +182,28 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
     })
 }
 
-/// Two records that this target takes for one: who is bound keeps it, newcomers are held.
+/// Two records that this target takes for one: who is bound keeps it, newcomers are held. And a
+/// key that the target has already, though nobody could say on which of its objects.
 fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
     let Some(record) = world.record(root).cloned() else { return Ok(()) };
-    let (Some(key), true) = (&record.key, view.resource.fold) else { return Ok(()) };
+    let Some(key) = &record.key else { return Ok(()) };
+    let doubles: Vec<String> =
+        seat::unmatched(view, world, key).into_iter().filter_map(|o| o.remote).collect();
+    if !doubles.is_empty() {
+        let name = &view.connection.name;
+        let reason = format!("\"{key}\" stands in {name} already: {}", doubles.join(" and "));
+        return stop(WaitKind::Held, reason, None);
+    }
+    if !view.resource.fold {
+        return Ok(());
+    }
     let others = world.records_by_key(&record.entity, key);
     for other in others.into_iter().filter(|id| *id != root) {
-        let here = world.ids(&super::world::Key::ObjectsOfRoot(
-            view.connection.name.clone(),
-            other,
-        ));
-        if !here.is_empty() {
+        let here =
+            world.ids(&super::world::Key::ObjectsOfRoot(view.connection.name.clone(), other));
+        // What left before it was sent holds no key there.
+        let stands = |o: &Object| o.state != State::Left || o.remote.is_some();
+        if here.into_iter().any(|id| world.object(id).is_some_and(stands)) {
             let theirs = world.record(other).and_then(|r| r.key.clone()).unwrap_or_default();
             let reason = format!(
                 "\"{key}\" and \"{theirs}\" are one SKU for {}: rename one, or leave one out",
@@ -229,11 +240,7 @@ fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), St
     Ok(())
 }
 
-pub fn parent(
-    view: &View<'_>,
-    world: &mut World,
-    root: RecordId,
-) -> Result<Option<String>, Stop> {
+pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Option<String>, Stop> {
     let Some((facet_name, resource)) = &view.resource.parent else { return Ok(None) };
     let facet = view.resource.facets.iter().find(|f| &f.name == facet_name);
     let record = facet.and_then(|f| seat::facet_record(view, world, root, f));
@@ -284,6 +291,9 @@ fn draft(
             let key = row_key(facet, row, &scope);
             let old = object.shadow.get(&key).cloned();
             let new = said(view, world, row, &value, &key)?;
+            if left_alone(row, &new, &view.env(&vars, None)) {
+                continue;
+            }
             let normal = normal(row, &new, &view.env(&vars, None), &key)?;
             let equal = old.as_ref().is_some_and(|o| same(o, &normal));
             if kind == Kind::Update && equal && echo_suppression {
@@ -341,17 +351,22 @@ fn said(
     })
 }
 
+/// A value that the row says nothing for (`*=keep`): what stands there stays.
+fn left_alone(row: &Row, value: &Json, env: &Env<'_>) -> bool {
+    let lens = row.write.as_ref().filter(|_| row.list.is_none());
+    lens.is_some_and(|l| matches!(l.encode(value, env), Ok(None)))
+}
+
 fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Stop> {
     let Some(lens) = row.write.as_ref().filter(|_| row.list.is_none()) else {
         return Ok(value.clone());
     };
     let lens = if row.read.is_some() { lens } else { return Ok(value.clone()) };
-    lens.normalise(value, env).or_else(|e| {
-        stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None)
-    })
+    lens.normalise(value, env)
+        .or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
 }
 
-fn write_row(
+pub(super) fn write_row(
     view: &View<'_>,
     row: &Row,
     payload: &mut Json,
@@ -408,12 +423,7 @@ fn write_part(
 }
 
 /// One item's rows, over its constants. A lens's `@path` reads the canonical item.
-fn write_item(
-    part: &ListPart,
-    out: &mut Json,
-    item: &Json,
-    env: &Env<'_>,
-) -> Result<(), String> {
+fn write_item(part: &ListPart, out: &mut Json, item: &Json, env: &Env<'_>) -> Result<(), String> {
     let constants = crate::manifest::render(&part.item_set, env.vars).unwrap_or_else(|| json!({}));
     for (key, value) in constants.as_object().into_iter().flatten() {
         out[key.as_str()] = value.clone();

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, json};
 
 use crate::Json;
-use crate::manifest::{ListPart, ListRow, ListStyle, plain};
 use crate::manifest::parts::fits;
+use crate::manifest::{ListPart, ListRow, ListStyle, plain};
 use crate::mapping::Env;
 use crate::model::RowKey;
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
@@ -63,14 +63,12 @@ pub fn resource_of<'h>(
     let (connection, connector) = house.connector(connection)?;
     let vars = connection.vars(each);
     let env = Env { vars: &vars, tables: &connection.lookups, root: None };
-    connector
-        .resources
-        .iter()
-        .map(|resource| View { house, connection, connector, resource })
-        .find(|view| {
+    connector.resources.iter().map(|resource| View { house, connection, connector, resource }).find(
+        |view| {
             let resource = view.resource;
             resource.collection == collection && view.stands() && fits(&resource.keep, item, &env)
-        })
+        },
+    )
 }
 
 pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Unprojected> {
@@ -190,10 +188,10 @@ fn hints(view: &View<'_>, item: &Json, env: &Env<'_>) -> Vec<(String, String)> {
             None => vec![item.clone()],
         };
         for child in &list {
-            if let Ok(Some(id)) = hint.id.read(child, env) {
-                if !id.is_null() {
-                    out.push((hint.collection.clone(), plain(&id)));
-                }
+            if let Ok(Some(id)) = hint.id.read(child, env)
+                && !id.is_null()
+            {
+                out.push((hint.collection.clone(), plain(&id)));
             }
         }
     }

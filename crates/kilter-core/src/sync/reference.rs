@@ -62,9 +62,8 @@ fn resolve_from(house: &House, connection: &str, world: &mut World, value: &Json
                     None => value.clone(),
                 };
             }
-            let inner = map
-                .iter()
-                .map(|(k, v)| (k.clone(), resolve_from(house, connection, world, v)));
+            let inner =
+                map.iter().map(|(k, v)| (k.clone(), resolve_from(house, connection, world, v)));
             Json::Object(inner.collect::<Map<_, _>>())
         }
         other => other.clone(),
@@ -103,9 +102,7 @@ pub fn unresolve(
     resources: &[&str],
 ) -> Result<Json, Unresolved> {
     match value {
-        Json::Array(items) => {
-            items.iter().map(|v| unresolve(view, world, v, resources)).collect()
-        }
+        Json::Array(items) => items.iter().map(|v| unresolve(view, world, v, resources)).collect(),
         Json::Object(map) => {
             if let Some(record) = record_of(value) {
                 return remote_ref(view, world, record, resources);

@@ -9,7 +9,7 @@ use crate::manifest::{Facet, Select, Test};
 use crate::model::{Object, ObjectId, RecordId, State};
 use crate::sync::house::{House, View};
 use crate::sync::mark::mark_object;
-use crate::sync::merge;
+use crate::sync::take;
 use crate::sync::world::{Key, World};
 
 /// A record changed: every resource that may show it, or something it belongs to, is asked.
@@ -59,6 +59,7 @@ fn come_back(view: &View<'_>, world: &mut World, id: ObjectId, now: &str) {
     let Some(object) = world.object(id).filter(|o| o.state == State::Left) else { return };
     let mut object = object.clone();
     object.state = if object.remote.is_some() { State::Live } else { State::Seat };
+    object.shadow.remove(crate::sync::plan::ARCHIVED_ROW);
     mark_object(&mut object, now, view.resource.lane);
     world.put_object(object);
 }
@@ -86,15 +87,9 @@ fn seat(view: &View<'_>, world: &mut World, root: RecordId, now: &str) {
     let key = world.record(root).and_then(|r| r.key.clone());
     let mut object = None;
     if let Some(key) = &key {
-        let folded = crate::model::record::fold(key);
-        let unmatched = Key::Unmatched(
-            view.connection.name.clone(),
-            view.resource.name.clone(),
-            folded,
-        );
         // What a listing found without a record is looked at first; two doubles are a person's.
-        if let [only] = world.ids(&unmatched).as_slice() {
-            object = world.object(*only).cloned();
+        if let [only] = unmatched(view, world, key).as_slice() {
+            object = Some(only.clone());
         }
     }
     let found = object.is_some();
@@ -110,9 +105,20 @@ fn seat(view: &View<'_>, world: &mut World, root: RecordId, now: &str) {
     let id = object.id;
     world.put_object(object);
     if found {
-        merge::take_from_shadow(view.house, world, id, now);
+        take::take_from_shadow(view.house, world, id, now);
         super::mark::object_bound(view.house, world, id, now);
     }
+}
+
+/// The objects of a resource that bear this key, as the target compares keys, and have no record.
+pub fn unmatched(view: &View<'_>, world: &mut World, key: &str) -> Vec<Object> {
+    let folded = crate::model::record::fold(key);
+    let resource = view.resource;
+    let index = Key::Unmatched(view.connection.name.clone(), resource.name.clone(), folded);
+    let ids = world.ids(&index);
+    let all: Vec<Object> = ids.into_iter().filter_map(|id| world.object(id).cloned()).collect();
+    let same = |o: &Object| resource.fold || o.unmatched_key.as_deref() == Some(key);
+    all.into_iter().filter(|o| o.root.is_none() && o.state != State::Gone && same(o)).collect()
 }
 
 /// Writes down which record stands at each facet, as far as there is one.
@@ -187,12 +193,7 @@ fn imports(origin: &Connection, record: &crate::model::Record) -> bool {
 }
 
 /// `status` of the root, `product.kind` of the facet `product`.
-fn select_value(
-    view: &View<'_>,
-    world: &mut World,
-    root: RecordId,
-    field: &str,
-) -> Option<Json> {
+fn select_value(view: &View<'_>, world: &mut World, root: RecordId, field: &str) -> Option<Json> {
     let vars = view.connection.vars("");
     let Some((facet_name, field)) = field.split_once('.') else {
         return world.record(root)?.value(field, "").cloned();
@@ -219,8 +220,8 @@ fn test(
         Test::OneOf(values) => value.is_some_and(|v| values.iter().any(|w| resolve(w) == *v)),
         Test::Not(values) => value.is_none_or(|v| values.iter().all(|w| resolve(w) != *v)),
         Test::Exists => value.is_some_and(|v| !v.is_null()),
-        Test::Contains(wanted) => value
-            .and_then(Json::as_array)
-            .is_some_and(|items| items.contains(&resolve(wanted))),
+        Test::Contains(wanted) => {
+            value.and_then(Json::as_array).is_some_and(|items| items.contains(&resolve(wanted)))
+        }
     }
 }

@@ -84,7 +84,8 @@ fn holds_stock(house: &House, record: &Record) -> bool {
     let Some((connection, connector)) = house.connector(&record.origin) else { return false };
     let status = record.text("status").unwrap_or_default();
     let placed = record.text("placed_at").unwrap_or_default();
-    let recent = connection.orders.since.as_deref().is_none_or(|s| placed.is_empty() || placed >= s);
+    let recent =
+        connection.orders.since.as_deref().is_none_or(|s| placed.is_empty() || placed >= s);
     let holds = connector
         .resources
         .iter()

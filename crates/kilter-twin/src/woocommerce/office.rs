@@ -17,6 +17,11 @@ impl Shop {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let answer = match (method, parts.as_slice()) {
             ("GET", ["state"]) => Ok(self.show_state()),
+            ("GET", ["brief"]) => Ok(self.show_brief()),
+            ("GET", ["orders"]) => {
+                let dp = self.settings.decimals;
+                Ok(self.orders.values().map(|order| self.show_order(order, dp)).collect())
+            }
             ("GET", ["calls"]) => Ok(self.calls.show()),
             ("POST", ["calls", "reset"]) => {
                 self.calls = Default::default();
@@ -66,6 +71,22 @@ impl Shop {
                 "tax_rate": self.settings.tax_rate.to_string(),
             },
         })
+    }
+
+    /// What is on sale, a line each: small enough to be asked for several times a second.
+    fn show_brief(&self) -> Value {
+        let there = self.products.values().filter(|p| !p.trashed());
+        there
+            .map(|p| {
+                json!({
+                    "id": p.id, "parent": p.parent, "type": p.kind, "sku": p.sku,
+                    "gtin": p.gtin, "manage": p.manage, "stock": p.stock,
+                    "name": p.field("name"), "status": p.field("status"),
+                    "price": p.field("regular_price"), "weight": p.field("weight"),
+                    "attributes": p.fields.get("attributes"),
+                })
+            })
+            .collect()
     }
 
     /// A customer places an order. `check_stock` makes the shop refuse what it does not have.

@@ -53,10 +53,7 @@ impl Inbox {
     }
 }
 
-async fn commit(
-    engine: Arc<Engine>,
-    mut inbox: mpsc::Receiver<(Change, oneshot::Sender<bool>)>,
-) {
+async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<(Change, oneshot::Sender<bool>)>) {
     let mut batch = Vec::with_capacity(COMMIT_MAX);
     while inbox.recv_many(&mut batch, COMMIT_MAX).await > 0 {
         let (changes, answers): (Vec<Change>, Vec<_>) = batch.drain(..).unzip();

@@ -12,8 +12,13 @@ use axum::routing::{get, post};
 
 use crate::engine::Engine;
 
+/// Serves for ever.
+pub async fn serve(listener: tokio::net::TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
+    axum::serve(listener, router(engine)).await
+}
+
 /// Everything that is served, as one router.
-pub fn router(engine: Arc<Engine>) -> Router {
+fn router(engine: Arc<Engine>) -> Router {
     let limit = engine.house.config.limits.hook_body_bytes;
     let inbox = hooks::Inbox::open(Arc::clone(&engine));
     Router::new()

@@ -30,7 +30,10 @@ pub fn run(config: &Path, args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 json!({ "entity": entity, "field": field, "owner": owner, "read_from": reads, "written_to": writes })
             })
             .collect();
-        println!("{}", json!({ "ok": problems.is_empty(), "problems": problems, "owners": owners }));
+        println!(
+            "{}",
+            json!({ "ok": problems.is_empty(), "problems": problems, "owners": owners })
+        );
     } else {
         let mut table = super::table(&["entity", "field", "owner", "read from", "written to"]);
         for row in &owners {

@@ -13,6 +13,9 @@ mod sync;
 mod twin;
 mod why;
 
+pub use sync::wanted;
+
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,13 +29,18 @@ use crate::store::Store;
 
 /// Keeps a merchant's shops, ERP, CRM and PIM in agreement, field by field.
 #[derive(Debug, Parser)]
-#[command(name = "kilter", version, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "kilter",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Start here:
   kilter demo                    two shops and an ERP, all simulated, aligned before your eyes
   kilter check                   is my kilter.toml right, and who owns what?
   kilter plan                    what would be written where? (nothing is sent)
   kilter sync                    align everything once, then stop
-  kilter serve                   keep it aligned, on webhooks and schedules")]
+  kilter serve                   keep it aligned, on webhooks and schedules"
+)]
 struct Cli {
     /// The config file.
     #[arg(long, short, global = true, default_value = "kilter.toml", env = "KILTER_CONFIG")]
@@ -127,9 +135,12 @@ fn logging(verbose: u8, serving: bool) {
         (0, true) | (1, _) => "info",
         _ => "debug,hyper=info,reqwest=info",
     };
-    let filter =
-        EnvFilter::try_from_env("KILTER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_env("KILTER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 /// The house, or every problem of the config, printed.

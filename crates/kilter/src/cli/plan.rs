@@ -36,10 +36,10 @@ pub async fn run(config: &Path, args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if !args.offline {
         let faults = std::sync::Mutex::new(Vec::new());
         let watch = |event: schedule::Event| {
-            if let schedule::Event::Failed { connection, resource, fault } = event {
-                if let Ok(mut faults) = faults.lock() {
-                    faults.push(format!("{connection} {resource}: {fault}"));
-                }
+            if let schedule::Event::Failed { connection, resource, fault } = event
+                && let Ok(mut faults) = faults.lock()
+            {
+                faults.push(format!("{connection} {resource}: {fault}"));
             }
         };
         schedule::poll_all(&engine, poll::Extent::SinceCursor, &watch, |_| true).await?;
@@ -96,7 +96,8 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                     }
                     world.learn_object(object.clone());
                     // Planned as if it had just been read: nothing is read first in a dry run.
-                    let planned = tx.step(&house, &mut world, |w| plan(&view, w, &object, 0, true))?;
+                    let planned =
+                        tx.step(&house, &mut world, |w| plan(&view, w, &object, 0, true))?;
                     match planned {
                         Plan::Write(operation) => found.operations.push((object, operation)),
                         Plan::Step(step) => found.steps.push((object, step.name)),
@@ -116,10 +117,7 @@ const FAR: &str = "9999-12-31T00:00:00.000Z";
 fn calls(engine: &Engine, operations: &[(Object, Operation)]) -> usize {
     let mut groups: std::collections::BTreeMap<(&str, &str), Vec<Operation>> = Default::default();
     for (object, operation) in operations {
-        groups
-            .entry((&object.connection, &object.resource))
-            .or_default()
-            .push(operation.clone());
+        groups.entry((&object.connection, &object.resource)).or_default().push(operation.clone());
     }
     groups
         .into_iter()

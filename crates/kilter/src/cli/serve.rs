@@ -16,8 +16,7 @@ pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("listen on {address}"))?;
     tracing::info!(address, connections = engine.active().len(), "serving");
-    let router = crate::api::router(Arc::clone(&engine));
-    let http = tokio::spawn(async move { axum::serve(listener, router).await });
+    let http = tokio::spawn(crate::api::serve(listener, Arc::clone(&engine)));
     tokio::select! {
         done = schedule::forever(engine) => done.context("serve")?,
         done = http => done.context("serve")?.context("serve")?,

@@ -138,11 +138,14 @@ fn cells_of(
                 continue;
             }
             let owner = house.config.ownership.of(&record.entity, field, scope);
-            let owner = owner.map_or_else(|| "nobody".to_owned(), |o| match &o.owner {
-                kilter_core::config::Owner::Connection(name) => name.clone(),
-                kilter_core::config::Owner::Origin => record.origin.clone(),
-                kilter_core::config::Owner::Nobody => "nobody".to_owned(),
-            });
+            let owner = owner.map_or_else(
+                || "nobody".to_owned(),
+                |o| match &o.owner {
+                    kilter_core::config::Owner::Connection(name) => name.clone(),
+                    kilter_core::config::Owner::Origin => record.origin.clone(),
+                    kilter_core::config::Owner::Nobody => "nobody".to_owned(),
+                },
+            );
             let via = tx.change_story(cell.change)?;
             let via = via.map_or_else(String::new, |[c, v, r, _]| format!("{v} of {c}, {r}"));
             let at = if scope.is_empty() { String::new() } else { format!("@{scope}") };

@@ -72,12 +72,17 @@ async fn plan_due(
     let house = Arc::clone(&engine.house);
     let guards = engine.guards;
     let connection = connection.to_owned();
+    let scope = engine.scope();
     engine
         .store
         .write_async(move |tx| {
             let at = now();
             let objects = match only {
-                None => tx.due(&connection, &at, house.config.limits.deliver_batch)?,
+                None => match &scope {
+                    None => tx.due(&connection, &at, house.config.limits.deliver_batch)?,
+                    // What lies outside the scope stays due, for a run without one.
+                    Some(scope) => scoped(tx, tx.due(&connection, &at, usize::MAX)?, scope)?,
+                },
                 Some(ids) => {
                     let found: Result<Vec<Option<Object>>> =
                         ids.into_iter().map(|id| tx.object(id)).collect();
@@ -93,6 +98,16 @@ async fn plan_due(
             Ok(round)
         })
         .await
+}
+
+fn scoped(tx: &Tx<'_>, objects: Vec<Object>, scope: &crate::cli::Scope) -> Result<Vec<Object>> {
+    let mut out = Vec::new();
+    for object in objects {
+        if crate::cli::wanted(tx, &object, scope)? {
+            out.push(object);
+        }
+    }
+    Ok(out)
 }
 
 fn plan_one(
@@ -204,9 +219,9 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
         for batch in batch(&view, operations) {
             let (engine, connection) = (Arc::clone(engine), connection.to_owned());
             let (resource, marks) = (resource.clone(), Arc::clone(&marks));
-            tasks.spawn(async move {
-                send_batch(&engine, &connection, &resource, batch, &marks).await
-            });
+            tasks.spawn(
+                async move { send_batch(&engine, &connection, &resource, batch, &marks).await },
+            );
         }
     }
     for (resource, operations) in round.creates {
@@ -220,9 +235,9 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
         for step in list {
             let (engine, connection) = (Arc::clone(engine), connection.to_owned());
             let (resource, marks) = (resource.clone(), Arc::clone(&marks));
-            tasks.spawn(async move {
-                steps::run(&engine, &connection, &resource, step, &marks).await
-            });
+            tasks.spawn(
+                async move { steps::run(&engine, &connection, &resource, step, &marks).await },
+            );
         }
     }
     while let Some(done) = tasks.join_next().await {

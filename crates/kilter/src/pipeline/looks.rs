@@ -73,7 +73,11 @@ async fn group(engine: &Arc<Engine>, connection: &str, object: &Object) -> Resul
     let has_each = resource.list.as_ref().is_some_and(|l| l.each.is_some());
     let (_, each) = split_remote(object.remote.as_deref().unwrap_or_default(), has_each);
     let by_parent = resource.get.as_ref().is_some_and(|g| g.by_parent);
-    let parent = if by_parent { parent(engine, connection, resource, object).await? } else { Some(String::new()) };
+    let parent = if by_parent {
+        parent(engine, connection, resource, object).await?
+    } else {
+        Some(String::new())
+    };
     Ok(parent.map(|p| (resource.name.clone(), each.to_owned(), p)))
 }
 

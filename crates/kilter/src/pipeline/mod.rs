@@ -7,6 +7,7 @@ pub mod merge;
 pub mod permits;
 pub mod poll;
 pub mod receive;
+pub mod resolve;
 pub mod schedule;
 pub mod settle;
 pub mod steps;

@@ -10,13 +10,12 @@
 //! R5 found → fact · not found: class A sends again, class C parks after quiescence · R6 facts always win
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kilter_core::Json;
-use kilter_core::manifest::{Class, Kind, Permit, plain};
-use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKind};
+use kilter_core::manifest::{Class, Kind, plain};
+use kilter_core::model::{Fault, Object, ObjectId, State, Wait, WaitKind};
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
@@ -26,7 +25,6 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Engine, after, backoff, now};
-use crate::pipeline::poll::vars;
 use crate::pipeline::settle::{self, Marks, retry};
 use crate::store::deliveries::Delivery;
 use crate::store::intents::{Intent, Status};
@@ -39,10 +37,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6b69_6c74_6572_4d0f_9c1e_0f2a_51d7_77a
 const SEND_SECONDS: u64 = 90;
 
 /// When an uncertain create is looked up again.
-const LOOKUP_SECONDS: [u64; 5] = [5, 30, 120, 600, 3600];
-
-/// Most references asked for in one look-up.
-const LOOKUP_CAP: usize = 50;
+pub(super) const LOOKUP_SECONDS: [u64; 5] = [5, 30, 120, 600, 3600];
 
 /// A create that was allowed: its intent, its attempt, its operation.
 struct Allowed {
@@ -79,9 +74,10 @@ pub async fn create(
             operations: allowed.iter().map(|a| a.operation.clone()).collect(),
         };
         let result = settle::call(engine, &view, &batch).await;
-        let halve = result.as_ref().err().is_some_and(|f| {
-            f.kind.proves_not_applied() && !f.kind.retries() && allowed.len() > 1
-        });
+        let halve = result
+            .as_ref()
+            .err()
+            .is_some_and(|f| f.kind.proves_not_applied() && !f.kind.retries() && allowed.len() > 1);
         if halve {
             // One of them is refused: each is asked alone.
             refund_all(engine, &allowed).await?;
@@ -149,8 +145,7 @@ fn allow_one(
     let send_by = after(Duration::from_secs(SEND_SECONDS));
     let next = after(Duration::from_secs(LOOKUP_SECONDS[0]));
     let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
-    let granted =
-        asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
+    let granted = asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
     if granted {
         operation.payload = payload;
         // The mark stays until the outcome is known, and is not looked at before.
@@ -192,7 +187,6 @@ fn intent(
         first_sent: None,
         lookups: 0,
         next_at: at.to_owned(),
-        external: None,
     })
 }
 
@@ -201,7 +195,7 @@ fn account(house: &House, connection: &str) -> String {
     house.config.connections.get(connection).map(|c| c.account.clone()).unwrap_or_default()
 }
 
-fn retry_at(object: &mut Object, at: &str) {
+pub(super) fn retry_at(object: &mut Object, at: &str) {
     if let Some(due) = &mut object.due {
         due.next_at = Some(at.to_owned());
         due.not_before = Some(at.to_owned());
@@ -223,7 +217,7 @@ fn waiting(object: &mut Object, intent: &Intent) {
     }
 }
 
-fn parked(intent: &Intent) -> Wait {
+pub(super) fn parked(intent: &Intent) -> Wait {
     Wait {
         kind: WaitKind::Held,
         reason: format!(
@@ -377,148 +371,8 @@ pub fn fact(
     tx.save(&world)
 }
 
-/// R5: asks for every uncertain create whose time has come. Returns how many were asked for.
-pub async fn resolve(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
-    let name = connection.to_owned();
-    let uncertain =
-        engine.store.write_async(move |tx| tx.uncertain(&name, &now(), LOOKUPS_A_ROUND)).await?;
-    let mut by_resource: BTreeMap<String, Vec<Intent>> = BTreeMap::new();
-    for intent in uncertain {
-        by_resource.entry(intent.resource.clone()).or_default().push(intent);
-    }
-    let mut asked = 0;
-    for (resource, intents) in by_resource {
-        for chunk in intents.chunks(LOOKUP_CAP) {
-            asked += chunk.len();
-            look_up(engine, connection, &resource, chunk).await?;
-        }
-    }
-    Ok(asked)
-}
-
-/// Most intents looked up in one round.
-const LOOKUPS_A_ROUND: usize = 500;
-
-async fn look_up(
-    engine: &Arc<Engine>,
-    connection: &str,
-    resource: &str,
-    intents: &[Intent],
-) -> Result<()> {
-    let house = Arc::clone(&engine.house);
-    let Some(view) = house.view(connection, resource) else { return Ok(()) };
-    let Some(permit) = &view.resource.permit else { return Ok(()) };
-    let found = match ask(engine, &view, permit, intents).await {
-        Ok(found) => found,
-        Err(fault) => {
-            tracing::info!(connection.id = connection, fault = %fault, "a look-up failed");
-            let ids: Vec<String> = intents.iter().map(|i| i.intent.clone()).collect();
-            let next = after(backoff(3, fault.retry_after));
-            let status = Status::Uncertain;
-            let write = move |tx: &Tx<'_>| ids.iter().try_for_each(|i| tx.set_intent(i, status, &next));
-            return engine.store.write_async(write).await;
-        }
-    };
-    let intents = intents.to_vec();
-    let class = permit.class;
-    let quiet = permit.quiescence_seconds;
-    engine
-        .store
-        .write_async(move |tx| {
-            for intent in &intents {
-                match found.get(&intent.reference).map(Vec::as_slice) {
-                    Some([only]) => {
-                        fact(tx, &house, intent, only, "found by reference", &Marks::new())?;
-                    }
-                    Some(many) if many.len() > 1 => {
-                        tracing::error!(reference = intent.reference, "found more than once");
-                        park(tx, intent)?;
-                    }
-                    _ => not_found(tx, intent, class, quiet)?,
-                }
-            }
-            Ok(())
-        })
-        .await
-}
-
-type Found = BTreeMap<String, Vec<String>>;
-
-async fn ask(
-    engine: &Arc<Engine>,
-    view: &View<'_>,
-    permit: &Permit,
-    intents: &[Intent],
-) -> std::result::Result<Found, Fault> {
-    let mut vars = vars(view, "");
-    vars.insert("refs".to_owned(), intents.iter().map(|i| json!(i.reference)).collect());
-    if let Some(first) = intents.first() {
-        vars.insert("ref".to_owned(), json!(first.reference));
-    }
-    let request = permit
-        .lookup
-        .render(&vars)
-        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the look-up lacks a value"))?;
-    let answer = engine.send(view, &request).await?;
-    let Some(Json::Array(items)) = permit.items.read(&answer.body, &view.env(&vars, None)) else {
-        return Err(Fault::new(FaultKind::Unknown, "", "the look-up's answer holds no list"));
-    };
-    let mut found = Found::new();
-    for item in &items {
-        let env = view.env(&vars, Some(item));
-        let id = permit.id.read(item, &env).ok().flatten();
-        let reference = permit.reference.read(item, &env).ok().flatten();
-        if let (Some(id), Some(reference)) = (id, reference) {
-            found.entry(plain(&reference)).or_default().push(plain(&id));
-        }
-    }
-    Ok(found)
-}
-
-fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<()> {
-    let step = usize::try_from(intent.lookups).unwrap_or(usize::MAX);
-    let wait = LOOKUP_SECONDS.get(step + 1).or(LOOKUP_SECONDS.last()).copied().unwrap_or(3600);
-    let next = after(Duration::from_secs(wait));
-    tx.count_lookup(&intent.intent, &next)?;
-    let Some(mut object) = tx.object(intent.object)? else { return Ok(()) };
-    if class == Class::A {
-        // Its reference is unique there: sending again cannot make a second one.
-        let at = now();
-        kilter_core::sync::mark::mark_object(&mut object, &at, 1);
-        if let Some(due) = &mut object.due {
-            due.next_at = Some(at);
-            due.not_before = None;
-        }
-        object.wait = None;
-        return tx.write_objects(std::iter::once(&object));
-    }
-    let first = intent.first_sent.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-    let age = first.map_or(0, |t| jiff::Timestamp::now().as_second() - t.as_second());
-    if age >= quiet {
-        return park(tx, intent);
-    }
-    retry_at(&mut object, &next);
-    tx.write_objects(std::iter::once(&object))
-}
-
-fn park(tx: &Tx<'_>, intent: &Intent) -> Result<()> {
-    let next = after(Duration::from_secs(3600));
-    tx.set_intent(&intent.intent, Status::Parked, &next)?;
-    if let Some(mut object) = tx.object(intent.object)? {
-        object.due = None;
-        object.wait = Some(parked(intent));
-        tx.write_objects(std::iter::once(&object))?;
-    }
-    Ok(())
-}
-
 /// A person's answer: which id it has, or that it may be created once more.
-pub fn decide(
-    tx: &Tx<'_>,
-    house: &House,
-    object: ObjectId,
-    link: Option<&str>,
-) -> Result<bool> {
+pub fn decide(tx: &Tx<'_>, house: &House, object: ObjectId, link: Option<&str>) -> Result<bool> {
     let Some(intent) = tx.intent_of(object)? else { return Ok(false) };
     match link {
         Some(id) => fact(tx, house, &intent, id, "a person said so", &Marks::new())?,

@@ -91,18 +91,19 @@ async fn listing(
     if let (Some(newest), None) = (&list.newest, &cursor.value) {
         return start_at(engine, view, list, newest, each, asked).await;
     }
-    let full = (extent == Extent::Everything && list.newest.is_none()) || cursor.value.is_none() || list.cursor.is_none();
+    let full = (extent == Extent::Everything && list.newest.is_none())
+        || cursor.value.is_none()
+        || list.cursor.is_none();
     let call = if full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
     let mut vars = vars(view, each);
-    if !full {
-        if let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
-            vars.insert("since".to_owned(), since);
-        }
+    if !full && let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
+        vars.insert("since".to_owned(), since);
     }
     let mut newest = cursor.value.clone();
     let mut differed = 0;
     for page in 1..=engine.house.config.limits.pages_max {
-        let items = one_page(engine, view, list, call, &mut vars, page).await.map_err(Stop::Fault)?;
+        let items =
+            one_page(engine, view, list, call, &mut vars, page).await.map_err(Stop::Fault)?;
         let count = items.len();
         for item in &items {
             newest = newest.max(changed_at(view, list.cursor.as_ref(), item, &vars));
@@ -239,12 +240,7 @@ fn changed_at(
     (!value.is_null()).then(|| plain(&value))
 }
 
-fn since(
-    view: &View<'_>,
-    spec: Option<&CursorSpec>,
-    cursor: &Cursor,
-    vars: &Vars,
-) -> Option<Json> {
+fn since(view: &View<'_>, spec: Option<&CursorSpec>, cursor: &Cursor, vars: &Vars) -> Option<Json> {
     let spec = spec?;
     let seconds = u64::try_from(spec.overlap_seconds).unwrap_or(0);
     let since = Json::String(earlier(cursor.value.as_deref()?, seconds));

@@ -47,11 +47,11 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
     for item in items {
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
         let projected = view.and_then(|v| project(&v, &item, source.each).ok());
-        if let Some(projected) = &projected {
-            if known(tx, house, source, projected, &awaited)? {
-                unchanged += 1;
-                continue;
-            }
+        if let Some(projected) = &projected
+            && known(tx, house, source, projected, &awaited)?
+        {
+            unchanged += 1;
+            continue;
         }
         let remote = projected.map_or_else(String::new, |p| p.remote);
         changes.push(source.change(&remote, item));
@@ -85,8 +85,10 @@ fn known(
     let ids = tx.object_ids_by_remote(source.connection, source.collection, &item.remote)?;
     let Some(id) = ids.first() else { return Ok(false) };
     let Some(object) = tx.object(*id)? else { return Ok(false) };
-    let settled = object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
-    let hints = house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
+    let settled =
+        object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
+    let hints =
+        house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
     let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
     shadow.remove(kilter_core::sync::house::BIRTH_ROW);
@@ -111,12 +113,7 @@ pub fn merge_now(
 }
 
 /// Merges one change into the world, and asks for what it hints at.
-pub fn merge_one(
-    tx: &Tx<'_>,
-    house: &House,
-    world: &mut World,
-    change: &Change,
-) -> Result<End> {
+pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
     if change.via == Via::Gone {
         return tx.step(house, world, |w| merge::gone(house, w, change));
     }
@@ -133,6 +130,9 @@ pub fn merge_one(
         Err(error) => return Ok(End::Filtered(error.to_string())),
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    if end == End::Unchanged {
+        return Ok(end);
+    }
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };
@@ -157,11 +157,29 @@ fn hinted(house: &House, connection: &str, collection: &str, id: &str) -> Vec<St
     }
 }
 
-/// Records that pass a resource's `select` get their seats when a resource is new to a config.
-pub fn seat_all(tx: &Tx<'_>, house: &House, at: &str, records: &[i64]) -> Result<()> {
-    let mut world = tx.world()?;
-    for record in records {
-        tx.step(house, &mut world, |w| seat::reconsider(house, w, *record, at))?;
+/// A connection that is new to a config gets its seats for the records that were there before it.
+pub fn seat_newcomers(tx: &Tx<'_>, house: &House, at: &str) -> Result<()> {
+    let mut fresh = Vec::new();
+    for name in house.config.connections.keys() {
+        if tx.meta(&format!("seated.{name}"))?.is_none() {
+            fresh.push(name);
+        }
     }
-    tx.save(&world)
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let mut last = 0;
+    loop {
+        let ids = tx.record_ids_after(last, house.config.limits.merge_batch)?;
+        let mut world = tx.world()?;
+        for id in &ids {
+            tx.step(house, &mut world, |w| seat::reconsider(house, w, *id, at))?;
+        }
+        tx.save(&world)?;
+        match ids.last() {
+            Some(id) => last = *id,
+            None => break,
+        }
+    }
+    fresh.into_iter().try_for_each(|name| tx.set_meta(&format!("seated.{name}"), at))
 }

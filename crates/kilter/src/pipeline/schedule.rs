@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::pipeline::poll::{Extent, FaultError};
-use crate::pipeline::{deliver, looks, merge, permits, poll, subscribe};
+use crate::pipeline::{deliver, looks, merge, poll, resolve, subscribe};
 use crate::store::Result;
 
 /// What happens, for a progress bar or a log.
@@ -83,7 +83,7 @@ pub async fn work(engine: &Arc<Engine>, watch: Watch<'_>) -> Result<bool> {
     }
     for connection in engine.active() {
         moved |= looks::run(engine, &connection).await? > 0;
-        moved |= permits::resolve(engine, &connection).await? > 0;
+        moved |= resolve::run(engine, &connection).await? > 0;
     }
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.active() {

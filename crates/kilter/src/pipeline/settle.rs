@@ -56,11 +56,11 @@ pub fn items(
 ) -> std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault> {
     let vars = view.connection.vars("");
     let env = view.env(&vars, None);
-    if let Some((path, value)) = &write.answer.failed {
-        if path.read(body, &env).as_ref() == Some(value) {
-            let failure = write.answer.failure.as_ref().and_then(|p| p.read(body, &env));
-            return Err(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env));
-        }
+    if let Some((path, value)) = &write.answer.failed
+        && path.read(body, &env).as_ref() == Some(value)
+    {
+        let failure = write.answer.failure.as_ref().and_then(|p| p.read(body, &env));
+        return Err(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env));
     }
     if write.answer.what == AnswerKind::None {
         return Ok(batch.operations.iter().map(|_| Ok(Json::Null)).collect());
@@ -222,7 +222,8 @@ fn applied(
         asked: 0,
         at: done.at,
     };
-    let mut change = [source.change(&remote, if is_object { item } else { json!({ "$hint": true }) })];
+    let mut change =
+        [source.change(&remote, if is_object { item } else { json!({ "$hint": true }) })];
     tx.append(&mut change)?;
     let [change] = change;
     if is_object {
@@ -250,7 +251,8 @@ fn finish(
         let Some(mut object) = w.object(id).cloned() else { return };
         object.settled = seq;
         count_repairs(&mut object, &done.operation.fields);
-        let differs = object.shadow.iter().any(|(k, v)| !expected.get(k).is_some_and(|e| same(e, v)));
+        let differs =
+            object.shadow.iter().any(|(k, v)| !expected.get(k).is_some_and(|e| same(e, v)));
         if differs || view.resource.lifecycle.is_some() || done.operation.partial.is_some() {
             mark_object(&mut object, done.at, view.resource.lane);
         }
@@ -303,10 +305,11 @@ fn failed(
     };
     let max = view.house.config.limits.tries_max;
     let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
-    if fault.kind == FaultKind::Conflict && object.remote.is_none() {
-        if let Some(holder) = fault.holder.clone() {
-            return adopt(tx, view, world, object, &holder, &fault, at);
-        }
+    if fault.kind == FaultKind::Conflict
+        && object.remote.is_none()
+        && let Some(holder) = fault.holder.clone()
+    {
+        return adopt(tx, view, world, object, &holder, &fault, at);
     }
     if fault.kind == FaultKind::Missing && object.remote.is_some() {
         object.look = Some(tx.last_seq()?);

@@ -42,10 +42,10 @@ async fn mend(
     address: &str,
 ) -> Result<bool, Fault> {
     let mut vars = vars(view, "");
-    if let Some(remote) = engine.remotes.get(&view.connection.name) {
-        if let Some(secret) = remote.vars().get("webhook_secret") {
-            vars.insert("webhook_secret".to_owned(), secret.clone());
-        }
+    if let Some(remote) = engine.remotes.get(&view.connection.name)
+        && let Some(secret) = remote.vars().get("webhook_secret")
+    {
+        vars.insert("webhook_secret".to_owned(), secret.clone());
     }
     vars.insert("delivery_url".to_owned(), Json::String(address.to_owned()));
     let lacks = || Fault::new(FaultKind::Rejected, "", "a subscription's call lacks a value");
@@ -64,9 +64,9 @@ async fn mend(
         let found = items.iter().find(|i| {
             text(&subscriptions.topic, i) == *topic && text(&subscriptions.url, i) == address
         });
-        let off = found.zip(subscriptions.status.as_ref()).is_some_and(|(item, (path, active))| {
-            text(path, item) != *active
-        });
+        let off = found
+            .zip(subscriptions.status.as_ref())
+            .is_some_and(|(item, (path, active))| text(path, item) != *active);
         let call = match (found, &subscriptions.enable) {
             (None, _) => &subscriptions.create,
             (Some(_), Some(enable)) if off => enable,
@@ -74,10 +74,10 @@ async fn mend(
         };
         let mut vars = vars.clone();
         vars.insert("topic".to_owned(), Json::String(topic.clone()));
-        if let Some(item) = found {
-            if let Some(id) = subscriptions.id.read(item, &env) {
-                vars.insert("id".to_owned(), id);
-            }
+        if let Some(item) = found
+            && let Some(id) = subscriptions.id.read(item, &env)
+        {
+            vars.insert("id".to_owned(), id);
         }
         engine.send(view, &call.render(&vars).ok_or_else(lacks)?).await?;
         tracing::info!(connection.id = view.connection.name, topic, off, "webhook subscribed");

@@ -36,7 +36,6 @@ pub struct Remote {
 /// What came back, parsed.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    pub status: u16,
     pub body: Json,
 }
 
@@ -139,7 +138,9 @@ impl Remote {
             out = out.header(name, value);
         }
         let secret = |name: &str| -> String {
-            render(&Json::String(name.to_owned()), &self.vars).map(|v| plain(&v)).unwrap_or_default()
+            render(&Json::String(name.to_owned()), &self.vars)
+                .map(|v| plain(&v))
+                .unwrap_or_default()
         };
         out = match &self.auth {
             Auth::None => out,

@@ -17,11 +17,8 @@ pub async fn read(
     bytes_max: usize,
 ) -> Result<Answer, Fault> {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get("retry-after")
-        .and_then(|v| v.to_str().ok())
-        .and_then(retry_seconds);
+    let retry_after =
+        response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_seconds);
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
@@ -36,8 +33,8 @@ pub async fn read(
     let body = serde_json::from_slice::<Json>(&bytes);
     if (200..300).contains(&status) {
         return match body {
-            Ok(body) => Ok(Answer { status, body }),
-            Err(_) if bytes.is_empty() => Ok(Answer { status, body: Json::Null }),
+            Ok(body) => Ok(Answer { body }),
+            Err(_) if bytes.is_empty() => Ok(Answer { body: Json::Null }),
             Err(error) => Err(cut(status, &format!("the answer is not JSON: {error}"))),
         };
     }

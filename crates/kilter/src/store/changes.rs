@@ -86,3 +86,11 @@ impl Tx<'_> {
         Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
     }
 }
+
+impl Tx<'_> {
+    /// How many changes came one way.
+    pub fn count_via(&self, via: &str) -> Result<i64> {
+        let sql = "SELECT count(*) FROM changes WHERE via = ?1";
+        Ok(self.sql.prepare_cached(sql)?.query_row([via], |r| r.get(0))?)
+    }
+}

@@ -54,11 +54,10 @@ pub struct Intent {
     pub first_sent: Option<String>,
     pub lookups: i64,
     pub next_at: String,
-    pub external: Option<String>,
 }
 
 const COLUMNS: &str = "intent, object, connection, resource, ref, payload, class, status, permits,
-    first_sent, lookups, next_at, external";
+    first_sent, lookups, next_at";
 
 fn intent(r: &Row<'_>) -> rusqlite::Result<(Intent, Option<String>)> {
     let payload: Option<String> = r.get(5)?;
@@ -76,7 +75,6 @@ fn intent(r: &Row<'_>) -> rusqlite::Result<(Intent, Option<String>)> {
             first_sent: r.get(9)?,
             lookups: r.get(10)?,
             next_at: r.get(11)?,
-            external: r.get(12)?,
         },
         payload,
     ))
@@ -138,7 +136,8 @@ impl Tx<'_> {
         if n == 0 {
             return Ok(false);
         }
-        let sql = "INSERT INTO attempts SELECT ?2, ?1, 1 + coalesce(max(n), 0), ?3, ?4, 'unknown', ''
+        let sql =
+            "INSERT INTO attempts SELECT ?2, ?1, 1 + coalesce(max(n), 0), ?3, ?4, 'unknown', ''
                    FROM attempts WHERE intent = ?1";
         self.sql.prepare_cached(sql)?.execute(params![i.intent, attempt, now, send_by])?;
         Ok(true)

@@ -70,10 +70,6 @@ impl Store {
         Ok(Self { writer: Arc::new(Mutex::new(connection)) })
     }
 
-    pub fn in_memory() -> Result<Self> {
-        Self::prepare(Connection::open_in_memory()?)
-    }
-
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -116,7 +112,8 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     if version > known {
         return Err(Error::TooNew(version));
     }
-    for (n, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
+    for (n, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0))
+    {
         let tx = connection.transaction()?;
         tx.execute_batch(migration)?;
         tx.pragma_update(None, "user_version", i64::try_from(n).unwrap_or(0) + 1)?;

@@ -93,7 +93,8 @@ impl Tx<'_> {
         collection: &str,
         remote: &str,
     ) -> Result<Vec<ObjectId>> {
-        let sql = "SELECT id FROM objects WHERE connection = ?1 AND collection = ?2 AND remote = ?3";
+        let sql =
+            "SELECT id FROM objects WHERE connection = ?1 AND collection = ?2 AND remote = ?3";
         self.ids(sql, params![connection, collection, remote])
     }
 

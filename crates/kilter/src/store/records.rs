@@ -32,6 +32,12 @@ impl Tx<'_> {
         self.ids(sql, params![entity, folded])
     }
 
+    /// The next records by id, for those who walk over all.
+    pub fn record_ids_after(&self, after: RecordId, limit: usize) -> Result<Vec<RecordId>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.ids("SELECT id FROM records WHERE id > ?1 ORDER BY id LIMIT ?2", params![after, limit])
+    }
+
     pub fn referrers(&self, entity: &str, field: &str, to: RecordId) -> Result<Vec<RecordId>> {
         let sql = "SELECT record FROM refs WHERE target = ?3 AND entity = ?1 AND field = ?2";
         self.ids(sql, params![entity, field, to])
@@ -55,8 +61,8 @@ impl Tx<'_> {
         let mut unref = self.sql.prepare_cached("DELETE FROM refs WHERE record = ?1")?;
         let mut refer = self.sql.prepare_cached("INSERT INTO refs VALUES (?1, ?2, ?3, ?4)")?;
         for record in records {
-            let fields = serde_json::to_string(&record.fields)
-                .map_err(|e| Error::Corrupt("a record", e))?;
+            let fields =
+                serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
             let folded = record.key.as_deref().map(fold);
             put.execute(params![
                 record.id,

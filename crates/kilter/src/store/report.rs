@@ -4,6 +4,11 @@ use kilter_core::model::RecordId;
 
 use super::{Result, Tx};
 
+/// (place in the log, connection, collection, remote id, reason)
+pub type DeadLetter = (i64, String, String, String, String);
+/// (connection, resource, kind, how many, newest text)
+pub type FaultGroup = (String, String, String, i64, String);
+
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ResourceStatus {
     pub connection: String,
@@ -73,24 +78,22 @@ impl Tx<'_> {
     }
 
     /// Dead letters of the log: (seq, connection, collection, remote, reason).
-    pub fn dead_changes(&self, limit: i64) -> Result<Vec<(i64, String, String, String, String)>> {
+    pub fn dead_changes(&self, limit: i64) -> Result<Vec<DeadLetter>> {
         let sql = "SELECT seq, connection, collection, remote, coalesce(reason, '') FROM changes
                    WHERE end = 'dead' ORDER BY seq DESC LIMIT ?1";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([limit], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-        })?;
+        let rows =
+            s.query_map([limit], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// (connection, resource, kind, how many, newest text) of the faults that are kept.
-    pub fn fault_groups(&self) -> Result<Vec<(String, String, String, i64, String)>> {
+    pub fn fault_groups(&self) -> Result<Vec<FaultGroup>> {
         let sql = "SELECT connection, resource, kind, count(*), text FROM faults
                    GROUP BY connection, resource, kind HAVING id = max(id) ORDER BY 1, 2, 3";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-        })?;
+        let rows =
+            s.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -38,7 +38,10 @@ impl Tx<'_> {
             let missing = world.missing.clone();
             self.load(house, world, missing)?;
         }
-        Err(super::Error::Refused(format!("load what a step needs: {:?} stays missing", world.missing)))
+        Err(super::Error::Refused(format!(
+            "load what a step needs: {:?} stays missing",
+            world.missing
+        )))
     }
 
     pub fn load(&self, house: &House, world: &mut World, keys: BTreeSet<Key>) -> Result<()> {
@@ -83,15 +86,15 @@ impl Tx<'_> {
         );
         for id in ids {
             if records {
-                if !world.records.contains_key(id) {
-                    if let Some(record) = self.record(*id)? {
-                        world.learn_record(record);
-                    }
+                if !world.records.contains_key(id)
+                    && let Some(record) = self.record(*id)?
+                {
+                    world.learn_record(record);
                 }
-            } else if !world.objects.contains_key(id) {
-                if let Some(object) = self.object(*id)? {
-                    world.learn_object(object);
-                }
+            } else if !world.objects.contains_key(id)
+                && let Some(object) = self.object(*id)?
+            {
+                world.learn_object(object);
             }
         }
         Ok(())

@@ -1,0 +1,327 @@
+//! Take: what an object showed enters the records that it stands for, by ownership.
+//!
+//! Reads   an object's shadow, its records.   Writes  records, bindings – in the world only.
+//! Never   takes a field that the connection does not own.
+
+use crate::Json;
+use crate::manifest::Facet;
+use crate::model::record::record_ref;
+use crate::model::{Cell, Object, ObjectId, Record, RecordId};
+use crate::sync::house::{House, View, row_key};
+use crate::sync::mark;
+use crate::sync::project::{Projected, split_remote};
+use crate::sync::world::World;
+use crate::sync::{reference, seat, sold};
+
+/// What all of one change's fields share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub change: i64,
+    pub at: &'a str,
+}
+
+/// An object that could not find its root before tries again, from what it last said.
+pub fn bind_again(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id) else { return };
+    if object.root.is_some() {
+        return;
+    }
+    let (connection, resource) = (object.connection.clone(), object.resource.clone());
+    if let Some(view) = house.view(&connection, &resource) {
+        let said = Said { change: 0, at: now };
+        take(&view, world, id, &said);
+    }
+}
+
+/// A shadow that got its record late is taken as if it had been read now.
+pub fn take_from_shadow(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id) else { return };
+    let (connection, resource) = (object.connection.clone(), object.resource.clone());
+    if let Some(view) = house.view(&connection, &resource) {
+        take(&view, world, id, &Said { change: 0, at: now });
+    }
+}
+
+// ---- roots and facets -----------------------------------------------------------------------
+
+/// The match key of an item's root, from its rows.
+fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<String> {
+    let facet = view.root_facet()?;
+    let entity = view.house.entities.get(&facet.entity)?;
+    let vars = view.connection.vars(&item.each);
+    let mut parts = Vec::new();
+    for field in &entity.key {
+        let source = facet.key.get(field).map_or(field.as_str(), String::as_str);
+        if let Some(var) = source.strip_prefix('$') {
+            parts.push(vars.get(var)?.as_str()?.to_owned());
+            continue;
+        }
+        let value = item.rows.get(&format!("{}.{source}", facet.name))?;
+        let value = reference::resolve(view, world, value);
+        match crate::model::record::record_of(&value) {
+            Some(record) => parts.push(record.to_string()),
+            None => parts.push(value.as_str().filter(|t| !t.is_empty())?.to_owned()),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+pub(super) fn find_root(view: &View<'_>, world: &mut World, item: &Projected) -> Option<RecordId> {
+    if let Some(facet) = view.root_facet().filter(|f| f.by.is_some()) {
+        let row = format!("{}.{}", facet.name, facet.by.as_deref().unwrap_or_default());
+        let value = reference::resolve(view, world, item.rows.get(&row)?);
+        return crate::model::record::record_of(&value);
+    }
+    let key = root_key(view, world, item)?;
+    world.record_by_key(&view.resource.root, &key, view.resource.fold)
+}
+
+/// Finds or bears the object's root; without one it is kept by its key until a record comes.
+fn bind_root(
+    view: &View<'_>,
+    world: &mut World,
+    object: &mut Object,
+    item: &Projected,
+    said: &Said<'_>,
+) -> bool {
+    if object.root.is_some() {
+        return true;
+    }
+    let key = root_key(view, world, item);
+    let hangs = view.root_facet().is_some_and(|f| f.by.is_some() || !f.key.is_empty());
+    let found = find_root(view, world, item);
+    let facet_waits = hangs && (key.is_none() || view.root_facet().is_some_and(|f| f.by.is_some()));
+    if let Some(record) = found {
+        let other = world.object_of_root(&object.connection, &object.resource, record);
+        // Texts for each locale, addresses of one order: several objects show one root by design.
+        let many = view.root_facet().is_some_and(|f| f.by.is_some());
+        if !many && other.is_some_and(|o| o != object.id) {
+            // A double: its key stays indexed, a person sees both.
+            object.unmatched_key = key;
+            return false;
+        }
+        object.root = Some(record);
+        object.unmatched_key = None;
+        return true;
+    }
+    if facet_waits {
+        return false;
+    }
+    if !view.bears(&view.resource.root) {
+        object.unmatched_key = key;
+        return false;
+    }
+    let id = world.fresh_record();
+    let mut record = Record::new(id, &view.resource.root, &view.connection.name, key);
+    name_document(view, &mut record, item, said);
+    if let Some(facet) = view.root_facet() {
+        set_key_cells(view, world, &mut record, facet, None, item, said);
+    }
+    world.put_record(record);
+    object.root = Some(id);
+    object.unmatched_key = None;
+    true
+}
+
+/// A document that its shop does not name by our key gets its reference at birth.
+fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &Said<'_>) {
+    let Some(entity) = view.house.entities.get(&record.entity) else { return };
+    if !entity.document || record.key.is_some() {
+        return;
+    }
+    let number = item.rows.iter().find(|(k, _)| k.ends_with(".number")).map(|(_, v)| v);
+    let number = number.and_then(Json::as_str).unwrap_or(&item.id);
+    let connection = view.connection;
+    let reference = crate::sync::document::reference(
+        &connection.orders.prefix,
+        number,
+        &connection.account,
+        &record.entity,
+        &item.remote,
+    );
+    set_cell(
+        record,
+        "reference",
+        "",
+        Json::String(reference.clone()),
+        &connection.name,
+        said,
+        false,
+    );
+    record.key = Some(reference);
+}
+
+/// Key fields of records that hang on others are fields as well: `variant`, `list`, `location`.
+fn set_key_cells(
+    view: &View<'_>,
+    world: &mut World,
+    record: &mut Record,
+    facet: &Facet,
+    root: Option<RecordId>,
+    item: &Projected,
+    said: &Said<'_>,
+) {
+    let vars = view.connection.vars(&item.each);
+    for (field, source) in &facet.key {
+        let value = match (source.strip_prefix('$'), root) {
+            (Some(var), _) => vars.get(var).cloned(),
+            (None, Some(root)) if source == "root" => Some(record_ref(root)),
+            _ => item.rows.get(&format!("{}.{source}", facet.name)).cloned(),
+        };
+        if let Some(value) = value {
+            let value = reference::resolve(view, world, &value);
+            set_cell(record, field, "", value, &view.connection.name, said, false);
+        }
+    }
+}
+
+fn set_cell(
+    record: &mut Record,
+    field: &str,
+    scope: &str,
+    value: Json,
+    by: &str,
+    said: &Said<'_>,
+    seed: bool,
+) -> bool {
+    let scopes = record.fields.entry(field.to_owned()).or_default();
+    if let Some(cell) = scopes.get_mut(scope)
+        && cell.value == value
+    {
+        // The owner has spoken, though it said the same.
+        let spoke = cell.seed && !seed;
+        cell.seed &= seed;
+        if spoke {
+            cell.by = by.to_owned();
+        }
+        return false;
+    }
+    let cell = Cell { value, by: by.to_owned(), change: said.change, at: said.at.to_owned(), seed };
+    scopes.insert(scope.to_owned(), cell);
+    true
+}
+
+// ---- taking ---------------------------------------------------------------------------------
+
+/// Takes what the connection owns out of an object's shadow into the records.
+pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    let remote = object.remote.clone().unwrap_or_default();
+    let (raw, each) = split_remote(&remote, has_each);
+    let item = Projected {
+        resource: object.resource.clone(),
+        remote: remote.clone(),
+        id: raw.to_owned(),
+        each: each.to_owned(),
+        version: None,
+        rows: object.shadow.clone(),
+        unreadable: Vec::new(),
+        hints: Vec::new(),
+    };
+    let fresh = object.root.is_none();
+    if !bind_root(view, world, &mut object, &item, said) {
+        world.put_object(object);
+        return;
+    }
+    let root = object.root;
+    world.put_object(object);
+    let mut changed = Vec::new();
+    for facet in &view.resource.facets {
+        let Some(root) = root else { continue };
+        let next = world.next_ids().0;
+        if let Some(record) = take_facet(view, world, facet, root, &item, said) {
+            changed.push(record);
+            if record >= next {
+                mark::record_born(view.house, world, record, said.at);
+            }
+        }
+    }
+    if let Some(mut object) = world.object(id).cloned() {
+        seat::bind_facets(view, world, &mut object);
+        world.put_object(object);
+    }
+    if fresh {
+        if let Some(root) = root {
+            mark::record_born(view.house, world, root, said.at);
+        }
+        mark::object_bound(view.house, world, id, said.at);
+    }
+    for record in changed {
+        mark::record_changed(view.house, world, record, said.at);
+        sold::order_changed(view.house, world, record, said.at);
+    }
+}
+
+/// The record of the facet if anything of it changed.
+fn take_facet(
+    view: &View<'_>,
+    world: &mut World,
+    facet: &Facet,
+    root: RecordId,
+    item: &Projected,
+    said: &Said<'_>,
+) -> Option<RecordId> {
+    let vars = view.connection.vars(&item.each);
+    let found = seat::facet_record(view, world, root, facet);
+    let known = found.and_then(|id| world.record(id)).cloned();
+    if facet.born.is_some() && known.is_some() {
+        return None;
+    }
+    let mut cells = Vec::new();
+    for row in &facet.rows {
+        let scope = view.scope(facet, row, &vars);
+        let mode = view.mode(facet, row, &scope, known.as_ref());
+        let Some(value) = item.rows.get(&row_key(facet, row, &scope)) else { continue };
+        if mode.takes || mode.seeds {
+            let value = reference::resolve(view, world, value);
+            cells.push((row.field.clone(), scope, value, mode.seeds));
+        }
+    }
+    let mut changed = false;
+    let mut record = match known {
+        Some(record) => record,
+        None if cells.is_empty() || !view.bears(&facet.entity) => return None,
+        None => {
+            let key = birth_key(view, facet, root, item)?;
+            let id = world.fresh_record();
+            let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
+            set_key_cells(view, world, &mut record, facet, Some(root), item, said);
+            changed = true;
+            record
+        }
+    };
+    let before = record.clone();
+    for (field, scope, value, seed) in cells {
+        let owned = record.cell(&field, &scope).is_some_and(|c| !c.seed);
+        if seed && owned {
+            continue;
+        }
+        let by = &view.connection.name;
+        changed |= set_cell(&mut record, &field, &scope, value, by, said, seed);
+    }
+    rekey(view, &mut record);
+    let id = record.id;
+    if changed || record != before {
+        world.put_record(record);
+    }
+    changed.then_some(id)
+}
+
+fn birth_key(view: &View<'_>, facet: &Facet, root: RecordId, item: &Projected) -> Option<String> {
+    if let Some(row) = &facet.born {
+        let value = item.rows.get(&format!("{}.{row}", facet.name))?;
+        return value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    }
+    if facet.of.is_some() { None } else { seat::facet_key(view, facet, root) }
+}
+
+/// A renamed SKU renames the match key; nothing else hangs on it.
+fn rekey(view: &View<'_>, record: &mut Record) {
+    let Some(entity) = view.house.entities.get(&record.entity) else { return };
+    if let [only] = entity.key.as_slice()
+        && let Some(text) = record.text(only).filter(|t| !t.is_empty())
+    {
+        record.key = Some(text.to_owned());
+    }
+}

@@ -1,0 +1,101 @@
+//! The check of a config: every mistake at once, each with its line and what to do.
+
+use kilter_core::check::check;
+use kilter_core::config::Secret;
+use kilter_core::doc::Problem;
+
+use crate::support::house::{CONFIG, house, read_house};
+
+/// The mistakes stand beside their lines; `#n` marks the line of mistake n.
+const MISTAKEN: &str = r#"
+locations = ["main"]
+
+[kilter]
+stoer = "x.sqlite"                                     #1
+
+[price_list.retail]
+currency = "EUR"
+
+[price_list.trade]                                     #2
+tax = "included"
+
+[connection.erp]
+connector = "ledger"
+url       = "https://erp.example"
+
+[connection.west]                                      #3
+connector = "stal"
+
+[connection.north]                                     #4
+connector  = "stall"
+url        = "https://north.example"
+tokn       = "abc"
+
+[connection.south]                                     #5
+connector  = "stall"
+url        = "https://south.example"
+price_list = "retial"
+
+[connection.east]
+connector = "stall"
+url       = "https://east.example"
+token     = "${EAST_TOKEN}"                            #6
+every     = { orders = "5 parsecs" }                   #7
+
+[own.product]
+"*"   = "erp"
+titel = "erp"                                          #8
+code  = "epr"                                          #9
+
+[own.variant]
+"*"      = "erp"
+sellable = "erp"                                       #10
+"#;
+
+#[test]
+fn ten_mistakes_are_ten_problems_each_with_its_line_and_a_hint() {
+    let mut problems: Vec<Problem> = Vec::new();
+    let house = read_house(MISTAKEN, &mut problems);
+    check(&house, &mut problems);
+    let mut told: Vec<(usize, usize)> = Vec::new();
+    for problem in &problems {
+        assert_eq!(problem.file, "kilter.toml", "{problem}");
+        let text = MISTAKEN.lines().nth(problem.line - 1).unwrap_or_default();
+        let mark = text.rsplit_once('#').unwrap_or_else(|| panic!("not there: {problem}")).1;
+        told.push((mark.parse().unwrap(), problem.line));
+        assert!(!problem.hint.is_empty(), "no hint: {problem}");
+    }
+    told.sort_unstable();
+    let numbers: Vec<usize> = told.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, (1..=10).collect::<Vec<_>>(), "{problems:#?}");
+    // What was nearly right is named.
+    for (line, word) in
+        [(1, "store"), (3, "stall"), (4, "token"), (5, "retail"), (8, "title"), (9, "erp")]
+    {
+        let at = told[line - 1].1;
+        let problem = problems.iter().find(|p| p.line == at).unwrap();
+        assert!(problem.hint.contains(&format!("\"{word}\"")), "{problem}");
+    }
+}
+
+#[test]
+fn a_config_without_mistakes_has_no_problem() {
+    let mut problems = Vec::new();
+    check(&house(CONFIG), &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+/// A secret stands in the settings until the connector is asked which of them are secret: neither
+/// there nor later may it be printed.
+#[test]
+fn a_secret_is_never_printed() {
+    let mut config = house(CONFIG).config;
+    let printed = format!("{config:?} {config:#?}");
+    assert!(!printed.contains("north-secret") && !printed.contains("south-secret"));
+    let north = config.connections.get_mut("north").unwrap();
+    let token = north.settings.remove("token").unwrap();
+    north.secrets.insert("token".to_owned(), Secret::new(token));
+    let printed = format!("{config:?} {:?}", Secret::new("north-secret"));
+    assert!(!printed.contains("north-secret") && printed.contains("***"));
+    assert_eq!(config.connections["north"].secrets["token"].expose(), "north-secret");
+}

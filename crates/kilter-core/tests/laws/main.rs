@@ -1,0 +1,14 @@
+//! The laws of the core, each proved against a small house with an in-memory store.
+//!
+//! Reads   a config and two invented connectors (`support/house.rs`).   Writes  nothing.
+//! Never   copies an expected value from output: each follows from a rule stated beside it.
+
+mod batches;
+mod configs;
+mod convergence;
+mod documents;
+mod orders_of_merge;
+mod ownership;
+mod seats;
+mod sellable;
+mod support;

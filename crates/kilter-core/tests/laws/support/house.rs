@@ -1,0 +1,326 @@
+//! The house that the laws are proved in: an ERP "ledger" that is right about goods, prices and
+//! stock, and two shops of the kind "stall". No such platforms exist.
+//!
+//! Reads   the texts below and the repository's entities.   Writes  nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kilter_core::config::read_config;
+use kilter_core::doc::Problem;
+use kilter_core::entity::Entities;
+use kilter_core::manifest::read_connector;
+use kilter_core::sync::house::House;
+
+pub const CONFIG: &str = r#"
+locations = ["main", "depot"]
+
+[price_list.retail]
+currency = "EUR"
+tax      = "included"
+
+[connection.erp]
+connector  = "ledger"
+url        = "https://erp.example"
+prices     = "gross"
+locale     = "de_DE"
+currency   = "EUR"
+price_list = "retail"
+locations  = ["main", "depot"]
+
+[connection.north]
+connector  = "stall"
+url        = "https://north.example"
+token      = "north-secret"
+locale     = "de_DE"
+currency   = "EUR"
+price_list = "retail"
+locations  = ["main"]
+buffer     = 1
+orders     = { prefix = "N" }
+
+[connection.south]
+connector  = "stall"
+url        = "https://south.example"
+token      = "south-secret"
+locale     = "en_US"
+currency   = "EUR"
+price_list = "retail"
+locations  = ["main", "depot"]
+orders     = { prefix = "S" }
+
+[own.product]
+"*"           = "erp"
+"title@en_US" = "south"
+
+[own.variant]
+"*"       = "erp"
+weight    = "origin"
+barcode   = "nobody"
+tax_class = { owner = "erp", seed = "north" }
+
+[own.price]
+"*" = "erp"
+
+[own.stock]
+"*" = "erp"
+
+[own.order]
+"*" = "origin"
+"#;
+
+const LEDGER: &[(&str, &str)] = &[
+    (
+        "ledger/connector.toml",
+        "connector = \"ledger\"\ntitle = \"Ledger\"\nbase = \"$url\"\n[settings]\nurl = { help = \"address\" }\nprices = { help = \"net or gross\", default = \"gross\" }\n",
+    ),
+    (
+        "ledger/products.toml",
+        r#"
+resource = "products"
+root     = "product"
+id       = "id | id"
+version  = "ver | text"
+[list]
+call = { path = "products" }
+[facet.product.rows]
+code        = "code | text"
+title       = "name | text"
+description = "text | text"
+kind        = "kind | enum(simple=simple, variable=variable)"
+status      = "status | enum(active=active, draft=draft, archived=archived)"
+"#,
+    ),
+    (
+        "ledger/variants.toml",
+        r#"
+resource = "variants"
+root     = "variant"
+id       = "id | id"
+version  = "ver | text"
+[list]
+call = { path = "variants" }
+[facet.variant.rows]
+sku       = "sku | text"
+product   = "product | id | ref(products)"
+weight    = "weight | decimal"
+barcode   = "barcode | text"
+tax_class = "tax | text"
+sellable  = "sellable | decimal"
+"#,
+    ),
+    (
+        "ledger/prices.toml",
+        r#"
+resource = "prices"
+root     = "price"
+id       = "id | id"
+[list]
+call = { path = "prices" }
+[facet.price]
+key = { variant = "variant", list = "$price_list" }
+[facet.price.rows]
+variant = { read = "variant | id | ref(variants)" }
+amount  = "amount | money($currency, 4)"
+"#,
+    ),
+    (
+        "ledger/stock.toml",
+        r#"
+resource = "stock"
+root     = "stock"
+id       = "id | id"
+[list]
+each = "$locations"
+call = { path = "stock" }
+[facet.stock]
+key = { variant = "variant", location = "$each" }
+[facet.stock.rows]
+variant = { read = "id | id | ref(variants)" }
+figure  = { read = "figure | decimal" }
+"#,
+    ),
+    (
+        "ledger/orders.toml",
+        r#"
+resource = "orders"
+root     = "order"
+id       = "id | id"
+requires = ["reference"]
+contains = ["confirmed", "done"]
+[list]
+call = { path = "orders" }
+[[write]]
+name   = "orders"
+kinds  = ["create"]
+call   = { method = "POST", path = "orders", body = "$item" }
+answer = { is = "object", create = "." }
+[permit]
+class     = "C"
+lookup    = { path = "orders", query = { reference = "$refs" } }
+id        = "id | id"
+reference = "reference | text"
+[document]
+prices = "$prices"
+places = 2
+[facet.order.rows]
+reference = { read = "reference | text", write = "reference | text", fixed = true }
+[facet.order.rows.document]
+fixed = true
+[[facet.order.rows.document.list]]
+at = "lines"
+[facet.order.rows.document.list.rows]
+key        = { write = "key | text" }
+variant    = { write = "variant | id | ref(variants)" }
+quantity   = { write = "quantity | decimal" }
+unit_price = { write = "unit_price | decimal" }
+[lifecycle]
+state      = "state | text"
+total      = "total | decimal"
+rounding   = { method = "POST", path = "orders/$id/rounding", body = { amount = "$difference" } }
+goal_field = "status"
+goals      = { paid = ["confirmed", "done"], completed = ["confirmed", "done"], cancelled = ["cancelled"] }
+steps = [
+  { name = "quote",   from = "draft",  to = "quoted",    call = { method = "POST", path = "orders/$id/quote" } },
+  { name = "confirm", from = "quoted", to = "confirmed", call = { method = "POST", path = "orders/$id/confirm" } },
+  { name = "back",    from = "quoted", to = "draft",     call = { method = "POST", path = "orders/$id/back" } },
+  { name = "cancel",  from = "draft",  to = "cancelled", call = { method = "POST", path = "orders/$id/cancel" } },
+]
+"#,
+    ),
+];
+
+const STALL: &[(&str, &str)] = &[
+    (
+        "stall/connector.toml",
+        "connector = \"stall\"\ntitle = \"Stall\"\nbase = \"$url\"\n[settings]\nurl = { help = \"address\" }\ntoken = { help = \"its key\", secret = true }\n",
+    ),
+    (
+        "stall/products.toml",
+        r#"
+resource = "products"
+root     = "product"
+id       = "id | id"
+version  = "ver | text"
+fold     = true
+select   = { status = ["active", "draft"] }
+requires = ["title"]
+[list]
+call = { path = "products" }
+[[write]]
+name       = "products"
+kinds      = ["create", "update"]
+call       = { method = "POST", path = "products/batch", body = { create = "$create", update = "$update" } }
+cap        = 3
+id_in_item = "id | id"
+answer     = { is = "object", create = "create", update = "update" }
+[[write]]
+name   = "archive"
+kinds  = ["archive"]
+call   = { method = "PUT", path = "products/$id", body = { state = "private" } }
+answer = { is = "object", archive = "." }
+[facet.product.rows]
+code        = "sku | text"
+title       = "name | html_text | trim"
+description = "body | null_as(\"\") | trim"
+status      = "state | enum(active=publish, draft=draft, archived=private)"
+"#,
+    ),
+    (
+        "stall/variants.toml",
+        r#"
+resource = "variants"
+root     = "variant"
+id       = "id | id"
+version  = "ver | text"
+fold     = true
+parent   = { facet = "product", resource = "products" }
+select   = { "product.status" = ["active", "draft"] }
+requires = ["price.amount"]
+[list]
+call = { path = "variants" }
+[[write]]
+name       = "variants"
+kinds      = ["create", "update"]
+call       = { method = "POST", path = "products/$parent/variants/batch", body = { create = "$create", update = "$update" } }
+cap        = 3
+by_parent  = true
+id_in_item = "id | id"
+answer     = { is = "object", create = "create", update = "update" }
+[facet.variant.rows]
+sku       = "sku | text"
+weight    = "weight | decimal(1)"
+barcode   = "barcode | text"
+tax_class = "tax | text"
+product   = { read = "parent | id | ref(products)", observe = true }
+sellable  = { write = "qty | decimal(number)", read = "observe" }
+[facet.product]
+of = "product"
+[facet.price]
+key = { variant = "root", list = "$price_list" }
+[facet.price.rows]
+amount = "price | money($currency, 2)"
+"#,
+    ),
+    (
+        "stall/orders.toml",
+        r#"
+resource    = "orders"
+root        = "order"
+id          = "id | id"
+version     = "ver | text"
+holds_stock = ["held", "paid", "completed"]
+[list]
+call = { path = "orders" }
+[facet.order.rows]
+number = { read = "number | text" }
+status = { read = "status | text" }
+total  = { read = "total | money($currency)" }
+[[facet.order.rows.lines.list]]
+at = "lines"
+[facet.order.rows.lines.list.rows]
+id       = { read = "id | id(text)" }
+sku      = { read = "sku | text" }
+name     = { read = "name | text" }
+variant  = { read = "variant | id | ref(variants)" }
+quantity = { read = "quantity | decimal" }
+total    = { read = "total | money($currency)" }
+tax      = { read = "tax | money($currency)" }
+"#,
+    ),
+];
+
+/// The house with a config of one's own. A problem anywhere is a broken test.
+pub fn house(config: &str) -> House {
+    let mut problems = Vec::new();
+    let house = read_house(config, &mut problems);
+    let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    assert!(problems.is_empty(), "{}", texts.join("\n"));
+    house
+}
+
+pub fn read_house(config: &str, problems: &mut Vec<Problem>) -> House {
+    let mut connectors = BTreeMap::new();
+    for files in [LEDGER, STALL] {
+        let files: Vec<(String, String)> =
+            files.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect();
+        let connector = read_connector(&files, problems).unwrap();
+        connectors.insert(connector.name.clone(), connector);
+    }
+    let mut config = read_config("kilter.toml", config, &|_| None, problems);
+    for connection in config.connections.values_mut() {
+        connection.account = format!("account of {}", connection.name);
+    }
+    House::new(entities(problems), connectors, config)
+}
+
+fn entities(problems: &mut Vec<Problem>) -> Entities {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../entities");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        files.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+    }
+    files.sort();
+    Entities::read(files.iter().map(|(f, t)| (f.as_str(), t.as_str())), problems)
+}

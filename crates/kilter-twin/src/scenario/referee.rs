@@ -1,0 +1,139 @@
+//! The referee: everything that was done, held against everything that is there.
+//!
+//! Reads   the twins' own state, the script.
+//! Writes  the verdict.
+//! Never   asks Kilter, and never calls well what it could not see.
+
+use super::clerk::WANTED;
+use super::goods::{self, Goods};
+use super::office::{items, text};
+use super::paper::{self, Ledger};
+use super::script::{SHOPS, Step};
+use super::verdict::{EXAMPLES_MAX, Example, Hooks, Verdict};
+use super::{Error, Stage, erp, oversold};
+
+impl Stage {
+    /// What stands where, at this moment. It may be asked at any time, and changes nothing.
+    pub async fn referee(&self) -> Result<Verdict, Error> {
+        let variants = erp::variants(&self.erp).await?;
+        let orders = erp::orders(&self.erp).await?;
+        let ledger = Ledger::new(&self.script, &orders);
+        let unsettled = ledger.unsettled();
+        let mut verdict = Verdict::default();
+        for name in SHOPS {
+            let shop = self.shop(name).await?;
+            let goods = Goods {
+                name,
+                catalogue: &self.catalogue,
+                script: &self.script,
+                shop: &shop,
+                erp: &variants,
+                unsettled: &unsettled,
+            };
+            verdict.rows.extend(goods.judge(&mut verdict.held));
+            let page = self.office(name).get("orders").await?;
+            verdict.rows.extend(paper::in_shop(name, &self.script, &page));
+        }
+        let wanted = if self.script.begun.contains_key(&Step::Orders) { WANTED.orders } else { 0 };
+        let (orders, row) = ledger.judge(&self.script, wanted);
+        verdict.orders = orders;
+        let promised = ledger.promised();
+        let own = goods::untouched(&self.catalogue, &self.script, &variants, &promised);
+        verdict.rows.extend(own);
+        verdict.rows.push(row);
+        let within = u64::try_from(self.pace.tell_within.as_millis()).unwrap_or(u64::MAX);
+        verdict.oversold = oversold::judge(&self.catalogue, &self.script, within);
+        self.audits(&mut verdict).await?;
+        verdict.oversold_units = verdict.oversold.iter().map(|one| one.units).sum();
+        verdict.writes = self.writes().await?;
+        verdict.problems = self.problems(&verdict);
+        verdict.ok = verdict.problems.is_empty();
+        Ok(verdict)
+    }
+
+    /// What the twins noted themselves: stock raises, sales below zero, webhooks.
+    async fn audits(&self, verdict: &mut Verdict) -> Result<(), Error> {
+        for name in SHOPS {
+            let office = self.office(name);
+            let page = office.get("oversold").await?;
+            verdict.oversold.extend(oversold::below_zero(name, &page));
+            let page = office.get("stock_raises").await?;
+            verdict.stock_raises_checked += page["checked"].as_u64().unwrap_or(0);
+            for raise in items(&page["violations"]) {
+                verdict.stock_raises += 1;
+                if verdict.stock_raise_examples.len() < EXAMPLES_MAX {
+                    verdict.stock_raise_examples.push(Example {
+                        what: format!("{name} {}", text(&raise["sku"])),
+                        expected: format!("not raised over orders {}", raise["unseen_orders"]),
+                        found: format!("raised from {} to {}", raise["from"], raise["to"]),
+                    });
+                }
+            }
+        }
+        for (name, url) in self.urls() {
+            let office = if name == "erp" { &self.erp } else { self.office(&name) };
+            debug_assert_eq!(office.url, url);
+            let page = office.get("webhooks").await?;
+            let count = |field: &str| page[field].as_u64().unwrap_or(0);
+            let hooks = Hooks {
+                sent: count("sent"),
+                acknowledged: count("acknowledged"),
+                failed: count("failed"),
+                pending: count("pending"),
+            };
+            verdict.webhooks.insert(name, hooks);
+        }
+        Ok(())
+    }
+
+    fn problems(&self, verdict: &Verdict) -> Vec<String> {
+        let mut problems = Vec::new();
+        for row in verdict.rows.iter().filter(|row| row.wrong > 0) {
+            let first = row.examples.first().map_or(String::new(), |e| {
+                format!(" (first: {}: expected {}, found {})", e.what, e.expected, e.found)
+            });
+            problems.push(format!("{} {}: {} wrong{first}", row.connection, row.entity, row.wrong));
+        }
+        let orders = &verdict.orders;
+        for (count, what) in [
+            (orders.missing, "orders are not in the ERP as they were placed"),
+            (orders.parked, "orders are drafts in the ERP, and nobody predicted that"),
+            (orders.duplicated, "orders stand in the ERP once too often"),
+            (orders.wrong_totals, "orders have another total in the ERP"),
+            (orders.stray, "orders of the ERP were placed by nobody"),
+            (verdict.stock_raises, "stock figures were raised over a sale"),
+        ] {
+            if count > 0 {
+                problems.push(format!("{count} {what}"));
+            }
+        }
+        if orders.placed < orders.wanted {
+            let refused = self.script.refused.iter().find(|(_, _, meant)| !meant);
+            let why = refused.map_or("", |(_, why, _)| why.as_str());
+            problems.push(format!(
+                "{} of {} orders could be placed {why}",
+                orders.placed, orders.wanted
+            ));
+        }
+        for one in verdict.oversold.iter().filter(|one| !one.explained) {
+            problems.push(format!("{} × {} oversold: {}", one.units, one.sku, one.reason));
+        }
+        self.unfinished(&mut problems);
+        problems
+    }
+
+    /// Steps that began and could not do what the script wanted.
+    fn unfinished(&self, problems: &mut Vec<String>) {
+        let script = &self.script;
+        for (step, done, wanted, what) in [
+            (Step::Prices, script.price_step.len(), WANTED.prices, "prices changed"),
+            (Step::Stock, script.stock_step.len(), WANTED.stock, "stock figures changed"),
+            (Step::Ship, script.parcels.len(), WANTED.parcels, "orders shipped"),
+            (Step::Titles, script.titles.len(), WANTED.titles, "titles edited"),
+        ] {
+            if script.begun.contains_key(&step) && done < wanted {
+                problems.push(format!("{done} of {wanted} {what}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The script of what was done: the referee's only other source, beside the twins' own state.
+//!
+//! Reads   nothing.
+//! Writes  nothing by itself; the steps note here what they did.
+//! Never   learns what Kilter did.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::catalogue::Variant;
+
+/// The steps of the demo, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    Load,
+    Prices,
+    Stock,
+    Orders,
+    Ship,
+    Titles,
+}
+
+/// A price list's name in the ERP, and the shop that shows it.
+pub const LISTS: [(&str, &str); 2] = [("Retail EUR", "de"), ("Retail USD", "us")];
+/// Warehouses by code, and the shops that sell from them.
+pub const MAIN: &str = "WH";
+pub const WEST: &str = "WEST";
+pub const SHOPS: [&str; 2] = ["de", "us"];
+
+pub fn list_of(shop: &str) -> &'static str {
+    if shop == "us" { LISTS[1].0 } else { LISTS[0].0 }
+}
+
+pub fn warehouses_of(shop: &str) -> &'static [&'static str] {
+    if shop == "us" { &[MAIN, WEST] } else { &[MAIN] }
+}
+
+/// One order that a shop accepted.
+#[derive(Debug, Clone)]
+pub struct Sale {
+    pub shop: &'static str,
+    /// The shop's id of it.
+    pub id: u64,
+    pub email: String,
+    /// As placed, sorted: the same SKU may stand there twice.
+    pub lines: Vec<(String, i64)>,
+    /// As the shop computed it.
+    pub total: Decimal,
+    pub currency: String,
+    /// Since the start.
+    pub at_ms: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    pub shop: &'static str,
+    pub order: u64,
+    pub carrier: &'static str,
+    pub tracking: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Title {
+    /// Place in the catalogue.
+    pub template: usize,
+    pub title: String,
+    /// What the ERP calls it now; `None`: as before.
+    pub renamed: Option<String>,
+}
+
+/// Writes by route (`POST /products/batch`) or by `model/method`.
+pub type Writes = BTreeMap<String, u64>;
+
+#[derive(Debug, Default)]
+pub struct Script {
+    /// (list, SKU) → price.
+    pub prices: BTreeMap<(&'static str, String), Decimal>,
+    /// (warehouse, SKU) → counted quantity, where it is not the catalogue's.
+    pub stock: BTreeMap<(&'static str, String), i64>,
+    /// What the price step and what the title step changed among them.
+    pub price_step: Vec<(&'static str, String)>,
+    pub stock_step: Vec<(&'static str, String)>,
+    pub title_prices: Vec<(&'static str, String)>,
+    /// SKUs of which the shops were made to sell more than there is.
+    pub contended: Vec<String>,
+    pub sales: Vec<Sale>,
+    /// Orders that a shop refused: (shop, why, whether the script wanted that).
+    pub refused: Vec<(&'static str, String, bool)>,
+    pub parcels: Vec<Parcel>,
+    pub titles: Vec<Title>,
+    /// Step → connection → writes counted when it began.
+    pub begun: BTreeMap<Step, BTreeMap<String, Writes>>,
+    /// Writes that the script itself made by the ERP's API.
+    pub own_writes: Writes,
+}
+
+impl Script {
+    /// What the clerks left the price at.
+    pub fn price(&self, list: &str, variant: &Variant) -> Decimal {
+        let own = if list == LISTS[0].0 { variant.eur } else { variant.usd };
+        let edits = LISTS.iter().find(|(known, _)| *known == list);
+        let edit = edits.and_then(|(known, _)| self.prices.get(&(*known, variant.sku.clone())));
+        edit.copied().unwrap_or(own)
+    }
+
+    /// What was counted last in a warehouse.
+    pub fn counted(&self, warehouse: &str, variant: &Variant) -> i64 {
+        let (code, own) =
+            if warehouse == WEST { (WEST, variant.west) } else { (MAIN, variant.main) };
+        self.stock.get(&(code, variant.sku.clone())).copied().unwrap_or(own)
+    }
+
+    /// Units sold in all shops.
+    pub fn sold(&self, sku: &str) -> i64 {
+        let lines = self.sales.iter().flat_map(|sale| &sale.lines);
+        lines.filter(|(of, _)| of == sku).map(|(_, units)| units).sum()
+    }
+}

@@ -1,0 +1,377 @@
+//! `kill -9` at fifty random moments: nothing lost, nothing doubled.
+//!
+//! Two shops and an ERP are twins in this process; between them and Kilter stands a relay that
+//! holds every answer back a little and knows what is on its way. Customers buy and clerks change
+//! prices and stock all the while. Each life of Kilter ends by SIGKILL, at least half of them with
+//! a request in flight; what a twin was sent before is done, whoever was killed. At the end, quiet:
+//! every order once in the ERP with the shop's total, every figure right, the plan empty.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use support::{Rig, Urls};
+
+const KILLS: usize = 50;
+
+/// What stands between Kilter and one twin.
+#[derive(Default)]
+struct Relay {
+    target: String,
+    http: reqwest::Client,
+    /// Requests that came and were not answered yet: all, writes, creates of orders.
+    flying: AtomicU64,
+    writes: AtomicU64,
+    creates: AtomicU64,
+}
+
+/// Counts one request while it is on its way, also where the client dies.
+struct Flight(Arc<Relay>, bool, bool);
+
+impl Flight {
+    fn begin(relay: &Arc<Relay>, write: bool, create: bool) -> Self {
+        relay.flying.fetch_add(1, Ordering::SeqCst);
+        relay.writes.fetch_add(u64::from(write), Ordering::SeqCst);
+        relay.creates.fetch_add(u64::from(create), Ordering::SeqCst);
+        Self(Arc::clone(relay), write, create)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.flying.fetch_sub(1, Ordering::SeqCst);
+        self.0.writes.fetch_sub(u64::from(self.1), Ordering::SeqCst);
+        self.0.creates.fetch_sub(u64::from(self.2), Ordering::SeqCst);
+    }
+}
+
+async fn relay(target: String) -> (Arc<Relay>, String) {
+    let relay = Arc::new(Relay { target, ..Relay::default() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().fallback(pass).with_state(Arc::clone(&relay));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (relay, url)
+}
+
+async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let reads = ["search", "read", "_get", "version"];
+    let write = head.method != Method::GET && !reads.iter().any(|r| path.contains(r));
+    let create = path.contains("sale.order/load");
+    let flight = Flight::begin(&relay, write, create);
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    // What was sent is done, even if who sent it is dead by now.
+    let sent = tokio::spawn(forward(Arc::clone(&relay), head, path, body));
+    let answer = sent.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(if write { 25 } else { 3 })).await;
+    drop(flight);
+    answer
+}
+
+async fn forward(
+    relay: Arc<Relay>,
+    head: axum::http::request::Parts,
+    path: String,
+    body: Bytes,
+) -> Response {
+    let url = format!("{}{path}", relay.target);
+    let mut request = relay.http.request(head.method, url).body(body);
+    for (name, value) in &head.headers {
+        if !["host", "content-length", "connection"].contains(&name.as_str()) {
+            request = request.header(name, value);
+        }
+    }
+    let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
+    let mut out = (status, answer.bytes().await.unwrap_or_default()).into_response();
+    if let Some(kind) = kind {
+        out.headers_mut().insert("content-type", kind);
+    }
+    out
+}
+
+/// Customers and clerks, until told to stop.
+struct World {
+    rig: Rig,
+    skus: Vec<String>,
+    stop: AtomicBool,
+    orders: AtomicU64,
+    changes: AtomicU64,
+}
+
+impl World {
+    async fn customers(self: Arc<Self>, mut random: SmallRng) {
+        while !self.stop.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(random.random_range(100..400))).await;
+            let german = random.random_bool(0.5);
+            let shop = if german { &self.rig.de } else { &self.rig.us };
+            let lines: Vec<Value> = (0..random.random_range(1..=3_usize))
+                .map(|_| {
+                    let sku = &self.skus[random.random_range(0..self.skus.len())];
+                    json!({ "sku": sku, "quantity": random.random_range(1..=3_u32) })
+                })
+                .collect();
+            let n = self.orders.load(Ordering::SeqCst);
+            let country = if german { "DE" } else { "US" };
+            let body = json!({
+                "lines": lines, "check_stock": true, "shipping_total": "4.90",
+                "billing": { "first_name": "Ada", "last_name": format!("Nr {}", n % 20),
+                    "email": format!("ada{}@example.com", n % 20), "address_1": format!("Weg {n}"),
+                    "city": "Berlin", "postcode": "10115", "country": country },
+            });
+            let url = format!("{}/_twin/orders", shop.url());
+            // Not on sale yet, or sold out: the customer leaves.
+            if self.rig.try_post(&url, &body).await.is_ok() {
+                self.orders.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    async fn clerks(self: Arc<Self>, mut random: SmallRng) {
+        while !self.stop.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(random.random_range(100..500))).await;
+            let sku = &self.skus[random.random_range(0..self.skus.len())];
+            let price =
+                format!("{}.{:02}", random.random_range(5..90), random.random_range(0..100));
+            let edit = match random.random_range(0..4_u8) {
+                0 => ("prices", json!([{ "sku": sku, "list": "EUR", "price": price }])),
+                1 => ("prices", json!([{ "sku": sku, "list": "USD", "price": price }])),
+                n => {
+                    let place = if n == 2 { "WH" } else { "WST" };
+                    let quantity = random.random_range(500..900);
+                    ("stock", json!([{ "sku": sku, "warehouse": place, "quantity": quantity }]))
+                }
+            };
+            self.rig.post(&format!("{}/_twin/{}", self.rig.erp.url(), edit.0), &edit.1).await;
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Everything that is not as it should be, by the twins' own state.
+    async fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let erp = self.rig.get(&format!("{}/_twin/state", self.rig.erp.url())).await;
+        let mut placed = 0;
+        for (shop, prefix, lists, places) in [
+            (&self.rig.de, "DE", "EUR", &["WH"][..]),
+            (&self.rig.us, "US", "USD", &["WH", "WST"][..]),
+        ] {
+            let state = self.rig.get(&format!("{}/_twin/state", shop.url())).await;
+            placed += list(&state, "orders").len();
+            orders(prefix, &state, &erp, &mut wrong);
+            figures(prefix, &state, &erp, lists, places, &mut wrong);
+            let hooks = list(&state, "webhooks").len();
+            if hooks != 6 {
+                wrong.push(format!("{prefix}: {hooks} webhooks, not 6"));
+            }
+        }
+        let there = list(&erp, "orders").len();
+        if there != placed {
+            wrong.push(format!("{placed} orders placed, {there} in the ERP"));
+        }
+        let mut emails: BTreeMap<String, usize> = BTreeMap::new();
+        for partner in list(&erp, "partners").iter().filter(|p| p["type"] == "contact") {
+            if let Some(email) = partner["email"].as_str().filter(|e| e.contains("@example")) {
+                *emails.entry(email.to_owned()).or_default() += 1;
+            }
+        }
+        for (email, n) in emails.iter().filter(|(_, n)| **n != 1) {
+            wrong.push(format!("{n} customers {email} in the ERP"));
+        }
+        wrong
+    }
+}
+
+fn list<'a>(state: &'a Value, part: &str) -> &'a [Value] {
+    state[part].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn cents(value: &Value) -> i64 {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let amount: rust_decimal::Decimal = text.parse().unwrap_or_default();
+    i64::try_from((amount * rust_decimal::Decimal::from(100)).round()).unwrap()
+}
+
+fn orders(prefix: &str, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {
+    for order in list(shop, "orders") {
+        let start = format!("{prefix}-{}-", order["number"].as_str().unwrap());
+        let found: Vec<&Value> = list(erp, "orders")
+            .iter()
+            .filter(|o| o["client_order_ref"].as_str().is_some_and(|r| r.starts_with(&start)))
+            .collect();
+        match found.as_slice() {
+            [one] if one["state"] != "sale" => {
+                wrong.push(format!("{start}: is {} in the ERP", one["state"]));
+            }
+            [one] if cents(&one["amount_total"]) != cents(&order["total"]) => wrong.push(format!(
+                "{start}: {} in the ERP, {} in the shop",
+                one["amount_total"], order["total"]
+            )),
+            [_] => {}
+            many => wrong.push(format!("{start}: {} times in the ERP", many.len())),
+        }
+    }
+}
+
+fn figures(
+    name: &str,
+    shop: &Value,
+    erp: &Value,
+    prices: &str,
+    places: &[&str],
+    wrong: &mut Vec<String>,
+) {
+    let mut sold = BTreeMap::new();
+    for product in list(shop, "products").iter().chain(list(shop, "variations")) {
+        let sku = product["sku"].as_str().unwrap_or_default().to_owned();
+        if product["type"] != "variable" && sold.insert(sku.clone(), product).is_some() {
+            wrong.push(format!("{name}: {sku} stands twice"));
+        }
+    }
+    for variant in list(erp, "variants") {
+        let Some(sku) = variant["default_code"].as_str() else { continue };
+        let Some(product) = sold.get(sku) else {
+            wrong.push(format!("{name}: {sku} is not there"));
+            continue;
+        };
+        let forecast = |place: &&str| cents(&variant["stock"][*place]["forecast"]);
+        let stock = places.iter().map(forecast).sum::<i64>().max(0);
+        if cents(&product["stock_quantity"]) != stock {
+            wrong.push(format!(
+                "{name}: {sku} shows {}, the ERP has {}",
+                product["stock_quantity"],
+                stock / 100
+            ));
+        }
+        if cents(&product["regular_price"]) != cents(&variant["prices"][prices]) {
+            wrong.push(format!(
+                "{name}: {sku} costs {}, the ERP says {}",
+                product["regular_price"], variant["prices"][prices]
+            ));
+        }
+    }
+}
+
+/// How many kills struck with something on its way.
+#[derive(Debug, Default)]
+struct Struck {
+    kills: usize,
+    flying: usize,
+    writes: usize,
+    creates: usize,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_lose_nothing_and_double_nothing() {
+    let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random::<u64>);
+    println!("KILTER_SEED={seed}");
+    let started = Instant::now();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let rig = Rig::start("kill").await;
+    let mut relays = Vec::new();
+    let mut urls = Vec::new();
+    for twin in [&rig.erp, &rig.de, &rig.us] {
+        let (relay, url) = relay(twin.url()).await;
+        relays.push(relay);
+        urls.push(url);
+    }
+    rig.config(&Urls { erp: urls[0].clone(), de: urls[1].clone(), us: urls[2].clone() });
+    let catalogue = support::seed(24, 800);
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &catalogue).await;
+    let world = Arc::new(World {
+        skus: support::skus(&catalogue),
+        rig,
+        stop: AtomicBool::new(false),
+        orders: AtomicU64::new(0),
+        changes: AtomicU64::new(0),
+    });
+    let people = [
+        tokio::spawn(Arc::clone(&world).customers(SmallRng::seed_from_u64(seed ^ 1))),
+        tokio::spawn(Arc::clone(&world).clerks(SmallRng::seed_from_u64(seed ^ 2))),
+    ];
+    let mut struck = Struck::default();
+    while struck.kills < KILLS {
+        one_life(&world.rig, &relays, &mut random, &mut struck).await;
+    }
+    println!("{struck:?} after {:?}", started.elapsed());
+    world.stop.store(true, Ordering::SeqCst);
+    for one in people {
+        one.await.unwrap();
+    }
+    calm(&world).await;
+    let (placed, changes) =
+        (world.orders.load(Ordering::SeqCst), world.changes.load(Ordering::SeqCst));
+    println!("{placed} orders, {changes} changes, {:?} in all", started.elapsed());
+    assert!(struck.flying * 2 >= KILLS, "too few kills struck a request: {struck:?}");
+    assert!(placed >= 50, "only {placed} orders were placed");
+}
+
+/// Kilter lives for a while and is killed; every second time, when a write is on its way, of these
+/// every second one the create of an order.
+async fn one_life(rig: &Rig, relays: &[Arc<Relay>], random: &mut SmallRng, struck: &mut Struck) {
+    let mut serving = rig.served().await;
+    tokio::time::sleep(Duration::from_millis(random.random_range(20..1600))).await;
+    let sum = |of: fn(&Relay) -> &AtomicU64| -> u64 {
+        relays.iter().map(|r| of(r).load(Ordering::SeqCst)).sum()
+    };
+    let aimed = Instant::now();
+    let awaited = || match struck.kills % 4 {
+        0 => sum(|r| &r.writes) == 0,
+        2 => sum(|r| &r.creates) == 0,
+        _ => false,
+    };
+    while awaited() && aimed.elapsed() < Duration::from_secs(2) {
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    let (flying, writes, creates) = (sum(|r| &r.flying), sum(|r| &r.writes), sum(|r| &r.creates));
+    serving.kill();
+    struck.kills += 1;
+    struck.flying += usize::from(flying > 0);
+    struck.writes += usize::from(writes > 0);
+    struck.creates += usize::from(creates > 0);
+}
+
+/// Nobody buys and nobody is killed any more: soon everything is right, and stays so.
+async fn calm(world: &World) {
+    let mut serving = world.rig.served().await;
+    let started = Instant::now();
+    let mut wrong = world.wrong().await;
+    let mut told = wrong.len() + 1;
+    while !wrong.is_empty() && started.elapsed() < Duration::from_secs(75) {
+        if wrong.len() < told {
+            told = wrong.len();
+            println!("{:?}: {told} wrong, as {}", started.elapsed(), wrong[0]);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        wrong = world.wrong().await;
+    }
+    println!("right after {:?}", started.elapsed());
+    serving.kill();
+    let status = world.rig.status().await;
+    let waits = serde_json::to_string_pretty(&status["waits"]).unwrap();
+    assert!(wrong.is_empty(), "{} wrong:\n{}\n{waits}", wrong.len(), wrong.join("\n"));
+    let (code, text) = world.rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "sync: {text}");
+    let (code, text) = world.rig.run(&["plan"]).await;
+    assert_eq!(code, 0, "the plan is not empty:\n{text}");
+    let status = world.rig.status().await;
+    assert_eq!(status["conserved"], true, "{status}");
+    assert_eq!(status["dead"], json!([]), "dead letters");
+    let wrong = world.wrong().await;
+    assert!(wrong.is_empty(), "wrong after a last sync:\n{}", wrong.join("\n"));
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Every test there is: format, lints, Rust tests, then the flow against a real ERP.
+#
+# What it needs beyond Rust it installs: Debian packages if it may, Python ones in an environment of
+# their own below .local/. What it starts ends with it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
+
+# Installs Debian packages that are missing, where we may; else says which.
+need() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        say "installing ${missing[*]}"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    else
+        echo "these packages are missing; install them, as root: apt-get install ${missing[*]}" >&2
+        return 1
+    fi
+}
+
+# Whatever was started here, in process groups of its own, ends here.
+children=()
+stop() {
+    local child
+    for child in "${children[@]}"; do
+        kill -TERM -- "-$child" 2>/dev/null || true
+    done
+}
+trap stop EXIT
+
+command -v cc >/dev/null || need gcc libc6-dev
+
+say "format and lints"
+make --no-print-directory check
+
+say "Rust tests"
+if command -v cargo-nextest >/dev/null; then
+    cargo nextest run --workspace --no-fail-fast
+else
+    cargo test --workspace --no-fail-fast
+fi
+
+if [ -f tests/real/flow.py ]; then
+    say "the flow against a real ERP"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv
+    cargo build
+    target=${CARGO_TARGET_DIR:-target}
+    setsid python3 tests/real/flow.py --kilter "$target/debug/kilter" &
+    children+=($!)
+    wait $!
+fi
+
+say "all passed"

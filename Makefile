@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check bench
+.PHONY: demo test test-real-full check bench
 
 # Two shops and an ERP, all simulated, aligned before your eyes.
 demo:
@@ -11,6 +11,11 @@ demo:
 # Everything: installs what it needs, starts what it needs, stops it at the end.
 test:
 	bash tests/run.sh
+
+# The flow against a real ERP with all 512 invoices of the shop in ../shared; `make test` takes a part.
+test-real-full:
+	$(CARGO) build --release
+	python3 tests/real/flow.py --kilter "$${CARGO_TARGET_DIR:-target}/release/kilter" --scale full
 
 # What every commit passes.
 check:

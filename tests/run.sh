@@ -51,6 +51,7 @@ fi
 if [ -f tests/real/flow.py ]; then
     say "the flow against a real ERP"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv
+    command -v curl >/dev/null || need curl
     cargo build
     target=${CARGO_TARGET_DIR:-target}
     setsid python3 tests/real/flow.py --kilter "$target/debug/kilter" &

@@ -147,6 +147,7 @@ fn plan_one(
             let reason = "the first listing of its resource comes before any create";
             let kind = WaitKind::Later;
             wait(world, object.id, Wait { kind, reason: reason.to_owned() }, None);
+            soon(world, object.id);
         }
         Plan::Write(operation) => {
             round.marks.insert(object.id, mark);
@@ -166,12 +167,17 @@ fn listed(tx: &Tx<'_>, view: &kilter_core::sync::house::View<'_>) -> Result<bool
         None => vec![String::new()],
     };
     let (connection, resource) = (&view.connection.name, &view.resource);
+    let known = format!("listed.{connection}.{}", resource.name);
+    if tx.meta(&known)?.is_some() {
+        return Ok(true);
+    }
     for each in each {
         let cursor = tx.cursor(connection, &resource.name, &each)?;
         if !cursor.complete || tx.open_until(connection, &resource.collection, cursor.last)? {
             return Ok(false);
         }
     }
+    tx.set_meta(&known, &now())?;
     Ok(true)
 }
 
@@ -204,6 +210,15 @@ fn wait(world: &mut World, id: ObjectId, reason: Wait, on: Option<i64>) {
         object.bindings.insert(WAITS_ON.to_owned(), record);
     }
     object.wait = Some(reason);
+    world.put_object(object);
+}
+
+/// A listing that runs is over soon.
+fn soon(world: &mut World, id: ObjectId) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    if let Some(due) = &mut object.due {
+        due.next_at = Some(after(std::time::Duration::from_secs(1)));
+    }
     world.put_object(object);
 }
 

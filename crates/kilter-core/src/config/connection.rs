@@ -1,0 +1,205 @@
+//! Reads one `[connection.<name>]`: scope, lists, lookups, and the connector's own settings.
+//!
+//! Reads   a node of the config and the environment it is given.   Writes  problems.
+//! Never   reads a variable or prints a secret itself.
+
+use std::collections::BTreeMap;
+
+use super::{Connection, Orders};
+use crate::doc::{Node, Problem, Reader, Val};
+use crate::manifest::plain;
+use crate::mapping::Table;
+
+/// Keys of a connection that are not the connector's settings.
+const OWN_KEYS: &[&str] = &[
+    "connector",
+    "locale",
+    "locales",
+    "currency",
+    "price_list",
+    "price_lists",
+    "locations",
+    "channel",
+    "lookup",
+    "orders",
+    "buffer",
+    "paused",
+    "observe",
+    "every",
+];
+
+pub(super) fn read_connection(
+    file: &str,
+    name: &str,
+    node: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Connection {
+    // The connector's own settings are taken out first: only the connector knows their names.
+    let (own, settings) = split(node);
+    let mut inner = Reader::new(file, &format!("connection.{name}"), &own, problems);
+    let mut connection = Connection {
+        name: name.to_owned(),
+        connector: inner.need_text("connector", problems),
+        line: node.line,
+        account: String::new(),
+        settings: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        locale: inner.text("locale", problems),
+        locales: names(&mut inner, "locales", problems).into_iter().collect(),
+        currency: inner.text("currency", problems),
+        price_list: inner.text("price_list", problems),
+        price_lists: names(&mut inner, "price_lists", problems).into_iter().collect(),
+        list_currencies: BTreeMap::new(),
+        locations: names(&mut inner, "locations", problems),
+        channel: inner.text("channel", problems),
+        lookups: BTreeMap::new(),
+        orders: Orders {
+            prefix: name.to_uppercase(),
+            import: vec!["paid".into(), "completed".into()],
+            since: None,
+        },
+        buffer: inner.integer("buffer", problems).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        paused: inner.flag("paused", problems).unwrap_or(false),
+        observe: inner.texts("observe", problems).into_iter().collect(),
+        every: BTreeMap::new(),
+    };
+    for (key, value) in settings {
+        if let Some(text) = interpolate(file, name, &key, value, env, problems) {
+            connection.settings.insert(key, text);
+        }
+    }
+    for (table, node) in inner.table("lookup", problems) {
+        lookup(file, table, node, &mut connection, problems);
+    }
+    orders(&mut inner, name, &mut connection.orders, problems);
+    connection.every = every(&mut inner, problems);
+    inner.finish(problems);
+    connection
+}
+
+fn orders(inner: &mut Reader<'_>, name: &str, orders: &mut Orders, problems: &mut Vec<Problem>) {
+    let Some(node) = inner.take("orders") else { return };
+    let mut reader = Reader::new(inner.file, &format!("connection.{name}.orders"), node, problems);
+    if let Some(prefix) = reader.text("prefix", problems) {
+        orders.prefix = prefix;
+    }
+    let import = reader.texts("import", problems);
+    if !import.is_empty() {
+        orders.import = import;
+    }
+    orders.since = reader.text("since", problems);
+    reader.finish(problems);
+}
+
+fn every(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, i64> {
+    let mut out = BTreeMap::new();
+    for (resource, node) in inner.table("every", problems) {
+        let seconds = match &node.val {
+            Val::Text(text) => crate::doc::duration_seconds(text),
+            Val::Number(n) => n.parse().ok(),
+            _ => None,
+        };
+        match seconds {
+            Some(seconds) => {
+                out.insert(resource.to_owned(), seconds);
+            }
+            None => inner.problem(
+                node.line,
+                format!("every.{resource} is no duration"),
+                "\"30s\", \"5m\", \"1h\", \"1d\"",
+                problems,
+            ),
+        }
+    }
+    out
+}
+
+fn split(node: &Node) -> (Node, Vec<(String, &Node)>) {
+    let mut own = BTreeMap::new();
+    let mut settings = Vec::new();
+    if let Val::Table(table) = &node.val {
+        for (key, value) in table {
+            // A table can only be ours: connectors' settings are plain texts.
+            if OWN_KEYS.contains(&key.as_str()) || matches!(value.val, Val::Table(_)) {
+                own.insert(key.clone(), value.clone());
+            } else {
+                settings.push((key.clone(), value));
+            }
+        }
+        return (Node { val: Val::Table(own), line: node.line }, settings);
+    }
+    (node.clone(), settings)
+}
+
+fn interpolate(
+    file: &str,
+    connection: &str,
+    key: &str,
+    node: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let text = plain(&node.to_json());
+    let Some(variable) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
+        return Some(text);
+    };
+    let value = env(variable);
+    if value.is_none() {
+        problems.push(Problem {
+            file: file.to_owned(),
+            line: node.line,
+            text: format!("connection.{connection}.{key}: the variable {variable} is not set"),
+            hint: format!("export {variable}=…"),
+        });
+    }
+    // Told once: it is not also lacking.
+    value.or_else(|| Some(String::new()))
+}
+
+/// `["a", "b"]` or `{ a = "remote id", b = 7 }`.
+fn names(
+    inner: &mut Reader<'_>,
+    key: &'static str,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, String)> {
+    let Some(node) = inner.take(key) else { return Vec::new() };
+    match &node.val {
+        Val::Text(text) => vec![(text.clone(), text.clone())],
+        Val::List(items) => items
+            .iter()
+            .map(|i| {
+                let text = plain(&i.to_json());
+                (text.clone(), text)
+            })
+            .collect(),
+        Val::Table(table) => table.iter().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect(),
+        _ => {
+            let text = format!("{key} should be a list of names, or name = \"remote id\"");
+            inner.problem(node.line, text, "", problems);
+            Vec::new()
+        }
+    }
+}
+
+fn lookup(
+    file: &str,
+    name: &str,
+    node: &Node,
+    connection: &mut Connection,
+    problems: &mut Vec<Problem>,
+) {
+    let pairs: Vec<(String, String)> =
+        node.table().into_iter().flatten().map(|(k, v)| (k.clone(), plain(&v.to_json()))).collect();
+    match Table::new(pairs) {
+        Ok(table) => {
+            connection.lookups.insert(name.to_owned(), table);
+        }
+        Err(error) => problems.push(Problem {
+            file: file.to_owned(),
+            line: node.line,
+            text: format!("lookup.{name}: {error}"),
+            hint: "each value may stand for one key only".to_owned(),
+        }),
+    }
+}

@@ -52,6 +52,8 @@ pub struct Engine {
     pub store: Store,
     pub remotes: BTreeMap<String, Arc<Remote>>,
     pub guards: Guards,
+    /// Held as long as the engine lives: nobody else works on its database.
+    pub lock: Option<std::fs::File>,
     /// What a scoped `sync` is limited to.
     pub scope: std::sync::Mutex<Option<crate::cli::Scope>>,
     /// Rung when there may be something to merge or deliver. Carries no data.
@@ -83,6 +85,7 @@ impl Engine {
             store,
             remotes,
             guards: Guards::from_env(),
+            lock: None,
             scope: std::sync::Mutex::new(None),
             bell: tokio::sync::Notify::new(),
         })

@@ -93,7 +93,15 @@ pub struct Scope {
 }
 
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // A wrong argument ends with 1: `plan` keeps 2 for changes, as cron jobs expect.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print();
+            let fine = !error.use_stderr() && shown.is_ok();
+            return if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
     logging(cli.verbose, matches!(cli.command, Command::Serve));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -174,9 +182,25 @@ async fn engine(config: &Path, scope: &Scope) -> anyhow::Result<Arc<Engine>> {
         );
     }
     let path = store_path(config, &house);
+    let lock = alone(&path)?;
     let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
     crate::engine::since(&mut house, &store)?;
-    Ok(Arc::new(Engine::start(house, store).await?))
+    let mut engine = Engine::start(house, store).await?;
+    engine.lock = Some(lock);
+    Ok(Arc::new(engine))
+}
+
+/// One process works on a database at a time; the lock goes with the process.
+fn alone(store: &Path) -> anyhow::Result<std::fs::File> {
+    let path = store.with_extension("lock");
+    let file = std::fs::File::create(&path).with_context(|| format!("write {}", path.display()))?;
+    file.try_lock().map_err(|_| {
+        anyhow::anyhow!(
+            "use {}: another kilter works on it (`kilter status` and `kilter why` only look)",
+            store.display()
+        )
+    })?;
+    Ok(file)
 }
 
 /// The store as it is, without changing it.

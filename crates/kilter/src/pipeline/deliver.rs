@@ -126,7 +126,7 @@ fn plan_one(
         return Ok(());
     };
     if view.connection.observe.contains(&object.resource) {
-        wait(world, object.id, held("only observed: its plan is shown, not sent"), None);
+        observed(world, object.id);
         return Ok(());
     }
     let fresh = if guards.stock_rule { fresh } else { 0 };
@@ -181,8 +181,16 @@ fn listed(tx: &Tx<'_>, view: &kilter_core::sync::house::View<'_>) -> Result<bool
     Ok(true)
 }
 
-fn held(reason: &str) -> Wait {
-    Wait { kind: WaitKind::Held, reason: reason.to_owned() }
+/// Its plan is shown and not sent: it stays due, so that `plan` shows it, and goes on by itself
+/// when the config does not say so any more.
+fn observed(world: &mut World, id: ObjectId) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    if let Some(due) = &mut object.due {
+        due.next_at = Some(after(LATER));
+    }
+    let reason = "only observed: `kilter plan` shows what would be written".to_owned();
+    object.wait = Some(Wait { kind: WaitKind::Held, reason });
+    world.put_object(object);
 }
 
 fn clear(world: &mut World, id: ObjectId) {

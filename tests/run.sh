@@ -48,12 +48,26 @@ else
     cargo test --workspace --no-fail-fast
 fi
 
+target=${CARGO_TARGET_DIR:-target}
+
+say "the demo"
+cargo build
+mkdir -p .local
+"$target/debug/kilter" demo --json >.local/demo.json || { cat .local/demo.json; exit 1; }
+python3 -c 'import json, sys; d = json.load(open(".local/demo.json")); print("in kilter after", d["seconds"], "s"); sys.exit(not d["ok"])'
+
+# The demo must be able to fail: without echo suppression it never comes to rest.
+say "the demo's negative control"
+code=0
+KILTER_UNSAFE_WITHOUT=echo_suppression "$target/debug/kilter" demo --json \
+    --folder ".local/control.$$" >.local/control.json 2>/dev/null || code=$?
+rm -rf ".local/control.$$"
+[ "$code" -eq 1 ] || { echo "the demo without echo suppression ended with $code, not 1" >&2; exit 1; }
+
 if [ -f tests/real/flow.py ]; then
     say "the flow against a real ERP"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv
     command -v curl >/dev/null || need curl
-    cargo build
-    target=${CARGO_TARGET_DIR:-target}
     setsid python3 tests/real/flow.py --kilter "$target/debug/kilter" &
     children+=($!)
     wait $!

@@ -39,7 +39,7 @@ impl Guards {
                 "echo_suppression" => guards.echo_suppression = false,
                 "stock_rule" => guards.stock_rule = false,
                 "permits" => guards.permits = false,
-                _ => {}
+                _ => tracing::warn!(guard = name, "there is no such guard: nothing is off"),
             }
         }
         guards
@@ -110,7 +110,10 @@ impl Engine {
             let (store, fault) = (self.store.clone(), fault.clone());
             let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
             let at = now();
-            store.write_async(move |tx| tx.write_fault(&name, &resource, &fault, &at)).await.ok();
+            let kept = store.write_async(move |tx| tx.write_fault(&name, &resource, &fault, &at));
+            if let Err(error) = kept.await {
+                tracing::error!(error = %crate::pipeline::schedule::chain(&error), "a fault not kept");
+            }
         }
         answer
     }

@@ -11,7 +11,10 @@ fn sold(r: &Row<'_>) -> rusqlite::Result<Sold> {
         order: r.get(0)?,
         line: r.get(1)?,
         variant: r.get(2)?,
-        quantity: quantity.parse().unwrap_or_default(),
+        // A quantity that cannot be read is no zero: nothing is sold by a guess.
+        quantity: quantity.parse().map_err(|e: rust_decimal::Error| {
+            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(e))
+        })?,
         location: r.get(4)?,
         reached: r.get(5)?,
         contained: r.get(6)?,

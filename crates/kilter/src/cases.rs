@@ -273,9 +273,10 @@ fn written(view: &View<'_>, case: &Case, name: &str) -> anyhow::Result<Option<Re
         each: case.each.clone(),
         parent: text("parent"),
         partial: None,
+        carried: Vec::new(),
     };
     let batch = Batch { write: name.to_owned(), operations: vec![operation] };
-    Ok(batch::request(view, write, &batch))
+    Ok(batch::request(view, write, &batch, CASE_KEY))
 }
 
 /// A table as its rows, each by the columns' names; empty cells are left out.
@@ -353,3 +354,6 @@ mod tests {
         cases.into_iter().find(|c| c.name == case.name).unwrap()
     }
 }
+
+/// What `$idempotency_key` is in a case.
+const CASE_KEY: &str = "00000000-0000-4000-8000-000000000000";

@@ -31,6 +31,7 @@ pub fn read_connector(
         limit: limit(&mut reader, problems),
         errors: errors(&mut reader, problems),
         webhook: webhook(&mut reader, problems),
+        prepare: prepare(&mut reader, problems),
         resources: Vec::new(),
     };
     reader.finish(problems);
@@ -103,6 +104,23 @@ fn identity(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Identity
     }
     inner.finish(problems);
     Some(Identity { call: call?, path })
+}
+
+fn prepare(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Prepare> {
+    let file = reader.file;
+    let mut out = Vec::new();
+    for node in reader.list("prepare", problems) {
+        let mut inner = Reader::new(file, "prepare", node, problems);
+        let call = call_at(&mut inner, "call", problems);
+        if call.is_none() {
+            inner.missing("call", problems);
+        }
+        let wrong = path_at(&mut inner, "problems", problems);
+        let there = inner.texts("there", problems);
+        inner.finish(problems);
+        out.extend(call.map(|call| Prepare { call, problems: wrong, there }));
+    }
+    out
 }
 
 fn limit(reader: &mut Reader<'_>, problems: &mut Problems) -> Limit {

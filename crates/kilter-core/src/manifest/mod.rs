@@ -6,8 +6,10 @@ pub mod parts;
 pub mod resource;
 pub mod template;
 pub mod types;
+pub mod ways;
 
 pub use connector::read_connector;
 pub use error::Errors;
 pub use template::{Call, Request, Vars, plain, render};
 pub use types::*;
+pub use ways::{Answer, AnswerKind, Carry, Class, Kind, Lifecycle, Permit, Step, Write};

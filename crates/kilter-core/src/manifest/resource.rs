@@ -9,6 +9,7 @@ use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val, parse};
 use crate::manifest::parts::*;
 use crate::manifest::types::*;
+use crate::manifest::ways::{lifecycle, permit, writes};
 use crate::mapping::{Lens, Path};
 
 pub fn read_resource(file: &str, text: &str, problems: &mut Vec<Problem>) -> Resource {
@@ -29,6 +30,7 @@ pub fn read_resource(file: &str, text: &str, problems: &mut Vec<Problem>) -> Res
         requires: reader.texts("requires", problems),
         fold: reader.flag("fold", problems).unwrap_or(false),
         parent: parent(&mut reader, problems),
+        cut: paths(&mut reader, "cut", problems),
         facets: facets(&mut reader, &root, problems),
         list: list(&mut reader, problems),
         get: get(&mut reader, problems),
@@ -82,12 +84,17 @@ fn select(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Select> {
     out
 }
 
-fn parent(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<(String, String)> {
+fn parent(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Parent> {
     let node = reader.take("parent")?;
     let mut inner = Reader::new(reader.file, "parent", node, problems);
-    let pair = (inner.need_text("facet", problems), inner.need_text("resource", problems));
+    let parent = Parent {
+        facet: inner.need_text("facet", problems),
+        resource: inner.need_text("resource", problems),
+        row: inner.text("row", problems),
+        same_id: inner.flag("same_id", problems).unwrap_or(false),
+    };
     inner.finish(problems);
-    Some(pair)
+    Some(parent)
 }
 
 fn facets(reader: &mut Reader<'_>, root: &str, problems: &mut Problems) -> Vec<Facet> {
@@ -132,6 +139,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         write: None,
         observe: false,
         fixed: false,
+        was: None,
         list: None,
         line: node.line,
     };
@@ -156,6 +164,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     }
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
+    row.was = lens_at(&mut inner, "was", problems);
     let parts: Vec<ListPart> = inner
         .list("list", problems)
         .iter()
@@ -253,19 +262,44 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
     let page = match inner.text("page", problems).as_deref() {
         Some("number") => Page::Number { size },
         Some("offset") => Page::Offset { size },
+        Some("token" | "relay") => Page::Token { size },
         None | Some("whole") => Page::Whole,
         Some(other) => {
             let text = format!("there is no paging \"{other}\"");
-            inner.problem(node.line, text, "known: number, offset, whole", problems);
+            inner.problem(node.line, text, "known: number, offset, token, relay, whole", problems);
             Page::Whole
         }
     };
+    let next = next(&mut inner, page, problems);
     let cursor = lens_at(&mut inner, "cursor", problems);
     let overlap_seconds = inner.seconds("overlap", problems).unwrap_or(300);
     let each = inner.text("each", problems);
     inner.finish(problems);
     let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds });
-    Some(List { call: call?, full, newest, items, page, cursor, each })
+    Some(List { call: call?, full, newest, items, page, next, cursor, each })
+}
+
+/// `page = "relay"` with `info`, the path of a `pageInfo`; `page = "token"` with `next`, `more`.
+fn next(inner: &mut Reader<'_>, page: Page, problems: &mut Problems) -> Option<Next> {
+    let info = inner.text("info", problems);
+    let (token, more) = (path_at(inner, "next", problems), path_at(inner, "more", problems));
+    if !matches!(page, Page::Token { .. }) {
+        return None;
+    }
+    let member = |name: &str| Path::parse(&format!("{}.{name}", info.as_deref()?)).ok();
+    let token = token.or_else(|| member("endCursor"));
+    if token.is_none() {
+        inner.missing("info (relay) or next (token)", problems);
+    }
+    Some(Next { token: token?, more: more.or_else(|| member("hasNextPage")) })
+}
+
+fn paths(reader: &mut Reader<'_>, key: &'static str, problems: &mut Problems) -> Vec<Path> {
+    let (file, Some(node)) = (reader.file, reader.take(key)) else { return Vec::new() };
+    match &node.val {
+        Val::List(items) => items.iter().filter_map(|node| path(file, node, problems)).collect(),
+        _ => path(file, node, problems).into_iter().collect(),
+    }
 }
 
 fn get(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Get> {
@@ -284,77 +318,6 @@ fn get(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Get> {
     Some(Get { call: call?, items: get_items, cap, by_parent, single })
 }
 
-fn kind(text: &str) -> Option<Kind> {
-    match text {
-        "create" => Some(Kind::Create),
-        "update" => Some(Kind::Update),
-        "archive" => Some(Kind::Archive),
-        _ => None,
-    }
-}
-
-fn writes(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Write> {
-    let file = reader.file;
-    reader
-        .list("write", problems)
-        .iter()
-        .filter_map(|node| write(Reader::new(file, "write", node, problems), problems))
-        .collect()
-}
-
-fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
-    let name = inner.need_text("name", problems);
-    let call = call_at(&mut inner, "call", problems);
-    if call.is_none() {
-        inner.missing("call", problems);
-    }
-    let mut kinds = Vec::new();
-    for text in inner.texts("kinds", problems) {
-        match kind(&text) {
-            Some(kind) => kinds.push(kind),
-            None => {
-                let text = format!("there is no kind of write \"{text}\"");
-                inner.problem(inner.line, text, "known: create, update, archive", problems);
-            }
-        }
-    }
-    let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
-    let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
-    let id_in_item = lens_at(&mut inner, "id_in_item", problems);
-    let answer = answer(&mut inner, problems);
-    inner.finish(problems);
-    Some(Write { name, kinds, call: call?, cap: cap.max(1), by_parent, id_in_item, answer })
-}
-
-fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
-    let mut answer = Answer {
-        items: BTreeMap::new(),
-        what: AnswerKind::None,
-        item_error: None,
-        failed: None,
-        failure: None,
-    };
-    let Some(node) = reader.take("answer") else { return answer };
-    let mut inner = Reader::new(reader.file, "write.answer", node, problems);
-    for key in ["create", "update", "archive"] {
-        if let (Some(kind), Some(path)) = (kind(key), path_at(&mut inner, key, problems)) {
-            answer.items.insert(kind, path);
-        }
-    }
-    answer.what = match inner.text("is", problems).as_deref() {
-        Some("object") => AnswerKind::Object,
-        Some("id") => AnswerKind::Id,
-        _ => AnswerKind::None,
-    };
-    answer.item_error = path_at(&mut inner, "item_error", problems);
-    answer.failure = path_at(&mut inner, "failure", problems);
-    let failed: Option<Path> = path_at(&mut inner, "failed", problems);
-    let value = inner.take("failed_is").map_or(Json::Bool(false), Node::to_json);
-    answer.failed = failed.map(|path| (path, value));
-    inner.finish(problems);
-    answer
-}
-
 fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {
     let file = reader.file;
     let mut out = Vec::new();
@@ -367,41 +330,6 @@ fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {
         out.extend(id.map(|id| Hint { collection, id, at }));
     }
     out
-}
-
-fn permit(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Permit> {
-    let node = reader.take("permit")?;
-    let mut inner = Reader::new(reader.file, "permit", node, problems);
-    let class = match inner.need_text("class", problems).as_str() {
-        "A" => Class::A,
-        "C" => Class::C,
-        other => {
-            let text = format!("there is no class \"{other}\"");
-            let hint = "A: the remote enforces our reference; C: it can only be searched";
-            inner.problem(node.line, text, hint, problems);
-            Class::C
-        }
-    };
-    let lookup = call_at(&mut inner, "lookup", problems);
-    let items = path_or_whole(&mut inner, "items", problems);
-    let id = lens_at(&mut inner, "id", problems);
-    let reference = lens_at(&mut inner, "reference", problems);
-    let exists = inner.texts("exists", problems);
-    let quiescence_seconds = inner.seconds("quiescence", problems).unwrap_or(120);
-    if lookup.is_none() || id.is_none() || reference.is_none() {
-        let hint = "a create that must not happen twice is looked up by our reference";
-        inner.problem(node.line, "permit lacks lookup, id or reference".into(), hint, problems);
-    }
-    inner.finish(problems);
-    Some(Permit {
-        class,
-        lookup: lookup?,
-        items,
-        id: id?,
-        reference: reference?,
-        exists,
-        quiescence_seconds,
-    })
 }
 
 fn only_if(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<(String, Vec<Json>)> {
@@ -420,31 +348,4 @@ fn document(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Document
     let places = inner.integer("places", problems).and_then(|n| u32::try_from(n).ok());
     inner.finish(problems);
     Some(Document { prices, places: places.unwrap_or(2) })
-}
-
-fn lifecycle(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Lifecycle> {
-    let node = reader.take("lifecycle")?;
-    let file = reader.file;
-    let mut inner = Reader::new(file, "lifecycle", node, problems);
-    let state = lens_at(&mut inner, "state", problems);
-    let total = lens_at(&mut inner, "total", problems);
-    let rounding = call_at(&mut inner, "rounding", problems);
-    let goal_field = inner.need_text("goal_field", problems);
-    let mut goals = BTreeMap::new();
-    for (value, node) in inner.table("goals", problems) {
-        let states = one_or_many(node).iter().map(crate::manifest::plain).collect();
-        goals.insert(value.to_owned(), states);
-    }
-    let mut steps = Vec::new();
-    for node in inner.list("steps", problems) {
-        let mut step = Reader::new(file, "lifecycle.steps", node, problems);
-        let name = step.need_text("name", problems);
-        let from = step.need_text("from", problems);
-        let to = step.need_text("to", problems);
-        let call = call_at(&mut step, "call", problems);
-        step.finish(problems);
-        steps.extend(call.map(|call| Step { name, from, to, call }));
-    }
-    inner.finish(problems);
-    Some(Lifecycle { state: state?, total, rounding, goal_field, goals, steps })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::Errors;
 use super::template::Call;
+use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
 use crate::mapping::{Lens, Path};
 
@@ -22,6 +23,8 @@ pub struct Connector {
     pub limit: Limit,
     pub errors: Errors,
     pub webhook: Option<Webhook>,
+    /// Calls that make ready what writes need, once an account: a definition, a scheme.
+    pub prepare: Vec<Prepare>,
     pub resources: Vec<Resource>,
 }
 
@@ -68,6 +71,15 @@ pub enum Auth {
 pub struct Identity {
     pub call: Call,
     pub path: Path,
+}
+
+/// A call that is made once an account, before the first write.
+#[derive(Debug, Clone)]
+pub struct Prepare {
+    pub call: Call,
+    pub problems: Option<Path>,
+    /// Problems with these codes are none: it was there.
+    pub there: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,8 +154,10 @@ pub struct Resource {
     pub requires: Vec<String>,
     /// Match keys compare without case and outer blanks.
     pub fold: bool,
-    /// The facet whose object (in `parent_resource`) gives `$parent`.
-    pub parent: Option<(String, String)>,
+    /// Whose object gives `$parent`.
+    pub parent: Option<Parent>,
+    /// Paths that are true where the remote cut a list short: such an item is never taken.
+    pub cut: Vec<Path>,
     pub facets: Vec<Facet>,
     pub list: Option<List>,
     pub get: Option<Get>,
@@ -166,6 +180,17 @@ pub struct Resource {
     pub holds_stock: Vec<String>,
     pub every_seconds: i64,
     pub sweep_only: bool,
+}
+
+/// Whose object gives `$parent`. Until it is there, a create waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    pub facet: String,
+    pub resource: String,
+    /// A row of that object that says it (`variant.item`); else its id.
+    pub row: Option<String>,
+    /// `$parent` is also our own id: what has no id of its own, but one for each parent.
+    pub same_id: bool,
 }
 
 /// How a document's prices are written.
@@ -226,6 +251,8 @@ pub struct Row {
     pub observe: bool,
     /// Set at create only.
     pub fixed: bool,
+    /// Compare-and-set: where an update says what we last read; null where nothing was read.
+    pub was: Option<Lens>,
     pub list: Option<ListRow>,
     pub line: usize,
 }
@@ -280,10 +307,19 @@ pub struct List {
     pub newest: Option<Call>,
     pub items: Path,
     pub page: Page,
+    /// Where the answer says what `$after` is for the next page, and whether there is one.
+    pub next: Option<Next>,
     pub cursor: Option<Cursor>,
     /// `$locations`, `$price_lists`, `$locales`, or a `$setting` that holds names: a listing for
     /// each, with a cursor each.
     pub each: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Next {
+    pub token: Path,
+    /// True while there are more pages; without it, a token says so.
+    pub more: Option<Path>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,8 +328,20 @@ pub enum Page {
     Number { size: usize },
     /// `$offset`, from 0.
     Offset { size: usize },
+    /// `$after`, from the page before; `$limit` a page.
+    Token { size: usize },
     /// One answer holds all.
     Whole,
+}
+
+impl Page {
+    /// Items of a full page; None where one answer holds all.
+    pub fn size(self) -> Option<usize> {
+        match self {
+            Self::Number { size } | Self::Offset { size } | Self::Token { size } => Some(size),
+            Self::Whole => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -312,102 +360,4 @@ pub struct Get {
     pub by_parent: bool,
     /// One object a call, and the answer is the object.
     pub single: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Create,
-    Update,
-    Archive,
-}
-
-/// A way in.
-#[derive(Debug, Clone)]
-pub struct Write {
-    pub name: String,
-    pub kinds: Vec<Kind>,
-    pub call: Call,
-    pub cap: usize,
-    /// What must stand in one call: the parent.
-    pub by_parent: bool,
-    /// Where the item's own id stands in an update (a batch's items).
-    pub id_in_item: Option<Lens>,
-    pub answer: Answer,
-}
-
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Kind → the list that answers the items of that kind, in their order. `.` = the whole.
-    pub items: BTreeMap<Kind, Path>,
-    pub what: AnswerKind,
-    /// An item that holds this is an error.
-    pub item_error: Option<Path>,
-    /// The whole call failed though the status says otherwise: path and value.
-    pub failed: Option<(Path, Json)>,
-    /// Where the failure's text stands then.
-    pub failure: Option<Path>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerKind {
-    /// Each item is the object.
-    Object,
-    /// Each item is an id.
-    Id,
-    /// Nothing to read: the shadow is assumed until the next read.
-    None,
-}
-
-/// Creates that must not happen twice (R0–R6).
-#[derive(Debug, Clone)]
-pub struct Permit {
-    pub class: Class,
-    pub lookup: Call,
-    pub items: Path,
-    pub id: Lens,
-    /// Where the found item shows our reference, to match several at once.
-    pub reference: Lens,
-    /// "Already exists", naming our reference: a fact (class A).
-    pub exists: Vec<String>,
-    /// How long the remote may still be working on a request we gave up on, in seconds.
-    pub quiescence_seconds: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Unique reference enforced.
-    A,
-    /// Searchable reference only.
-    C,
-}
-
-impl Class {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::C => "C",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub struct Lifecycle {
-    /// The remote's state of the object.
-    pub state: Lens,
-    /// The remote's total, compared before the first step.
-    pub total: Option<Lens>,
-    /// How a rounding line is added.
-    pub rounding: Option<Call>,
-    /// Canonical field that says where to go, and its values → remote states that satisfy it.
-    pub goal_field: String,
-    pub goals: BTreeMap<String, Vec<String>>,
-    pub steps: Vec<Step>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Step {
-    pub name: String,
-    pub from: String,
-    pub to: String,
-    pub call: Call,
 }

@@ -46,9 +46,12 @@ pub fn batch(view: &View<'_>, operations: Vec<Operation>) -> Vec<Batch> {
 
 /// The request of a call. None: an id that it needs is not there, or
 /// does not fit the place where it should stand.
-pub fn request(view: &View<'_>, write: &Write, batch: &Batch) -> Option<Request> {
+///
+/// `key` is `$idempotency_key`: one an attempt.
+pub fn request(view: &View<'_>, write: &Write, batch: &Batch, key: &str) -> Option<Request> {
     let first = batch.operations.first()?;
     let mut vars = view.connection.vars(&first.each);
+    vars.insert("idempotency_key".into(), json!(key));
     let mut items: BTreeMap<Kind, Vec<Json>> = BTreeMap::new();
     let mut ids = Vec::new();
     for operation in &batch.operations {
@@ -79,7 +82,7 @@ pub fn request(view: &View<'_>, write: &Write, batch: &Batch) -> Option<Request>
 fn item(view: &View<'_>, write: &Write, operation: &Operation) -> Option<Json> {
     let mut item = operation.payload.clone();
     if let (Some(lens), Some(id)) = (&write.id_in_item, &operation.id) {
-        let vars = view.connection.vars("");
+        let vars = view.connection.vars(&operation.each);
         lens.write(&mut item, &Json::String(id.clone()), &view.env(&vars, None)).ok()?;
     }
     Some(item)

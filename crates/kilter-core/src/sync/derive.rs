@@ -16,7 +16,10 @@ use crate::sync::house::View;
 use crate::sync::world::{Key, World};
 
 /// The rules that `entities/` may name.
-pub const RULES: &[&str] = &["sellable", "options", "tracking", "document", "handle"];
+pub const RULES: &[&str] = &["sellable", "available", "options", "tracking", "document", "handle"];
+
+/// The rules whose figure a sale lowers: they are never raised over a sale that is not known.
+pub const FIGURES: &[&str] = &["sellable", "available"];
 
 /// Ok(None): nothing to say yet.
 pub fn derive(
@@ -27,6 +30,7 @@ pub fn derive(
 ) -> Result<Option<Json>, Wait> {
     match rule {
         "sellable" => Ok(sellable(view, world, record)),
+        "available" => Ok(available(view, world, record)),
         "options" => Ok(options(world, record)),
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
@@ -41,10 +45,27 @@ pub fn derive(
 /// Σ over the locations that this connection sells from of (the ERP's figure − lines sold that
 /// it does not contain yet) − buffer, never below zero. Absent while no figure is known.
 pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option<Json> {
-    let mut sum: Option<Decimal> = None;
     let locations: Vec<String> =
         view.connection.locations.iter().map(|(name, _)| name.clone()).collect();
-    for location in &locations {
+    left_at(view, world, variant, &locations)
+}
+
+/// The same at one location, for targets that keep a figure for each. The buffer is kept back at
+/// each of them: it is what may be sold before we hear of it, wherever that happens.
+fn available(view: &View<'_>, world: &mut World, stock: RecordId) -> Option<Json> {
+    let record = world.record(stock)?;
+    let (variant, location) = (record.reference("variant")?, record.text("location")?.to_owned());
+    left_at(view, world, variant, &[location])
+}
+
+fn left_at(
+    view: &View<'_>,
+    world: &mut World,
+    variant: RecordId,
+    locations: &[String],
+) -> Option<Json> {
+    let mut sum: Option<Decimal> = None;
+    for location in locations {
         let key = format!("{variant}/{location}");
         let Some(stock) = world.record_by_key("stock", &key, false) else { continue };
         let figure = world.record(stock).and_then(|r| decimal(r.value("figure", "")?));

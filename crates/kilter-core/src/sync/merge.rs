@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 
 use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
+use crate::sync::derive::FIGURES;
 use crate::sync::house::{House, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
@@ -253,7 +254,7 @@ fn note_fall(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
-            if derived != Some("sellable") {
+            if !derived.is_some_and(|rule| FIGURES.contains(&rule)) {
                 continue;
             }
             let key = row_key(facet, row, "");

@@ -8,8 +8,10 @@
 //! ```
 
 pub mod batch;
+pub mod carry;
 pub mod derive;
 pub mod document;
+pub mod draft;
 pub mod house;
 pub mod lifecycle;
 pub mod mark;

@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::Json;
 use crate::manifest::{Facet, Row, render};
 use crate::model::Wait;
+use crate::sync::draft::write_row;
 use crate::sync::house::{View, row_key};
-use crate::sync::plan::write_row;
 
 /// `record`: facet or entity → field → value. `remotes`: resource → the id a reference has there.
 pub fn create(
@@ -26,7 +26,7 @@ pub fn create(
         for row in facet.rows.iter().filter(|r| r.is_written()) {
             let Some(value) = value(facet, row, record, remotes) else { continue };
             let key = row_key(facet, row, &view.scope(facet, row, &vars));
-            write_row(view, row, &mut payload, &value, &key).map_err(|(wait, _)| wait)?;
+            write_row(view, each, row, &mut payload, &value, &key).map_err(|(wait, _)| wait)?;
         }
     }
     Ok(payload)

@@ -15,20 +15,17 @@
 
 use std::collections::BTreeMap;
 
-use rust_decimal::Decimal;
 use serde_json::{Map, json};
 
 use crate::Json;
-use crate::manifest::{Call, Facet, Kind, ListPart, ListStyle, Row};
-use crate::mapping::Env;
-use crate::model::record::record_ref;
+use crate::manifest::{Call, Facet, Kind, Parent, plain};
 use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
 use crate::sync::derive;
-use crate::sync::house::{SELF, View, row_key};
+use crate::sync::draft::draft;
+use crate::sync::house::View;
 use crate::sync::project::split_remote;
-use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{lifecycle, seat};
+use crate::sync::{carry, lifecycle, seat};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -64,6 +61,15 @@ pub struct Operation {
     pub parent: Option<String>,
     /// Something was left out for now: the object stays due.
     pub partial: Option<Wait>,
+    /// Creates of other resources that travel inside this one.
+    pub carried: Vec<Carried>,
+}
+
+/// A create inside another's.
+#[derive(Debug, Clone)]
+pub struct Carried {
+    pub resource: String,
+    pub operation: Operation,
 }
 
 /// One action of a lifecycle.
@@ -76,17 +82,9 @@ pub struct StepOp {
     pub extra: BTreeMap<String, Json>,
 }
 
-/// What stands for one object's write while it is gathered.
-struct Draft {
-    payload: Json,
-    fields: Vec<Changed>,
-    partial: Option<Wait>,
-    derived: bool,
-}
+pub(super) type Stop = (Wait, Option<RecordId>);
 
-type Stop = (Wait, Option<RecordId>);
-
-fn stop<T>(kind: WaitKind, reason: String, on: Option<RecordId>) -> Result<T, Stop> {
+pub(super) fn stop<T>(kind: WaitKind, reason: String, on: Option<RecordId>) -> Result<T, Stop> {
     Err((Wait { kind, reason }, on))
 }
 
@@ -123,7 +121,8 @@ fn try_plan(
         requires(view, world, root)?;
     }
     let parent = parent(view, world, root)?;
-    let draft = draft(view, world, object, root, kind, echo_suppression)?;
+    let each = each(view, world, object, root)?;
+    let draft = draft(view, world, object, root, (kind, &each), echo_suppression)?;
     if kind == Kind::Update {
         if draft.fields.is_empty() {
             if let Some(wait) = draft.partial {
@@ -131,27 +130,52 @@ fn try_plan(
             }
             return Ok(lifecycle::plan(view, world, object));
         }
-        if view.resource.read_first && draft.derived && object.asked < fresh_since {
+        let blind = view.resource.read_first && draft.derived && !draft.compared;
+        if blind && object.asked < fresh_since {
             return Ok(Plan::ReadFirst);
         }
         not_kept(view, object, &draft.fields)?;
     }
-    if !view.resource.writes.iter().any(|w| w.kinds.contains(&kind)) {
+    let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&kind)) else {
         return Ok(Plan::Nothing);
-    }
+    };
+    let same_id = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
     let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
-    let remote = object.remote.clone().unwrap_or_default();
-    let (id, each) = split_remote(&remote, has_each);
-    Ok(Plan::Write(Operation {
+    let mut operation = Operation {
         object: object.id,
         kind,
         fields: draft.fields,
         payload: draft.payload,
-        id: object.remote.as_ref().map(|_| id.to_owned()),
-        each: each.to_owned(),
+        id: object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned()),
+        each,
         parent,
         partial: draft.partial,
-    }))
+        carried: Vec::new(),
+    };
+    if kind == Kind::Create {
+        if same_id {
+            operation.id.clone_from(&operation.parent);
+        }
+        carry::carry(view, world, root, &write.carries, &mut operation)?;
+    }
+    Ok(Plan::Write(operation))
+}
+
+/// What the object stands for: as its remote id says, or as its record's key will have it.
+fn each(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    root: RecordId,
+) -> Result<String, Stop> {
+    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    match &object.remote {
+        Some(remote) => Ok(split_remote(remote, has_each).1.to_owned()),
+        None => match seat::each_of(view, world, root) {
+            Some(each) => Ok(each),
+            None => stop(WaitKind::Parked, "stands for no place of this connection".into(), None),
+        },
+    }
 }
 
 /// Kept in the shadow once an object was archived, so that it is done once.
@@ -179,12 +203,13 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
         each: String::new(),
         parent: None,
         partial: None,
+        carried: Vec::new(),
     })
 }
 
 /// Two records that this target takes for one: who is bound keeps it, newcomers are held. And a
 /// key that the target has already, though nobody could say on which of its objects.
-fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
+pub(super) fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
     let Some(record) = world.record(root).cloned() else { return Ok(()) };
     let Some(key) = &record.key else { return Ok(()) };
     let doubles: Vec<String> =
@@ -215,7 +240,7 @@ fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop
     Ok(())
 }
 
-fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
+pub(super) fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
     let vars = view.connection.vars("");
     for required in &view.resource.requires {
         let (facet_name, field) = required.split_once('.').unwrap_or(("", required));
@@ -241,15 +266,18 @@ fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), St
 }
 
 pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Option<String>, Stop> {
-    let Some((facet_name, resource)) = &view.resource.parent else { return Ok(None) };
+    let Some(Parent { facet: facet_name, resource, row, .. }) = &view.resource.parent else {
+        return Ok(None);
+    };
     let facet = view.resource.facets.iter().find(|f| &f.name == facet_name);
     let record = facet.and_then(|f| seat::facet_record(view, world, root, f));
     let Some(record) = record else {
         return stop(WaitKind::Parked, format!("waits for its {facet_name}"), None);
     };
     let object = world.object_of_root(&view.connection.name, resource, record);
-    match object.and_then(|id| world.object(id)).and_then(|o| o.remote.clone()) {
-        Some(remote) => Ok(Some(remote)),
+    let found = object.and_then(|id| world.object(id)).cloned();
+    match found.and_then(|o| parent_id(&o, row.as_deref())) {
+        Some(id) => Ok(Some(id)),
         None => {
             let reason = format!("waits for its {facet_name} in {}", view.connection.name);
             stop(WaitKind::Parked, reason, Some(record))
@@ -257,203 +285,12 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
     }
 }
 
-fn draft(
-    view: &View<'_>,
-    world: &mut World,
-    object: &Object,
-    root: RecordId,
-    kind: Kind,
-    echo_suppression: bool,
-) -> Result<Draft, Stop> {
-    let vars = view.connection.vars("");
-    let mut draft = Draft { payload: json!({}), fields: Vec::new(), partial: None, derived: false };
-    if kind == Kind::Create {
-        draft.payload = crate::manifest::render(&view.resource.set, &vars).unwrap_or(json!({}));
+/// What a parent's object says `$parent` is.
+pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<String> {
+    match row {
+        None => parent.remote.clone(),
+        Some(row) => parent.shadow.get(row).filter(|v| !v.is_null()).map(plain),
     }
-    for facet in &view.resource.facets {
-        let Some(id) = seat::facet_record(view, world, root, facet) else { continue };
-        for row in &facet.rows {
-            let scope = view.scope(facet, row, &vars);
-            let record = world.record(id).cloned();
-            let mode = view.mode(facet, row, &scope, record.as_ref());
-            let wanted = if kind == Kind::Create { mode.creates } else { mode.writes };
-            if !wanted {
-                continue;
-            }
-            let rule = view.field(facet, row).and_then(|f| f.derive.clone());
-            let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
-            let value = match &rule {
-                Some(rule) => derive::derive(rule, view, world, id).map_err(|w| (w, None))?,
-                None if row.field == SELF => Some(record_ref(id)),
-                None => cell.as_ref().map(|c| c.value.clone()),
-            };
-            let Some(value) = value else { continue };
-            let key = row_key(facet, row, &scope);
-            let old = object.shadow.get(&key).cloned();
-            let new = said(view, world, row, &value, &key)?;
-            if left_alone(row, &new, &view.env(&vars, None)) {
-                continue;
-            }
-            let normal = normal(row, &new, &view.env(&vars, None), &key)?;
-            let equal = old.as_ref().is_some_and(|o| same(o, &normal));
-            if kind == Kind::Update && equal && echo_suppression {
-                continue;
-            }
-            if rule.as_deref() == Some("sellable") {
-                if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
-                    draft.partial = Some(wait);
-                    continue;
-                }
-                draft.derived = true;
-            }
-            let before = draft.payload.clone();
-            write_row(view, row, &mut draft.payload, &new, &key)?;
-            // The lens leaves the field alone: nothing would be said.
-            if kind == Kind::Update && draft.payload == before {
-                continue;
-            }
-            let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
-            draft.fields.push(Changed { row: key, old, new: normal, by, change });
-        }
-    }
-    Ok(draft)
-}
-
-/// A value as this connection's rows say it: references by the ids they have here.
-fn said(
-    view: &View<'_>,
-    world: &mut World,
-    row: &Row,
-    value: &Json,
-    key: &str,
-) -> Result<Json, Stop> {
-    let mut resources: Vec<&str> = Vec::new();
-    if let Some(lens) = &row.write {
-        resources.extend(lens.refs());
-    }
-    for part in row.list.iter().flat_map(|l| &l.parts) {
-        for (_, _, write) in &part.rows {
-            resources.extend(write.iter().flat_map(|l| l.refs()));
-        }
-    }
-    unresolve(view, world, value, &resources).or_else(|unresolved| match unresolved {
-        Unresolved::NotThere(record) => {
-            let what = world.record(record).map(|r| {
-                format!("{} {}", r.entity, r.key.clone().unwrap_or_else(|| r.id.to_string()))
-            });
-            let what = what.unwrap_or_else(|| "a record".to_owned());
-            let reason = format!("waits for {what} in {}", view.connection.name);
-            stop(WaitKind::Parked, reason, Some(record))
-        }
-        Unresolved::Unknown(reference) => {
-            stop(WaitKind::Parked, format!("{key} names {reference}, which is not known"), None)
-        }
-    })
-}
-
-/// A value that the row says nothing for (`*=keep`): what stands there stays.
-fn left_alone(row: &Row, value: &Json, env: &Env<'_>) -> bool {
-    let lens = row.write.as_ref().filter(|_| row.list.is_none());
-    lens.is_some_and(|l| matches!(l.encode(value, env), Ok(None)))
-}
-
-fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Stop> {
-    let Some(lens) = row.write.as_ref().filter(|_| row.list.is_none()) else {
-        return Ok(value.clone());
-    };
-    let lens = if row.read.is_some() { lens } else { return Ok(value.clone()) };
-    lens.normalise(value, env)
-        .or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
-}
-
-pub(super) fn write_row(
-    view: &View<'_>,
-    row: &Row,
-    payload: &mut Json,
-    value: &Json,
-    key: &str,
-) -> Result<(), Stop> {
-    let vars = view.connection.vars("");
-    let env = view.env(&vars, None);
-    let written = match (&row.list, &row.write) {
-        (Some(list), _) => list.parts.iter().try_for_each(|p| write_part(p, payload, value, &env)),
-        (None, Some(lens)) => lens.write(payload, value, &env).map_err(|e| e.to_string()),
-        (None, None) => Ok(()),
-    };
-    written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
-}
-
-fn write_part(
-    part: &ListPart,
-    payload: &mut Json,
-    value: &Json,
-    env: &Env<'_>,
-) -> Result<(), String> {
-    if part.style == ListStyle::Map {
-        let mut map = part.at.read(payload, env).unwrap_or_else(|| json!({}));
-        write_item(part, &mut map, value, env)?;
-        return part.at.write(payload, map, env).map_err(|e| e.to_string());
-    }
-    let mut items = Vec::new();
-    for item in value.as_array().into_iter().flatten() {
-        let fits = part
-            .only
-            .iter()
-            .all(|(field, values)| values.contains(item.get(field).unwrap_or(&Json::Null)));
-        if !fits {
-            continue;
-        }
-        let mut out = json!({});
-        write_item(part, &mut out, item, env)?;
-        items.push(out);
-    }
-    if items.is_empty() {
-        return Ok(());
-    }
-    let mut list = match part.at.read(payload, env) {
-        Some(Json::Array(list)) => list,
-        _ => Vec::new(),
-    };
-    match part.style {
-        ListStyle::Plain | ListStyle::Map => list.append(&mut items),
-        ListStyle::Commands => list.push(json!(["create", items])),
-        ListStyle::Tuples => list.extend(items.into_iter().map(|i| json!([0, 0, i]))),
-    }
-    part.at.write(payload, Json::Array(list), env).map_err(|e| e.to_string())
-}
-
-/// One item's rows, over its constants. A lens's `@path` reads the canonical item.
-fn write_item(part: &ListPart, out: &mut Json, item: &Json, env: &Env<'_>) -> Result<(), String> {
-    let constants = crate::manifest::render(&part.item_set, env.vars).unwrap_or_else(|| json!({}));
-    for (key, value) in constants.as_object().into_iter().flatten() {
-        out[key.as_str()] = value.clone();
-    }
-    let env = Env { vars: env.vars, tables: env.tables, root: Some(item) };
-    for (field, _, write) in &part.rows {
-        let (Some(lens), Some(value)) = (write, item.get(field)) else { continue };
-        lens.write(out, value, &env).map_err(|e| format!("{field}: {e}"))?;
-    }
-    Ok(())
-}
-
-/// A figure is raised only when a poll of the shop's orders was asked after it fell; lowering
-/// never waits.
-fn raise_waits(
-    view: &View<'_>,
-    world: &mut World,
-    object: &Object,
-    old: Option<&Json>,
-    new: &Json,
-) -> Option<Wait> {
-    let (old, new): (Decimal, Decimal) = (derive::decimal(old?)?, derive::decimal(new)?);
-    let fell = object.fell?;
-    if new > old && world.orders_polled(&view.connection.name) < fell {
-        return Some(Wait {
-            kind: WaitKind::Later,
-            reason: "its stock fell: an order poll comes before it is raised".to_owned(),
-        });
-    }
-    None
 }
 
 /// What is repaired too often is not repaired again: the target does not keep it, or two fight.

@@ -37,6 +37,8 @@ pub enum Unprojected {
     Unwanted(String),
     #[error("the item has no id")]
     NoId,
+    #[error("the remote cut the list at {path} short: an item is taken whole, or not at all")]
+    Cut { id: String, path: String },
 }
 
 /// What an item that only hints looked like, so that it hints once.
@@ -78,6 +80,9 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         Ok(Some(id)) if !id.is_null() => plain(&id),
         _ => return Err(Unprojected::NoId),
     };
+    if let Some(cut) = view.resource.cut.iter().find(|p| p.read(item, &env) == Some(json!(true))) {
+        return Err(Unprojected::Cut { id, path: cut.text().to_owned() });
+    }
     let version = view.resource.version.as_ref().and_then(|l| l.read(item, &env).ok().flatten());
     let mut projected = Projected {
         resource: view.resource.name.clone(),

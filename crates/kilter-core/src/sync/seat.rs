@@ -175,11 +175,27 @@ pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
             return false;
         }
     }
+    if each_of(view, world, root).is_none() {
+        return false;
+    }
     let vars = view.connection.vars("");
     view.resource.select.iter().all(|select| {
         let value = select_value(view, world, root, &select.field);
         test(select, value.as_ref(), &vars)
     })
+}
+
+/// For which location or list a root stands here: the part of its key that the resource calls
+/// `$each`; empty where it calls none so. None: it is none of the connection's.
+pub fn each_of(view: &View<'_>, world: &mut World, root: RecordId) -> Option<String> {
+    let each = view.resource.list.as_ref().and_then(|l| l.each.as_deref());
+    let (Some(what), Some(facet)) = (each, view.root_facet()) else { return Some(String::new()) };
+    let field = facet.key.iter().find(|(_, source)| *source == "$each").map(|(field, _)| field);
+    let Some(field) = field.filter(|_| facet.entity == view.resource.root) else {
+        return Some(String::new());
+    };
+    let name = world.record(root)?.text(field)?.to_owned();
+    view.connection.each(what).contains(&name).then_some(name)
 }
 
 /// Which documents of a connection flow: their states, and since when.

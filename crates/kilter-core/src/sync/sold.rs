@@ -103,7 +103,9 @@ fn mark_showing(house: &House, world: &mut World, variant: RecordId, now: &str) 
 /// An ERP's figure was read: the lines that it contains by now are not subtracted any more.
 pub fn figure_read(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) {
     let Some(facet) = view.root_facet() else { return };
-    if change.asked == 0 || view.house.entities.field(&facet.entity, "figure").is_none() {
+    // A shop that keeps a figure for each location shows the same records, and not the ERP's figure.
+    let tells = facet.rows.iter().any(|row| row.field == "figure" && row.read.is_some());
+    if change.asked == 0 || !tells {
         return;
     }
     let collection = &view.resource.collection;

@@ -20,6 +20,7 @@ fn operation(object: i64, kind: Kind, parent: u8, each: u8) -> Operation {
         each: ["", "main", "depot"][usize::from(each)].to_owned(),
         parent: Some(format!("{parent}")),
         partial: None,
+        carried: Vec::new(),
     }
 }
 
@@ -89,7 +90,7 @@ fn a_call_says_its_parent_its_creates_and_its_updates() {
     let view = house.view("north", "variants").unwrap();
     let operations = vec![operation(1, Kind::Update, 7, 0), operation(2, Kind::Create, 7, 0)];
     let batches = batch(&view, operations);
-    let call = request(&view, &view.resource.writes[0], &batches[0]).unwrap();
+    let call = request(&view, &view.resource.writes[0], &batches[0], "key").unwrap();
     assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/products/7/variants/batch"));
     let body = json!({"create": [{"sku": "2"}], "update": [{"sku": "1", "id": 1001}]});
     assert_eq!(call.body, Some(body));

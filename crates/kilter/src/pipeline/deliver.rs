@@ -24,7 +24,7 @@ use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
 use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, Guards, after, now};
-use crate::pipeline::{looks, permits, settle, steps};
+use crate::pipeline::{answers, looks, permits, prepare, settle, steps};
 use crate::store::{Result, Tx};
 
 /// What one round found to do.
@@ -43,6 +43,9 @@ pub struct Round {
 
 /// One round for a connection. Returns how many objects were planned; 0: nothing is due.
 pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
+    if !prepare::done(engine, connection).await? {
+        return Ok(0);
+    }
     let fresh = engine.store.write_async(|tx| tx.last_seq()).await?;
     let mut round = plan_due(engine, connection, fresh, None).await?;
     let planned = round.planned;
@@ -281,7 +284,7 @@ async fn send_batch(
     let Some(view) = house.view(connection, resource) else { return Ok(()) };
     let mut queue = vec![first];
     while let Some(mut batch) = queue.pop() {
-        let result = settle::call(engine, &view, &batch).await;
+        let result = answers::call(engine, &view, &batch).await;
         if let Err(fault) = &result {
             let whole = fault.kind.proves_not_applied() && !fault.kind.retries();
             if whole && batch.operations.len() > 1 {
@@ -291,6 +294,8 @@ async fn send_batch(
                 continue;
             }
         }
+        let (batch, result, rest) = answers::part(batch, result);
+        queue.extend(rest);
         settle::settle(engine, connection, resource, batch, result, marks).await?;
     }
     Ok(())

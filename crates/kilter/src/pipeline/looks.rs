@@ -11,7 +11,7 @@ use kilter_core::manifest::{Get, Resource};
 use kilter_core::model::{Change, Fault, FaultKind, Object, Via};
 use kilter_core::sync::batch::id_json;
 use kilter_core::sync::house::View;
-use kilter_core::sync::project::{project, remote_of, resource_of, split_remote};
+use kilter_core::sync::project::{Unprojected, project, remote_of, resource_of, split_remote};
 
 use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
@@ -151,8 +151,15 @@ async fn read_chunk(
             let mut changes: Vec<Change> = Vec::new();
             for item in items {
                 let view = resource_of(&house, connection, collection, &item, &each);
-                let Some(projected) = view.and_then(|v| project(&v, &item, &each).ok()) else {
-                    continue;
+                let projected = match view.map(|v| project(&v, &item, &each)) {
+                    Some(Ok(projected)) => projected,
+                    // It is there, and cannot be taken: its change says why.
+                    Some(Err(Unprojected::Cut { id, .. })) => {
+                        missing.remove(&id);
+                        changes.push(source.change(&remote_of(&id, &each), item));
+                        continue;
+                    }
+                    _ => continue,
                 };
                 missing.remove(&projected.id);
                 changes.push(source.change(&projected.remote, item));

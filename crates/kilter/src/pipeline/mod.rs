@@ -1,11 +1,14 @@
 //! The stages. Each reads a batch, lets the core decide, writes a batch, in one transaction.
 //! They meet in the store; only `sync` and `serve` know their order.
 
+pub mod answers;
 pub mod deliver;
 pub mod looks;
 pub mod merge;
+pub mod pages;
 pub mod permits;
 pub mod poll;
+pub mod prepare;
 pub mod receive;
 pub mod resolve;
 pub mod schedule;

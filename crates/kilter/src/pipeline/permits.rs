@@ -25,7 +25,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Engine, after, backoff, now};
-use crate::pipeline::settle::{self, Marks, retry};
+use crate::pipeline::answers;
+use crate::pipeline::settle::{Marks, retry};
 use crate::store::deliveries::Delivery;
 use crate::store::intents::{Intent, Status};
 use crate::store::{Result, Tx};
@@ -73,7 +74,7 @@ pub async fn create(
             write: write.name.clone(),
             operations: allowed.iter().map(|a| a.operation.clone()).collect(),
         };
-        let result = settle::call(engine, &view, &batch).await;
+        let result = answers::call(engine, &view, &batch).await;
         let halve = result
             .as_ref()
             .err()

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Call, Cursor as CursorSpec, List, Page, Vars, plain};
-use kilter_core::model::{Fault, FaultKind, Via};
+use kilter_core::model::{Fault, Via};
 use kilter_core::sync::house::View;
 
 use crate::engine::{Engine, now};
+use crate::pipeline::pages;
 use crate::pipeline::receive::{self, Source};
 use crate::store::cursors::Cursor;
 
@@ -101,24 +102,23 @@ async fn listing(
     }
     let mut newest = cursor.value.clone();
     let mut differed = 0;
+    let mut size = list.page.size().unwrap_or(usize::MAX);
     for page in 1..=engine.house.config.limits.pages_max {
-        let items =
-            one_page(engine, view, list, call, &mut vars, page).await.map_err(Stop::Fault)?;
-        let count = items.len();
+        let (items, more) = pages::read(engine, view, list, call, &mut vars, page, &mut size)
+            .await
+            .map_err(Stop::Fault)?;
         for item in &items {
             newest = newest.max(changed_at(view, list.cursor.as_ref(), item, &vars));
         }
         differed += keep(engine, view, each, asked, full, items).await?;
-        let size = match list.page {
-            Page::Number { size } | Page::Offset { size } => size,
-            Page::Whole => usize::MAX,
-        };
-        if count < size {
+        if !more {
             break;
         }
     }
-    // While a long listing ran, what was already read may have changed again.
-    let value = newest.map(|v| if full { earlier(&v, started.elapsed().as_secs()) } else { v });
+    // While a long listing ran, what was already read may have changed again: one that is not in
+    // the order of its dates steps back as well.
+    let back = full || matches!(list.page, Page::Token { .. });
+    let value = newest.map(|v| if back { earlier(&v, started.elapsed().as_secs()) } else { v });
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
     finish(engine, view, each, done).await?;
     Ok(differed)
@@ -134,7 +134,9 @@ async fn start_at(
     asked: i64,
 ) -> Result<usize, Stop> {
     let mut vars = vars(view, each);
-    let items = one_page(engine, view, list, newest, &mut vars, 1).await.map_err(Stop::Fault)?;
+    let mut size = list.page.size().unwrap_or(usize::MAX);
+    let read = pages::read(engine, view, list, newest, &mut vars, 1, &mut size).await;
+    let (items, _) = read.map_err(Stop::Fault)?;
     let at = items.iter().filter_map(|i| changed_at(view, list.cursor.as_ref(), i, &vars)).max();
     let value = Some(at.unwrap_or_else(|| BEGINNING.to_owned()));
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
@@ -164,31 +166,6 @@ async fn finish(
         })
         .await?;
     Ok(())
-}
-
-async fn one_page(
-    engine: &Arc<Engine>,
-    view: &View<'_>,
-    list: &List,
-    call: &Call,
-    vars: &mut Vars,
-    page: usize,
-) -> Result<Vec<Json>, Fault> {
-    let size = match list.page {
-        Page::Number { size } | Page::Offset { size } => size,
-        Page::Whole => 0,
-    };
-    vars.insert("page".to_owned(), Json::from(page));
-    vars.insert("offset".to_owned(), Json::from((page - 1) * size));
-    vars.insert("limit".to_owned(), Json::from(size));
-    let request = call
-        .render(vars)
-        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the listing lacks a value"))?;
-    let answer = engine.send(view, &request).await?;
-    match list.items.read(&answer.body, &view.env(vars, None)) {
-        Some(Json::Array(items)) => Ok(items),
-        _ => Err(Fault::new(FaultKind::Unknown, "", "the listing's answer holds no list")),
-    }
 }
 
 async fn keep(

@@ -6,7 +6,7 @@
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, State, Via};
 use kilter_core::sync::house::House;
-use kilter_core::sync::project::{Projected, project, remote_of, resource_of};
+use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::world::World;
 use kilter_core::sync::{merge, seat};
 
@@ -46,7 +46,16 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
     let mut changes = Vec::new();
     for item in items {
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
-        let projected = view.and_then(|v| project(&v, &item, source.each).ok());
+        let readable = view.as_ref().is_some_and(|v| v.resource.get.is_some());
+        let projected = match view.map(|v| project(&v, &item, source.each)) {
+            // A listing shows little of each; what it cut short is read alone.
+            Some(Err(Unprojected::Cut { id, .. })) if readable => {
+                let look = serde_json::json!({ HINT: true });
+                changes.push(source.change(&remote_of(&id, source.each), look));
+                continue;
+            }
+            other => other.and_then(std::result::Result::ok),
+        };
         if let Some(projected) = &projected
             && known(tx, house, source, projected, &awaited)?
         {

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kilter_core::Json;
-use kilter_core::manifest::{AnswerKind, Kind, Write, plain};
+use kilter_core::manifest::{AnswerKind, Carry, Kind, plain};
 use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Via, Wait, WaitKind};
-use kilter_core::sync::batch::{Batch, request};
+use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
-use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation};
+use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
 use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
 use kilter_core::sync::world::World;
@@ -25,68 +25,6 @@ use crate::store::deliveries::Delivery;
 use crate::store::{Result, Tx};
 
 pub type Marks = BTreeMap<ObjectId, i64>;
-
-/// Sends a batch: one request. The answer's items, in the order of the operations.
-pub async fn call(
-    engine: &Arc<Engine>,
-    view: &View<'_>,
-    batch: &Batch,
-) -> std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault> {
-    let write = view
-        .resource
-        .writes
-        .iter()
-        .find(|w| w.name == batch.write)
-        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "there is no such way in"))?;
-    let request = request(view, write, batch)
-        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the call lacks an id"))?;
-    if let Some(remote) = engine.remotes.get(&view.connection.name) {
-        remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-    let answer = engine.send(view, &request).await?;
-    items(view, write, batch, &answer.body)
-}
-
-/// An answer, item by item. An answer that is not what was declared leaves everything unknown.
-pub fn items(
-    view: &View<'_>,
-    write: &Write,
-    batch: &Batch,
-    body: &Json,
-) -> std::result::Result<Vec<std::result::Result<Json, Fault>>, Fault> {
-    let vars = view.connection.vars("");
-    let env = view.env(&vars, None);
-    if let Some((path, value)) = &write.answer.failed
-        && path.read(body, &env).as_ref() == Some(value)
-    {
-        let failure = write.answer.failure.as_ref().and_then(|p| p.read(body, &env));
-        return Err(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env));
-    }
-    if write.answer.what == AnswerKind::None {
-        return Ok(batch.operations.iter().map(|_| Ok(Json::Null)).collect());
-    }
-    let mut lists: BTreeMap<Kind, std::vec::IntoIter<Json>> = BTreeMap::new();
-    for (kind, path) in &write.answer.items {
-        let list = match path.read(body, &env) {
-            Some(Json::Array(items)) => items,
-            Some(Json::Null) | None => Vec::new(),
-            Some(item) => vec![item],
-        };
-        lists.insert(*kind, list.into_iter());
-    }
-    let mut out = Vec::with_capacity(batch.operations.len());
-    for operation in &batch.operations {
-        let Some(item) = lists.get_mut(&operation.kind).and_then(Iterator::next) else {
-            return Err(Fault::new(FaultKind::Unknown, "", "the answer lacks an item"));
-        };
-        let error = write.answer.item_error.as_ref().and_then(|p| p.read(&item, &env));
-        out.push(match error.filter(|e| !e.is_null()) {
-            Some(error) => Err(view.connector.errors.classify(0, &error, &env)),
-            None => Ok(item),
-        });
-    }
-    Ok(out)
-}
 
 pub async fn settle(
     engine: &Arc<Engine>,
@@ -116,8 +54,11 @@ pub async fn settle(
                 deliveries.push(delivery(&view, operation, &batch.write, &outcome));
                 match (outcome, write) {
                     (Ok(item), Some(write)) => {
-                        let done = Done { write, operation, mark, at: &at };
-                        applied(tx, &house, &view, &mut world, &done, item)?;
+                        let done = Done { what: write.answer.what, operation, mark, at: &at };
+                        applied(tx, &house, &view, &mut world, &done, item.clone())?;
+                        let mut hold = Hold { tx, house: &house, world: &mut world, at: &at };
+                        let inner = carried(&mut hold, &view, &write.carries, operation, &item)?;
+                        deliveries.extend(inner);
                     }
                     (Ok(_), None) => {}
                     (Err(fault), _) => {
@@ -162,7 +103,7 @@ fn shown(field: &Changed) -> Json {
 }
 
 struct Done<'a> {
-    write: &'a Write,
+    what: AnswerKind,
     operation: &'a Operation,
     mark: i64,
     at: &'a str,
@@ -181,7 +122,7 @@ fn applied(
         return Ok(());
     };
     let created = object.remote.is_none();
-    let given = remote_id(view, done.write.answer.what, &item);
+    let given = remote_id(view, done.what, &item).or_else(|| done.operation.id.clone());
     if let (Some(given), true) = (&given, created) {
         object.remote = Some(remote_of(given, &done.operation.each));
     }
@@ -207,10 +148,12 @@ fn applied(
     if done.operation.kind == Kind::Archive {
         object.shadow.insert(ARCHIVED_ROW.to_owned(), json!(true));
     }
-    let is_object = done.write.answer.what == AnswerKind::Object;
+    let is_object = done.what == AnswerKind::Object;
     if !is_object {
         object.shadow.clone_from(&expected);
-        object.look = if created { Some(0) } else { object.look };
+        // What has no id but its parent's says nothing more than what was written.
+        let told = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
+        object.look = if created && !told { Some(0) } else { object.look };
     }
     world.begin_step();
     world.put_object(object);
@@ -233,6 +176,47 @@ fn applied(
         tx.end_changes(&[(change.clone(), kilter_core::model::End::Merged)])?;
     }
     finish(tx, house, view, world, done, change.seq, &expected, created)
+}
+
+/// What a settled call is written with.
+struct Hold<'a, 't> {
+    tx: &'a Tx<'t>,
+    house: &'a House,
+    world: &'a mut World,
+    at: &'a str,
+}
+
+/// What travelled inside a create is settled like creates of its own.
+fn carried(
+    hold: &mut Hold<'_, '_>,
+    view: &View<'_>,
+    carries: &[Carry],
+    parent: &Operation,
+    item: &Json,
+) -> Result<Vec<Delivery>> {
+    let mut deliveries = Vec::new();
+    for carry in carries {
+        let Some(child) = view.house.view(&view.connection.name, &carry.resource) else { continue };
+        let vars = view.connection.vars(&parent.each);
+        let shown = carry.answer.as_ref().and_then(|p| p.read(item, &view.env(&vars, None)));
+        let shown = shown.and_then(|v| v.as_array().cloned()).unwrap_or_default();
+        let mine = parent.carried.iter().filter(|c| c.resource == carry.resource);
+        for (n, one) in mine.enumerate() {
+            let mut operation = one.operation.clone();
+            if let Some(spec) = child.resource.parent.as_ref().filter(|p| p.same_id) {
+                let object =
+                    hold.tx.step(hold.house, hold.world, |w| w.object(parent.object).cloned())?;
+                operation.id = object.and_then(|o| parent_id(&o, spec.row.as_deref()));
+            }
+            let item = shown.get(n).cloned().unwrap_or(Json::Null);
+            let what = if item.is_null() { AnswerKind::None } else { AnswerKind::Object };
+            let done = Done { what, operation: &operation, mark: 0, at: hold.at };
+            applied(hold.tx, hold.house, &child, hold.world, &done, item.clone())?;
+            deliveries.push(delivery(&child, &operation, "carried", &Ok(Json::Null)));
+            deliveries.extend(carried(hold, &child, &carry.carries, &operation, &item)?);
+        }
+    }
+    Ok(deliveries)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one settled write, told whole")]
@@ -311,7 +295,13 @@ fn failed(
     {
         return adopt(tx, view, world, object, &holder, &fault, at);
     }
-    if fault.kind == FaultKind::Missing && object.remote.is_some() {
+    let compared = fault.kind == FaultKind::Conflict && object.remote.is_some() && tries <= max;
+    if compared {
+        // Somebody was faster: what is there now is read, and planned from.
+        object.look = Some(tx.last_seq()?);
+        retry(&mut object, tries, Some(0));
+        object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
+    } else if fault.kind == FaultKind::Missing && object.remote.is_some() {
         object.look = Some(tx.last_seq()?);
         object.due = None;
     } else if fault.kind.retries() && (tries <= max || fault.kind == FaultKind::Throttled) {

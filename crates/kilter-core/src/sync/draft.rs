@@ -1,0 +1,244 @@
+//! Draft: what one object's write would say: each row that differs, in the remote's words.
+//!
+//! Reads   an object, its records, the rows of its resource.   Writes  nothing.
+//! Never   says what the connection owns, or what a lens leaves alone.
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use crate::Json;
+use crate::manifest::{Kind, ListPart, ListStyle, Row};
+use crate::mapping::Env;
+use crate::model::record::record_ref;
+use crate::model::{Object, RecordId, Wait, WaitKind};
+use crate::sync::house::{SELF, View, row_key};
+use crate::sync::plan::{Changed, Stop, stop};
+use crate::sync::reference::{Unresolved, same, unresolve};
+use crate::sync::world::World;
+use crate::sync::{derive, seat};
+
+/// What stands for one object's write while it is gathered.
+pub(super) struct Draft {
+    pub payload: Json,
+    pub fields: Vec<Changed>,
+    /// What was left out for now.
+    pub partial: Option<Wait>,
+    /// A figure that sales lower is among it.
+    pub derived: bool,
+    /// Every such figure is compared by the remote with what we last read.
+    pub compared: bool,
+}
+
+/// `each`: the location or list that the object stands for, if its resource has one for each.
+pub(super) fn draft(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    root: RecordId,
+    (kind, each): (Kind, &str),
+    echo_suppression: bool,
+) -> Result<Draft, Stop> {
+    let vars = view.connection.vars(each);
+    let mut draft = Draft {
+        payload: json!({}),
+        fields: Vec::new(),
+        partial: None,
+        derived: false,
+        compared: true,
+    };
+    if kind == Kind::Create {
+        draft.payload = crate::manifest::render(&view.resource.set, &vars).unwrap_or(json!({}));
+    }
+    for facet in &view.resource.facets {
+        let Some(id) = seat::facet_record(view, world, root, facet) else { continue };
+        for row in &facet.rows {
+            let scope = view.scope(facet, row, &vars);
+            let record = world.record(id).cloned();
+            let mode = view.mode(facet, row, &scope, record.as_ref());
+            let wanted = if kind == Kind::Create { mode.creates } else { mode.writes };
+            if !wanted {
+                continue;
+            }
+            let rule = view.field(facet, row).and_then(|f| f.derive.clone());
+            let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
+            let value = match &rule {
+                Some(rule) => derive::derive(rule, view, world, id).map_err(|w| (w, None))?,
+                None if row.field == SELF => Some(record_ref(id)),
+                None => cell.as_ref().map(|c| c.value.clone()),
+            };
+            let Some(value) = value else { continue };
+            let key = row_key(facet, row, &scope);
+            let old = object.shadow.get(&key).cloned();
+            let new = said(view, world, row, &value, &key)?;
+            if left_alone(row, &new, &view.env(&vars, None)) {
+                continue;
+            }
+            let normal = normal(row, &new, &view.env(&vars, None), &key)?;
+            let equal = old.as_ref().is_some_and(|o| same(o, &normal));
+            if kind == Kind::Update && equal && echo_suppression {
+                continue;
+            }
+            if rule.as_deref().is_some_and(|rule| derive::FIGURES.contains(&rule)) {
+                if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
+                    draft.partial = Some(wait);
+                    continue;
+                }
+                draft.derived = true;
+                draft.compared &= row.was.is_some();
+            }
+            let before = draft.payload.clone();
+            write_row(view, each, row, &mut draft.payload, &new, &key)?;
+            // The lens leaves the field alone: nothing would be said.
+            if kind == Kind::Update && draft.payload == before {
+                continue;
+            }
+            if let (Some(was), Kind::Update) = (&row.was, kind) {
+                let last = old.clone().unwrap_or(Json::Null);
+                was.write(&mut draft.payload, &last, &view.env(&vars, None)).or_else(|e| {
+                    stop(WaitKind::Held, format!("{key} cannot be compared: {e}"), None)
+                })?;
+            }
+            let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
+            draft.fields.push(Changed { row: key, old, new: normal, by, change });
+        }
+    }
+    Ok(draft)
+}
+
+/// A value as this connection's rows say it: references by the ids they have here.
+fn said(
+    view: &View<'_>,
+    world: &mut World,
+    row: &Row,
+    value: &Json,
+    key: &str,
+) -> Result<Json, Stop> {
+    let mut resources: Vec<&str> = Vec::new();
+    if let Some(lens) = &row.write {
+        resources.extend(lens.refs());
+    }
+    for part in row.list.iter().flat_map(|l| &l.parts) {
+        for (_, _, write) in &part.rows {
+            resources.extend(write.iter().flat_map(|l| l.refs()));
+        }
+    }
+    unresolve(view, world, value, &resources).or_else(|unresolved| match unresolved {
+        Unresolved::NotThere(record) => {
+            let what = world.record(record).map(|r| {
+                format!("{} {}", r.entity, r.key.clone().unwrap_or_else(|| r.id.to_string()))
+            });
+            let what = what.unwrap_or_else(|| "a record".to_owned());
+            let reason = format!("waits for {what} in {}", view.connection.name);
+            stop(WaitKind::Parked, reason, Some(record))
+        }
+        Unresolved::Unknown(reference) => {
+            stop(WaitKind::Parked, format!("{key} names {reference}, which is not known"), None)
+        }
+    })
+}
+
+/// A value that the row says nothing for (`*=keep`): what stands there stays.
+fn left_alone(row: &Row, value: &Json, env: &Env<'_>) -> bool {
+    let lens = row.write.as_ref().filter(|_| row.list.is_none());
+    lens.is_some_and(|l| matches!(l.encode(value, env), Ok(None)))
+}
+
+fn normal(row: &Row, value: &Json, env: &Env<'_>, key: &str) -> Result<Json, Stop> {
+    let Some(lens) = row.write.as_ref().filter(|_| row.list.is_none()) else {
+        return Ok(value.clone());
+    };
+    let lens = if row.read.is_some() { lens } else { return Ok(value.clone()) };
+    lens.normalise(value, env)
+        .or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
+}
+
+pub(super) fn write_row(
+    view: &View<'_>,
+    each: &str,
+    row: &Row,
+    payload: &mut Json,
+    value: &Json,
+    key: &str,
+) -> Result<(), Stop> {
+    let vars = view.connection.vars(each);
+    let env = view.env(&vars, None);
+    let written = match (&row.list, &row.write) {
+        (Some(list), _) => list.parts.iter().try_for_each(|p| write_part(p, payload, value, &env)),
+        (None, Some(lens)) => lens.write(payload, value, &env).map_err(|e| e.to_string()),
+        (None, None) => Ok(()),
+    };
+    written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
+}
+
+fn write_part(
+    part: &ListPart,
+    payload: &mut Json,
+    value: &Json,
+    env: &Env<'_>,
+) -> Result<(), String> {
+    if part.style == ListStyle::Map {
+        let mut map = part.at.read(payload, env).unwrap_or_else(|| json!({}));
+        write_item(part, &mut map, value, env)?;
+        return part.at.write(payload, map, env).map_err(|e| e.to_string());
+    }
+    let mut items = Vec::new();
+    for item in value.as_array().into_iter().flatten() {
+        let fits = part
+            .only
+            .iter()
+            .all(|(field, values)| values.contains(item.get(field).unwrap_or(&Json::Null)));
+        if !fits {
+            continue;
+        }
+        let mut out = json!({});
+        write_item(part, &mut out, item, env)?;
+        items.push(out);
+    }
+    if items.is_empty() {
+        return Ok(());
+    }
+    let mut list = match part.at.read(payload, env) {
+        Some(Json::Array(list)) => list,
+        _ => Vec::new(),
+    };
+    match part.style {
+        ListStyle::Plain | ListStyle::Map => list.append(&mut items),
+        ListStyle::Commands => list.push(json!(["create", items])),
+        ListStyle::Tuples => list.extend(items.into_iter().map(|i| json!([0, 0, i]))),
+    }
+    part.at.write(payload, Json::Array(list), env).map_err(|e| e.to_string())
+}
+
+/// One item's rows, over its constants. A lens's `@path` reads the canonical item.
+fn write_item(part: &ListPart, out: &mut Json, item: &Json, env: &Env<'_>) -> Result<(), String> {
+    let constants = crate::manifest::render(&part.item_set, env.vars).unwrap_or_else(|| json!({}));
+    for (key, value) in constants.as_object().into_iter().flatten() {
+        out[key.as_str()] = value.clone();
+    }
+    let env = Env { vars: env.vars, tables: env.tables, root: Some(item) };
+    for (field, _, write) in &part.rows {
+        let (Some(lens), Some(value)) = (write, item.get(field)) else { continue };
+        lens.write(out, value, &env).map_err(|e| format!("{field}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// A figure is raised only when a poll of the shop's orders was asked after it fell; lowering
+/// never waits.
+fn raise_waits(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    old: Option<&Json>,
+    new: &Json,
+) -> Option<Wait> {
+    let (old, new): (Decimal, Decimal) = (derive::decimal(old?)?, derive::decimal(new)?);
+    let fell = object.fell?;
+    if new > old && world.orders_polled(&view.connection.name) < fell {
+        return Some(Wait {
+            kind: WaitKind::Later,
+            reason: "its stock fell: an order poll comes before it is raised".to_owned(),
+        });
+    }
+    None
+}

@@ -1,0 +1,56 @@
+//! Pages: one page of a listing, by number, by offset, or by the token that the page before gave.
+//!
+//! Reads   a remote's listing.   Writes  nothing.
+//! Never   goes on by a guess: a token that stands still ends the listing with a fault.
+
+use std::sync::Arc;
+
+use kilter_core::Json;
+use kilter_core::manifest::{Call, List, Page, Vars, plain};
+use kilter_core::model::{Fault, FaultKind};
+use kilter_core::sync::house::View;
+
+use crate::engine::Engine;
+
+/// The items of a page, and whether there are more. `vars` keeps the token for the next one.
+pub async fn read(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    list: &List,
+    call: &Call,
+    vars: &mut Vars,
+    page: usize,
+    size: &mut usize,
+) -> Result<(Vec<Json>, bool), Fault> {
+    let count = if list.page == Page::Whole { 0 } else { *size };
+    vars.insert("page".to_owned(), Json::from(page));
+    vars.insert("offset".to_owned(), Json::from((page - 1) * count));
+    vars.insert("limit".to_owned(), Json::from(count));
+    let request = call
+        .render(vars)
+        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the listing lacks a value"))?;
+    let answer = engine.send(view, &request).await?;
+    let env = view.env(vars, None);
+    let items = match list.items.read(&answer.body, &env) {
+        Some(Json::Array(items)) => items,
+        _ => return Err(Fault::new(FaultKind::Unknown, "", "the listing's answer holds no list")),
+    };
+    let Some(next) = &list.next else {
+        let more = items.len() >= *size;
+        return Ok((items, more));
+    };
+    let token = next.token.read(&answer.body, &env).filter(|t| !t.is_null());
+    let more = match &next.more {
+        Some(path) => path.read(&answer.body, &env) == Some(Json::Bool(true)),
+        None => token.is_some(),
+    };
+    if more && (token.is_none() || token.as_ref() == vars.get("after")) {
+        let shown = token.as_ref().map(plain).unwrap_or_default();
+        let text = format!("the listing says that there is more, and not where: \"{shown}\"");
+        return Err(Fault::new(FaultKind::Unknown, "", text));
+    }
+    if let Some(token) = token {
+        vars.insert("after".to_owned(), token);
+    }
+    Ok((items, more))
+}

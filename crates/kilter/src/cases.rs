@@ -271,7 +271,7 @@ fn written(view: &View<'_>, case: &Case, name: &str) -> anyhow::Result<Option<Re
         payload,
         id: text("id"),
         each: case.each.clone(),
-        parent: text("parent"),
+        parent: case.vars.get("parent").cloned(),
         partial: None,
         carried: Vec::new(),
     };

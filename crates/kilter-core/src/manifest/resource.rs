@@ -189,11 +189,12 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
     let at = path_at(&mut inner, "at", problems);
     let style = match inner.text("style", problems).as_deref() {
         None | Some("plain") => ListStyle::Plain,
+        Some("replace") => ListStyle::Replace,
         Some("commands") => ListStyle::Commands,
         Some("tuples") => ListStyle::Tuples,
         Some(other) => {
             let text = format!("{place}: a list is not written \"{other}\"");
-            inner.problem(node.line, text, "known: plain, commands, tuples", problems);
+            inner.problem(node.line, text, "known: plain, replace, commands, tuples", problems);
             ListStyle::Plain
         }
     };

@@ -289,6 +289,8 @@ pub struct ListPart {
 pub enum ListStyle {
     /// The list itself.
     Plain,
+    /// The list itself, in place of what a constant said there.
+    Replace,
     /// `[["create", [items]]]`.
     Commands,
     /// `[[0, 0, item], …]`.

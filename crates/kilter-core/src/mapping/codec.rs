@@ -9,7 +9,9 @@ use super::choice::Choice;
 use super::number::{self, Format};
 use super::time::TimeForm;
 use super::unit::{self, Unit};
-use super::{Env, Operand, ParseError, ReadError, WriteError, known, markup, named, refer, scan};
+use super::{
+    Env, Operand, ParseError, ReadError, WriteError, known, markup, named, refer, scan, wrapped,
+};
 use crate::Json;
 
 /// One step of a chain.
@@ -65,6 +67,12 @@ pub enum Codec {
     },
     /// Members of a map, joined by blanks.
     Words(Vec<String>),
+    /// A list of texts as a list of maps with this one member.
+    Wrapped(String),
+    /// The sum of a member over a list of maps.
+    Sum(String),
+    /// A decimal as `{value, unit}`, in this unit.
+    Measured(String),
 }
 
 impl Codec {
@@ -94,6 +102,7 @@ impl Codec {
         match self {
             Codec::FirstItem => Err(WriteError::ReadOnly { what: "first_item".to_owned() }),
             Codec::Words(_) => Err(WriteError::ReadOnly { what: "words".to_owned() }),
+            Codec::Sum(_) => Err(WriteError::ReadOnly { what: "sum".to_owned() }),
             Codec::NullAs(stand_in) if value.is_null() => Ok(Some(stand_in.clone())),
             Codec::Enum(choice) => choice.write(&value),
             _ if value.is_null() => Ok(Some(Json::Null)),
@@ -104,7 +113,7 @@ impl Codec {
     /// Whether every value that can be read can be written so that it reads the same again.
     pub fn is_invertible(&self) -> bool {
         match self {
-            Codec::FirstItem | Codec::Words(_) => false,
+            Codec::FirstItem | Codec::Words(_) | Codec::Sum(_) => false,
             Codec::Named { key, field } => !key.contains('.') && !field.contains('.'),
             Codec::Enum(choice) => choice.is_invertible(),
             _ => true,
@@ -152,6 +161,9 @@ impl Codec {
             Codec::Key(entity) => refer::read_key(&value, entity),
             Codec::Named { key, field } => named::read(&value, key, field),
             Codec::Words(members) => Ok(named::words(&value, members)),
+            Codec::Wrapped(member) => wrapped::unwrap(&value, member),
+            Codec::Sum(member) => wrapped::sum(&value, member),
+            Codec::Measured(unit) => wrapped::read_measure(&value, unit),
             Codec::StripTags => text(&value).map(Json::String),
             Codec::Enum(_) | Codec::Default(_) | Codec::NullAs(_) | Codec::Json => Ok(value),
         }
@@ -190,7 +202,9 @@ impl Codec {
             Codec::List => list(value)?,
             Codec::Ref(_) | Codec::Key(_) => refer::write(&value)?,
             Codec::Named { key, field } => named::write(&value, key, field)?,
-            Codec::FirstItem | Codec::Words(_) | Codec::Enum(_) => value,
+            Codec::Wrapped(member) => wrapped::wrap(&value, member)?,
+            Codec::Measured(unit) => wrapped::write_measure(&value, unit)?,
+            Codec::FirstItem | Codec::Words(_) | Codec::Sum(_) | Codec::Enum(_) => value,
             Codec::Default(_) | Codec::NullAs(_) | Codec::Json => value,
         })
     }

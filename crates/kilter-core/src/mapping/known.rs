@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 31] = [
+pub(super) const NAMES: [&str; 34] = [
     "text",
     "id",
     "integer",
@@ -43,6 +43,9 @@ pub(super) const NAMES: [&str; 31] = [
     "key",
     "named",
     "words",
+    "wrapped",
+    "sum",
+    "measured",
 ];
 
 /// Most decimals a codec can round to; `Decimal` has no more.
@@ -132,6 +135,9 @@ impl Args<'_> {
             "key" => self.only_text("the name of an entity").map(Codec::Key),
             "named" => self.named(),
             "words" => self.words(),
+            "wrapped" => self.only_text("the name of a member").map(Codec::Wrapped),
+            "sum" => self.only_text("the path of a member").map(Codec::Sum),
+            "measured" => self.only_text("the name of a unit").map(Codec::Measured),
             _ => Err(unknown(self.name, self.at)),
         }
     }

@@ -39,6 +39,7 @@ mod scan;
 mod table;
 mod time;
 mod unit;
+mod wrapped;
 
 pub use args::Operand;
 pub use choice::Choice;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::Json;
-use crate::manifest::{Kind, Request, Write};
+use crate::manifest::{Kind, Request, Write, plain};
 use crate::sync::house::View;
 use crate::sync::plan::Operation;
 
@@ -26,7 +26,7 @@ pub fn batch(view: &View<'_>, operations: Vec<Operation>) -> Vec<Batch> {
         let way = view.resource.writes.iter().position(|w| w.kinds.contains(&operation.kind));
         let Some(way) = way else { continue };
         let by_parent = view.resource.writes[way].by_parent;
-        let parent = operation.parent.clone().filter(|_| by_parent).unwrap_or_default();
+        let parent = operation.parent.as_ref().filter(|_| by_parent).map(plain).unwrap_or_default();
         // The call's own words may name the location or the list.
         let each = operation.each.clone();
         groups.entry((way, parent, each)).or_default().push(operation);
@@ -67,7 +67,8 @@ pub fn request(view: &View<'_>, write: &Write, batch: &Batch, key: &str) -> Opti
         vars.insert("ids".into(), Json::Array(ids));
     }
     if let Some(parent) = &first.parent {
-        vars.insert("parent".into(), id_json(parent));
+        let id = parent.as_str().map(id_json);
+        vars.insert("parent".into(), id.unwrap_or_else(|| parent.clone()));
     }
     for (kind, name) in
         [(Kind::Create, "create"), (Kind::Update, "update"), (Kind::Archive, "archive")]

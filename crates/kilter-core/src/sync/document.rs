@@ -38,7 +38,7 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
     }
     for charge in list(&record, "charges") {
         let kind = text(&charge, "kind");
-        if amount(charge.get("total")).is_some_and(|t| !t.is_zero()) {
+        if !net_and_tax(&record, &charge).0.is_zero() {
             out.push(priced(&record, &charge, &kind, gross, places));
         }
     }
@@ -68,8 +68,7 @@ fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
 
 fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) -> Json {
     let quantity: Decimal = text(line, "quantity").parse().unwrap_or(Decimal::ONE);
-    let net = amount(line.get("total")).unwrap_or_default();
-    let tax = amount(line.get("tax")).unwrap_or_default();
+    let (net, tax) = net_and_tax(record, line);
     let total = if gross { net + tax } else { net };
     let unit = if quantity.is_zero() { total } else { total / quantity };
     let unit = unit.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
@@ -89,6 +88,19 @@ fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) ->
         }
     }
     out
+}
+
+/// A line's own total and tax. A shop that tells what it charged and took off instead
+/// (`subtotal`, `discount`, with tax in them where the order says so) is added up.
+pub fn net_and_tax(record: &Record, line: &Json) -> (Decimal, Decimal) {
+    let of = |field: &str| amount(line.get(field)).unwrap_or_default();
+    let tax = of("tax");
+    if line.get("total").is_some_and(|t| !t.is_null()) {
+        return (of("total"), tax);
+    }
+    let paid = of("subtotal") - of("discount");
+    let included = record.value("tax_included", "") == Some(&json!(true));
+    (if included { paid - tax } else { paid }, tax)
 }
 
 fn list(record: &Record, field: &str) -> Vec<Json> {

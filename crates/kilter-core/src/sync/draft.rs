@@ -198,11 +198,11 @@ fn write_part(
         return Ok(());
     }
     let mut list = match part.at.read(payload, env) {
-        Some(Json::Array(list)) => list,
+        Some(Json::Array(list)) if part.style != ListStyle::Replace => list,
         _ => Vec::new(),
     };
     match part.style {
-        ListStyle::Plain | ListStyle::Map => list.append(&mut items),
+        ListStyle::Plain | ListStyle::Replace | ListStyle::Map => list.append(&mut items),
         ListStyle::Commands => list.push(json!(["create", items])),
         ListStyle::Tuples => list.extend(items.into_iter().map(|i| json!([0, 0, i]))),
     }

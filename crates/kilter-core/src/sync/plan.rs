@@ -58,7 +58,8 @@ pub struct Operation {
     /// The remote's own id; none at create.
     pub id: Option<String>,
     pub each: String,
-    pub parent: Option<String>,
+    /// `$parent`: the parent's id, or what its row says.
+    pub parent: Option<Json>,
     /// Something was left out for now: the object stays due.
     pub partial: Option<Wait>,
     /// Creates of other resources that travel inside this one.
@@ -154,7 +155,7 @@ fn try_plan(
     };
     if kind == Kind::Create {
         if same_id {
-            operation.id.clone_from(&operation.parent);
+            operation.id = operation.parent.as_ref().map(plain);
         }
         carry::carry(view, world, root, &write.carries, &mut operation)?;
     }
@@ -265,7 +266,7 @@ pub(super) fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Re
     Ok(())
 }
 
-pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Option<String>, Stop> {
+pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Option<Json>, Stop> {
     let Some(Parent { facet: facet_name, resource, row, .. }) = &view.resource.parent else {
         return Ok(None);
     };
@@ -286,10 +287,10 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
 }
 
 /// What a parent's object says `$parent` is.
-pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<String> {
+pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<Json> {
     match row {
-        None => parent.remote.clone(),
-        Some(row) => parent.shadow.get(row).filter(|v| !v.is_null()).map(plain),
+        None => parent.remote.clone().map(Json::String),
+        Some(row) => parent.shadow.get(row).filter(|v| !v.is_null()).cloned(),
     }
 }
 

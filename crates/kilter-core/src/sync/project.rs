@@ -138,7 +138,12 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
         return read_map(list, item, env);
     }
     for part in &list.parts {
-        let Some(Json::Array(items)) = part.at.read(item, env) else { continue };
+        let items = match part.at.read(item, env) {
+            Some(Json::Array(items)) => items,
+            // A charge that there is once stands alone.
+            Some(one @ Json::Object(_)) => vec![one],
+            _ => continue,
+        };
         seen = true;
         for child in &items {
             out.push(read_part(part, child, env)?);

@@ -18,7 +18,7 @@ fn operation(object: i64, kind: Kind, parent: u8, each: u8) -> Operation {
         payload: json!({ "sku": object.to_string() }),
         id: (kind != Kind::Create).then(|| (object + 1000).to_string()),
         each: ["", "main", "depot"][usize::from(each)].to_owned(),
-        parent: Some(format!("{parent}")),
+        parent: Some(json!(format!("{parent}"))),
         partial: None,
         carried: Vec::new(),
     }

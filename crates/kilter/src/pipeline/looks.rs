@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kilter_core::Json;
-use kilter_core::manifest::{Get, Resource};
+use kilter_core::manifest::{Get, Resource, plain};
 use kilter_core::model::{Change, Fault, FaultKind, Object, Via};
 use kilter_core::sync::batch::id_json;
 use kilter_core::sync::house::View;
@@ -96,7 +96,7 @@ async fn parent(
             let Some(view) = house.view(&connection, &resource) else { return Ok(None) };
             let mut world = tx.world()?;
             tx.step(&house, &mut world, |w| {
-                kilter_core::sync::plan::parent(&view, w, root).ok().flatten()
+                kilter_core::sync::plan::parent(&view, w, root).ok().flatten().map(|p| plain(&p))
             })
         })
         .await

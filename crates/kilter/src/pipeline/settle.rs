@@ -206,7 +206,8 @@ fn carried(
             if let Some(spec) = child.resource.parent.as_ref().filter(|p| p.same_id) {
                 let object =
                     hold.tx.step(hold.house, hold.world, |w| w.object(parent.object).cloned())?;
-                operation.id = object.and_then(|o| parent_id(&o, spec.row.as_deref()));
+                operation.id =
+                    object.and_then(|o| parent_id(&o, spec.row.as_deref())).map(|id| plain(&id));
             }
             let item = shown.get(n).cloned().unwrap_or(Json::Null);
             let what = if item.is_null() { AnswerKind::None } else { AnswerKind::Object };

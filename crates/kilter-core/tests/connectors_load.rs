@@ -10,13 +10,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn toml_files(folder: &Path) -> Vec<(String, String)> {
+fn data_files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     files
         .into_iter()
-        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+        .filter(|p| p.extension().is_some_and(|e| e == "toml" || e == "graphql"))
         .map(|p| (p.display().to_string(), fs::read_to_string(&p).unwrap()))
         .collect()
 }
@@ -30,7 +30,7 @@ fn every_connector_reads_without_a_problem() {
             continue;
         }
         let mut problems = Vec::new();
-        let connector = read_connector(&toml_files(&folder), &mut problems).unwrap();
+        let connector = read_connector(&data_files(&folder), &mut problems).unwrap();
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}", text.join("\n"));
         assert!(!connector.resources.is_empty());
@@ -42,7 +42,7 @@ fn every_connector_reads_without_a_problem() {
 
 #[test]
 fn every_entity_reads_without_a_problem() {
-    let files = toml_files(&root().join("entities"));
+    let files = data_files(&root().join("entities"));
     let mut problems = Vec::new();
     let pairs = files.iter().map(|(f, t)| (f.as_str(), t.as_str()));
     let entities = Entities::read(pairs, &mut problems);

@@ -7,7 +7,8 @@
 //! |---------|--------------------------------|--------------------------------------------|
 //! | project | an item of a resource          | id, version, rows, what is hinted at       |
 //! | error   | status and body of an answer   | fault, its code, text, holder              |
-//! | request | a call, values, remote ids     | method, path, query, body                  |
+//! | request | a call, values, remote ids     | method, path, query, body; of a document   |
+//! |         |                                | its name and variables                     |
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -217,6 +218,11 @@ fn check_error(house: &House, case: &Case) -> anyhow::Result<()> {
 
 fn check_request(view: &View<'_>, case: &Case) -> anyhow::Result<()> {
     let request = request(view, case)?.context("render the request: it lacks a value")?;
+    if let Some(document) = &request.document {
+        equal("graphql", &case.expect["graphql"], &json!(document.as_ref()))?;
+        let variables = request.body.unwrap_or_default()["variables"].take();
+        return equal("variables", &case.expect["variables"], &variables);
+    }
     equal("method", &case.expect["method"], &json!(request.method))?;
     equal("path", &case.expect["path"], &json!(request.path))?;
     let query: BTreeMap<String, String> = request.query.into_iter().collect();

@@ -9,6 +9,7 @@ use std::path::Path;
 use kilter_core::config::{Config, Secret, read_config};
 use kilter_core::doc::Problem;
 use kilter_core::entity::Entities;
+use kilter_core::manifest::graphql::is_document;
 use kilter_core::manifest::{Connector, read_connector};
 use kilter_core::sync::house::House;
 use rust_embed::RustEmbed;
@@ -68,11 +69,11 @@ pub fn names(own: &Path) -> Vec<String> {
     names
 }
 
-/// The files of a connector's folder, by path: its own `.toml`, not its cases.
+/// The files of a connector's folder, by path: its own `.toml` and `.graphql`, not its cases.
 pub fn files(name: &str, own: &Path) -> Vec<(String, String)> {
     let folder = own.join(name);
     if folder.join("connector.toml").is_file() {
-        return tomls(&folder);
+        return read_files(&folder);
     }
     built_in(&format!("{name}/"))
 }
@@ -81,16 +82,21 @@ pub fn files(name: &str, own: &Path) -> Vec<(String, String)> {
 pub fn cases(name: &str, own: &Path) -> Vec<(String, String)> {
     let folder = own.join(name);
     if folder.join("connector.toml").is_file() {
-        return tomls(&folder.join("cases"));
+        return only_toml(read_files(&folder.join("cases")));
     }
-    built_in(&format!("{name}/cases/"))
+    only_toml(built_in(&format!("{name}/cases/")))
 }
 
-fn tomls(folder: &Path) -> Vec<(String, String)> {
+fn only_toml(mut files: Vec<(String, String)>) -> Vec<(String, String)> {
+    files.retain(|(file, _)| !is_document(file));
+    files
+}
+
+fn read_files(folder: &Path) -> Vec<(String, String)> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|e| e == "toml")
+        if path.to_str().is_some_and(belongs)
             && let Ok(text) = std::fs::read_to_string(&path)
         {
             out.push((path.display().to_string(), text));
@@ -100,12 +106,17 @@ fn tomls(folder: &Path) -> Vec<(String, String)> {
     out
 }
 
+/// A connector is data: what else lies in its folder is for people.
+fn belongs(file: &str) -> bool {
+    file.ends_with(".toml") || is_document(file)
+}
+
 /// Built-in files directly below a folder.
 pub fn built_in(prefix: &str) -> Vec<(String, String)> {
     Connectors::iter()
         .filter(|path| {
             let rest = path.strip_prefix(prefix);
-            rest.is_some_and(|r| !r.contains('/') && r.ends_with(".toml"))
+            rest.is_some_and(|r| !r.contains('/') && belongs(r))
         })
         .filter_map(|path| {
             let file = Connectors::get(&path)?;

@@ -5,20 +5,27 @@
 
 use crate::doc::{Node, Problem, Reader, parse};
 use crate::manifest::error::{Errors, Rule};
+use crate::manifest::graphql::{Documents, is_document};
 use crate::manifest::parts::{Problems, call_at, keep, lens_at, path_at, path_or_whole};
 use crate::manifest::resource::read_resource;
 use crate::manifest::types::*;
 use crate::mapping::{Lens, Path};
 use crate::model::FaultKind;
 
-/// Reads a connector from its files: `connector.toml` and one file for each resource.
+/// Reads a connector from its files: `connector.toml`, one file for each resource, and the
+/// documents that their calls name.
 pub fn read_connector(
     files: &[(String, String)],
     problems: &mut Vec<Problem>,
 ) -> Option<Connector> {
     let (file, text) = files.iter().find(|(name, _)| name.ends_with("connector.toml"))?;
-    let node = parse(file, text, problems);
+    let mut documents = Documents::among(files, problems);
+    let mut node = parse(file, text, problems);
+    documents.path = node.table().and_then(|t| t.get("graphql")?.as_text()).map(str::to_owned);
+    documents.fill_in(file, &mut node, problems);
     let mut reader = Reader::new(file, "the connector", &node, problems);
+    // Taken above, and checked to be a text here.
+    reader.text("graphql", problems);
     let mut connector = Connector {
         name: reader.need_text("connector", problems),
         title: reader.need_text("title", problems),
@@ -35,8 +42,11 @@ pub fn read_connector(
         resources: Vec::new(),
     };
     reader.finish(problems);
-    for (file, text) in files.iter().filter(|(name, _)| !name.ends_with("connector.toml")) {
-        connector.resources.push(read_resource(file, text, problems));
+    let own = |file: &str| file.ends_with("connector.toml") || is_document(file);
+    for (file, text) in files.iter().filter(|(file, _)| !own(file)) {
+        let mut node = parse(file, text, problems);
+        documents.fill_in(file, &mut node, problems);
+        connector.resources.push(read_resource(file, &node, problems));
     }
     Some(connector)
 }

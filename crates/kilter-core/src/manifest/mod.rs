@@ -2,6 +2,7 @@
 
 pub mod connector;
 pub mod error;
+pub mod graphql;
 pub mod parts;
 pub mod resource;
 pub mod template;

@@ -64,9 +64,10 @@ pub fn path_at(
     path(reader.file, node, problems)
 }
 
-/// `{ method, path, query, headers, body }`.
+/// `{ method, path, query, headers, body }`; one by a document was filled in before.
 pub fn call(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Call {
     let mut reader = Reader::new(file, place, node, problems);
+    let document = reader.text("graphql", problems).map(Into::into);
     let method = reader.text("method", problems).unwrap_or_else(|| "GET".to_owned());
     let path = reader.need_text("path", problems);
     let table = |node: Option<&Node>| node.map_or_else(|| serde_json::json!({}), Node::to_json);
@@ -75,7 +76,7 @@ pub fn call(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Ca
     let body = reader.take("body").map(Node::to_json);
     reader.finish(problems);
     let path = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
-    Call { method, path, query, headers, body }
+    Call { method, path, query, headers, body, document }
 }
 
 pub fn call_at(

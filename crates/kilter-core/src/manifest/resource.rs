@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 
 use crate::Json;
-use crate::doc::{Node, Problem, Reader, Val, parse};
+use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::parts::*;
 use crate::manifest::types::*;
 use crate::manifest::ways::{lifecycle, permit, writes};
 use crate::mapping::{Lens, Path};
 
-pub fn read_resource(file: &str, text: &str, problems: &mut Vec<Problem>) -> Resource {
-    let node = parse(file, text, problems);
-    let mut reader = Reader::new(file, "the resource", &node, problems);
+pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Resource {
+    let mut reader = Reader::new(file, "the resource", node, problems);
     let name = reader.need_text("resource", problems);
     let root = reader.need_text("root", problems);
     let id = lens_at(&mut reader, "id", problems);

@@ -10,6 +10,7 @@
 //! `{ as = "json", value = … }` encodes a value; the encodings are named after formats.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -160,6 +161,8 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
     pub body: Option<Json>,
+    /// The document that it posts: what such calls have in common.
+    pub document: Option<Arc<str>>,
 }
 
 /// The template of a request.
@@ -170,6 +173,7 @@ pub struct Call {
     pub query: Json,
     pub headers: Json,
     pub body: Option<Json>,
+    pub document: Option<Arc<str>>,
 }
 
 impl Call {
@@ -189,6 +193,7 @@ impl Call {
             query: pairs(&self.query, vars),
             headers: pairs(&self.headers, vars),
             body: self.body.as_ref().and_then(|b| render(b, vars)),
+            document: self.document.clone(),
         })
     }
 }
@@ -272,6 +277,7 @@ mod tests {
             query: json!({}),
             headers: json!({}),
             body: None,
+            document: None,
         };
         let vars = Vars::from([("id".to_owned(), json!("../x y"))]);
         assert_eq!(call.render(&vars).unwrap().path, "/products/..%2Fx%20y");

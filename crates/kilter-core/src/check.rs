@@ -145,7 +145,9 @@ fn row_fits(
     problems: &mut Vec<Problem>,
 ) {
     let Some(entity) = house.entities.get(&facet.entity) else { return };
-    if row.field == SELF {
+    // What is only observed may be the remote's own: an id that a call needs.
+    let own = row.observe && row.write.is_none() && !entity.fields.contains_key(&row.field);
+    if row.field == SELF || own {
         return;
     }
     let Some(field) = entity.fields.get(&row.field) else {
@@ -175,7 +177,9 @@ fn row_fits(
 
 fn money(lens: &Lens) -> bool {
     use crate::mapping::Codec;
-    let says = |c: &Codec| matches!(c, Codec::Money { .. } | Codec::MinorUnits { .. });
+    let says = |c: &Codec| {
+        matches!(c, Codec::Money { .. } | Codec::MinorUnits { .. } | Codec::MoneyObject { .. })
+    };
     lens.codecs().iter().any(says)
 }
 

@@ -307,6 +307,7 @@ fn get(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Get> {
     let mut inner = Reader::new(reader.file, "get", node, problems);
     let call = call_at(&mut inner, "call", problems);
     let get_items = path_or_whole(&mut inner, "items", problems);
+    let within = path_at(&mut inner, "inner", problems);
     let single = inner.flag("single", problems).unwrap_or(false);
     let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok());
     let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
@@ -315,7 +316,7 @@ fn get(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Get> {
     }
     inner.finish(problems);
     let cap = if single { 1 } else { cap.unwrap_or(100).max(1) };
-    Some(Get { call: call?, items: get_items, cap, by_parent, single })
+    Some(Get { call: call?, items: get_items, inner: within, cap, by_parent, single })
 }
 
 fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {

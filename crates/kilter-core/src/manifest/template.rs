@@ -66,7 +66,9 @@ fn placeholder(text: &str, vars: &Vars) -> Option<Json> {
     let mut parts = name.split('.');
     let mut value = vars.get(parts.next()?)?;
     for part in parts {
-        value = value.get(part)?;
+        // `$items.0.id`: a number names an item of a list.
+        let item = || part.parse::<usize>().ok().and_then(|n| value.get(n));
+        value = value.get(part).or_else(item)?;
     }
     Some(value.clone())
 }

@@ -360,6 +360,8 @@ pub struct Get {
     pub cap: usize,
     /// Objects of one call share their parent.
     pub by_parent: bool,
+    /// Where in each item the object stands.
+    pub inner: Option<Path>,
     /// One object a call, and the answer is the object.
     pub single: bool,
 }

@@ -73,6 +73,11 @@ pub enum Codec {
     Sum(String),
     /// A decimal as `{value, unit}`, in this unit.
     Measured(String),
+    /// Money as `{amount, currencyCode}`, or with other names for the two.
+    MoneyObject {
+        amount: String,
+        currency: String,
+    },
 }
 
 impl Codec {
@@ -164,6 +169,7 @@ impl Codec {
             Codec::Wrapped(member) => wrapped::unwrap(&value, member),
             Codec::Sum(member) => wrapped::sum(&value, member),
             Codec::Measured(unit) => wrapped::read_measure(&value, unit),
+            Codec::MoneyObject { amount, currency } => wrapped::money(&value, amount, currency),
             Codec::StripTags => text(&value).map(Json::String),
             Codec::Enum(_) | Codec::Default(_) | Codec::NullAs(_) | Codec::Json => Ok(value),
         }
@@ -204,6 +210,9 @@ impl Codec {
             Codec::Named { key, field } => named::write(&value, key, field)?,
             Codec::Wrapped(member) => wrapped::wrap(&value, member)?,
             Codec::Measured(unit) => wrapped::write_measure(&value, unit)?,
+            Codec::MoneyObject { amount, currency } => {
+                wrapped::write_money(&value, amount, currency)?
+            }
             Codec::FirstItem | Codec::Words(_) | Codec::Sum(_) | Codec::Enum(_) => value,
             Codec::Default(_) | Codec::NullAs(_) | Codec::Json => value,
         })

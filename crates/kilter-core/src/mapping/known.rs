@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 34] = [
+pub(super) const NAMES: [&str; 35] = [
     "text",
     "id",
     "integer",
@@ -46,6 +46,7 @@ pub(super) const NAMES: [&str; 34] = [
     "wrapped",
     "sum",
     "measured",
+    "money_object",
 ];
 
 /// Most decimals a codec can round to; `Decimal` has no more.
@@ -137,18 +138,26 @@ impl Args<'_> {
             "words" => self.words(),
             "wrapped" => self.only_text("the name of a member").map(Codec::Wrapped),
             "sum" => self.only_text("the path of a member").map(Codec::Sum),
+            "money_object" => {
+                self.pair().map(|(amount, currency)| Codec::MoneyObject { amount, currency })
+            }
             "measured" => self.only_text("the name of a unit").map(Codec::Measured),
             _ => Err(unknown(self.name, self.at)),
         }
     }
 
     fn named(&self) -> Result<Codec, ParseError> {
+        self.pair().map(|(key, field)| Codec::Named { key, field })
+    }
+
+    /// The names of two members.
+    fn pair(&self) -> Result<(String, String), ParseError> {
         self.count(2, 2)?;
         let text = |index| -> Result<String, ParseError> {
             let value = self.literal(index, "the name of a member")?;
             Ok(number::text(value).unwrap_or_default())
         };
-        Ok(Codec::Named { key: text(0)?, field: text(1)? })
+        Ok((text(0)?, text(1)?))
     }
 
     fn words(&self) -> Result<Codec, ParseError> {

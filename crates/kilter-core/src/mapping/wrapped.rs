@@ -1,4 +1,5 @@
-//! Values that a remote wraps into maps: `wrapped(name)`, `sum(a.b)`, `measured(KILOGRAMS)`.
+//! Values that a remote wraps into maps: `wrapped(name)`, `sum(a.b)`, `measured(KILOGRAMS)`,
+//! `money_object(amount, currencyCode)`.
 //!
 //! Reads   one list or map.   Writes  the other side, where there is a way back.
 //! Never   takes an item without the member for an empty one, nor converts a unit.
@@ -53,4 +54,22 @@ pub(super) fn write_measure(value: &Json, unit: &str) -> Result<Json, WriteError
     let amount = number::decimal(value).ok_or_else(missing)?;
     let format = Format { number: true, ..Format::default() };
     Ok(json!({ "value": format.apply(amount), "unit": unit }))
+}
+
+/// `{amount: "12.50", currencyCode: "USD"}` → `12.50 USD`.
+pub(super) fn money(value: &Json, amount: &str, currency: &str) -> Result<Json, ReadError> {
+    let code = value.get(currency).and_then(Json::as_str).filter(|c| number::is_currency(c));
+    match (value.get(amount).and_then(number::decimal), code) {
+        (Some(amount), Some(code)) => Ok(Json::String(format!("{} {code}", number::plain(amount)))),
+        _ => Err(ReadError::unexpected("an amount with its currency", value)),
+    }
+}
+
+pub(super) fn write_money(value: &Json, amount: &str, currency: &str) -> Result<Json, WriteError> {
+    let said = value.as_str().and_then(|text| text.split_once(' '));
+    let said = said.filter(|(_, code)| number::is_currency(code));
+    match said.and_then(|(text, code)| Some((text.parse::<Decimal>().ok()?, code))) {
+        Some((money, code)) => Ok(json!({ amount: number::plain(money), currency: code })),
+        None => Err(WriteError::unexpected("money, as 12.50 EUR", value)),
+    }
 }

@@ -62,6 +62,9 @@ pub fn request(view: &View<'_>, write: &Write, batch: &Batch, key: &str) -> Opti
     let all: Vec<Json> = items.values().flatten().cloned().collect();
     vars.insert("item".into(), all.first().cloned().unwrap_or(json!({})));
     vars.insert("items".into(), Json::Array(all));
+    // How many children travel along: what the answer must be wide enough for.
+    let carried: usize = batch.operations.iter().map(|o| o.carried.len()).sum();
+    vars.insert("carried".into(), json!(carried.max(1)));
     if !ids.is_empty() {
         vars.insert("id".into(), ids[0].clone());
         vars.insert("ids".into(), Json::Array(ids));

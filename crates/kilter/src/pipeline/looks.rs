@@ -197,8 +197,12 @@ async fn call(
         .render(&vars)
         .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the read lacks a value"))?;
     let answer = engine.send(view, &request).await?;
-    match get.items.read(&answer.body, &view.env(&vars, None)) {
-        Some(Json::Array(items)) => Ok(items),
+    let env = view.env(&vars, None);
+    match get.items.read(&answer.body, &env) {
+        Some(Json::Array(items)) => Ok(match &get.inner {
+            Some(inner) => items.iter().filter_map(|item| inner.read(item, &env)).collect(),
+            None => items,
+        }),
         Some(item) if get.single => Ok(vec![item]),
         _ => Err(Fault::new(FaultKind::Unknown, "", "the read's answer holds no list")),
     }

@@ -64,6 +64,17 @@ pub fn path_at(
     path(reader.file, node, problems)
 }
 
+/// One path or a list of them.
+pub fn paths_at(reader: &mut Reader<'_>, key: &'static str, problems: &mut Problems) -> Vec<Path> {
+    let Some(node) = reader.take(key) else { return Vec::new() };
+    match &node.val {
+        Val::List(items) => {
+            items.iter().filter_map(|item| path(reader.file, item, problems)).collect()
+        }
+        _ => path(reader.file, node, problems).into_iter().collect(),
+    }
+}
+
 /// `{ method, path, query, headers, body }`; one by a document was filled in before.
 pub fn call(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Call {
     encodings(file, node, problems);

@@ -6,7 +6,7 @@
 use crate::doc::{Node, Problem, Reader, parse};
 use crate::manifest::error::{Errors, Rule};
 use crate::manifest::graphql::{Documents, is_document};
-use crate::manifest::parts::{Problems, call_at, keep, lens_at, path_at, path_or_whole};
+use crate::manifest::parts::{Problems, call_at, keep, lens_at, path_at, path_or_whole, paths_at};
 use crate::manifest::resource::read_resource;
 use crate::manifest::types::*;
 use crate::mapping::{Lens, Path};
@@ -156,6 +156,8 @@ fn errors(reader: &mut Reader<'_>, problems: &mut Problems) -> Errors {
         code: path_at(&mut inner, "code", problems),
         text: path_at(&mut inner, "text", problems),
         status: path_at(&mut inner, "status", problems),
+        failed: paths_at(&mut inner, "failed", problems),
+        partial: path_at(&mut inner, "partial", problems),
         rules: Vec::new(),
     };
     for node in inner.list("rules", problems) {
@@ -174,6 +176,7 @@ fn errors(reader: &mut Reader<'_>, problems: &mut Problems) -> Errors {
             text: rule.text("text", problems),
             fault: kind,
             holder: path_at(&mut rule, "holder", problems),
+            smaller: rule.flag("smaller", problems).unwrap_or(false),
         });
         rule.finish(problems);
     }

@@ -19,6 +19,8 @@ pub struct Rule {
     pub fault: FaultKind,
     /// Where the refusal names the holder of what we wanted.
     pub holder: Option<Path>,
+    /// It was too much at once: the same is asked again in smaller parts.
+    pub smaller: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -27,10 +29,30 @@ pub struct Errors {
     pub text: Option<Path>,
     /// Where an item's error says the status that it would have had alone.
     pub status: Option<Path>,
+    /// A 2xx that holds something here is an error.
+    pub failed: Vec<Path>,
+    /// Where such an answer holds what was done all the same.
+    pub partial: Option<Path>,
     pub rules: Vec<Rule>,
 }
 
 impl Errors {
+    /// The fault that a 2xx is, if it is one.
+    pub fn hidden(&self, status: u16, body: &Json, env: &Env<'_>) -> Option<Fault> {
+        let holds = |path: &Path| path.read(body, env).is_some_and(|v| holds_something(&v));
+        if !self.failed.iter().any(holds) {
+            return None;
+        }
+        let mut fault = self.classify(status, body, env);
+        let found = self.partial.as_ref().and_then(|p| p.read(body, env));
+        // `{ create: null }` is the place of an answer, and none.
+        fault.maybe_applied = found.is_some_and(|v| match &v {
+            Json::Object(members) => members.values().any(|m| !m.is_null()),
+            other => holds_something(other),
+        });
+        Some(fault)
+    }
+
     /// `status` 0 = the body of an item in a list that was answered as a whole.
     pub fn classify(&self, status: u16, body: &Json, env: &Env<'_>) -> Fault {
         let read = |path: &Option<Path>| {
@@ -45,6 +67,7 @@ impl Errors {
                 let mut fault = Fault::new(rule.fault, code, text);
                 let holder = rule.holder.as_ref().and_then(|p| p.read(body, env));
                 fault.holder = holder.map(|v| plain(&v));
+                fault.smaller = rule.smaller;
                 return fault;
             }
         }
@@ -73,6 +96,16 @@ fn by_status(status: u16) -> FaultKind {
     }
 }
 
+fn holds_something(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(members) => !members.is_empty(),
+        Json::String(text) => !text.is_empty(),
+        _ => true,
+    }
+}
+
 fn status_fits(rule: &str, status: u16) -> bool {
     match rule.strip_suffix("xx") {
         Some(class) => class.parse::<u16>().is_ok_and(|c| status / 100 == c),
@@ -86,5 +119,73 @@ fn glob(pattern: &str, text: &str) -> bool {
         (Some(end), None) => text.ends_with(end),
         (None, Some(start)) => text.starts_with(start),
         (None, None) => pattern == text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn errors() -> Errors {
+        let path = |text| Path::parse(text).ok();
+        let rule = |code: &str, fault, smaller| Rule {
+            status: None,
+            code: Some(code.to_owned()),
+            text: None,
+            fault,
+            holder: None,
+            smaller,
+        };
+        Errors {
+            code: path("errors[0].extensions.code"),
+            text: path("first(errors[0].message, errors)"),
+            failed: path("errors").into_iter().collect(),
+            partial: path("data"),
+            rules: vec![
+                rule("THROTTLED", FaultKind::Throttled, false),
+                rule("TOO_MUCH", FaultKind::Rejected, true),
+                rule("ACCESS_*", FaultKind::Auth, false),
+            ],
+            ..Errors::default()
+        }
+    }
+
+    fn hidden(body: Json) -> Option<Fault> {
+        let (vars, tables) = (BTreeMap::new(), BTreeMap::new());
+        errors().hidden(200, &body, &Env { vars: &vars, tables: &tables, root: None })
+    }
+
+    #[test]
+    fn an_error_in_a_200_is_a_fault_by_the_same_rules() {
+        assert_eq!(hidden(json!({ "data": { "shop": {} } })), None);
+        assert_eq!(hidden(json!({ "data": {}, "errors": [] })), None);
+        assert_eq!(hidden(json!({ "data": {}, "errors": null })), None);
+        assert_eq!(hidden(json!([])), None);
+        let coded =
+            |code: &str| json!({ "errors": [{ "message": "m", "extensions": { "code": code } }] });
+        let fault = hidden(coded("THROTTLED")).unwrap();
+        assert_eq!((fault.kind, fault.text.as_str()), (FaultKind::Throttled, "m"));
+        assert!(!fault.smaller && fault.proves_not_applied());
+        let fault = hidden(coded("TOO_MUCH")).unwrap();
+        assert_eq!((fault.kind, fault.smaller), (FaultKind::Rejected, true));
+        // No rule knows it: the status says nothing either, so it is a refusal.
+        assert_eq!(hidden(coded("undefinedField")).unwrap().kind, FaultKind::Rejected);
+        assert_eq!(hidden(json!({ "errors": "[API] no" })).unwrap().text, "[API] no");
+    }
+
+    #[test]
+    fn what_came_with_a_part_of_its_result_may_have_been_done() {
+        let of = |data: Json| {
+            let errors = json!([{ "message": "m", "extensions": { "code": "ACCESS_DENIED" } }]);
+            hidden(json!({ "data": data, "errors": errors })).unwrap()
+        };
+        assert!(of(json!(null)).proves_not_applied());
+        assert!(of(json!({ "create": null })).proves_not_applied());
+        let fault = of(json!({ "create": { "order": null } }));
+        assert!(fault.kind == FaultKind::Auth && !fault.proves_not_applied());
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
-use crate::manifest::template::Call;
+use crate::manifest::template::{Call, ENCODINGS};
 use crate::mapping::{Lens, Path};
 
 pub type Problems = Vec<Problem>;
@@ -64,8 +64,20 @@ pub fn path_at(
     path(reader.file, node, problems)
 }
 
+/// One path or a list of them.
+pub fn paths_at(reader: &mut Reader<'_>, key: &'static str, problems: &mut Problems) -> Vec<Path> {
+    let Some(node) = reader.take(key) else { return Vec::new() };
+    match &node.val {
+        Val::List(items) => {
+            items.iter().filter_map(|item| path(reader.file, item, problems)).collect()
+        }
+        _ => path(reader.file, node, problems).into_iter().collect(),
+    }
+}
+
 /// `{ method, path, query, headers, body }`; one by a document was filled in before.
 pub fn call(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Call {
+    encodings(file, node, problems);
     let mut reader = Reader::new(file, place, node, problems);
     let document = reader.text("graphql", problems).map(Into::into);
     let method = reader.text("method", problems).unwrap_or_else(|| "GET".to_owned());
@@ -77,6 +89,24 @@ pub fn call(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Ca
     reader.finish(problems);
     let path = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
     Call { method, path, query, headers, body, document }
+}
+
+/// A template that names an encoding which is none would be left out without a word.
+fn encodings(file: &str, node: &Node, problems: &mut Problems) {
+    match &node.val {
+        Val::List(items) => items.iter().for_each(|i| encodings(file, i, problems)),
+        Val::Table(table) => {
+            let named = table.get("as").and_then(Node::as_text);
+            let named = named.filter(|_| table.len() == 2 && table.contains_key("value"));
+            if let Some(name) = named.filter(|name| !ENCODINGS.contains(name)) {
+                let text = format!("there is no encoding \"{name}\"");
+                let hint = format!("known: {}", ENCODINGS.join(", "));
+                complain(file, node.line, text, &hint, problems);
+            }
+            table.values().for_each(|n| encodings(file, n, problems));
+        }
+        _ => {}
+    }
 }
 
 pub fn call_at(

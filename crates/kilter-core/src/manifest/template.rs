@@ -74,8 +74,18 @@ fn placeholder(text: &str, vars: &Vars) -> Option<Json> {
 }
 
 /// The encodings that a template may name.
-pub const ENCODINGS: &[&str] =
-    &["json", "base64url_json", "rows", "csv", "number", "null", "tagged_date", "tagged_decimal"];
+pub const ENCODINGS: &[&str] = &[
+    "json",
+    "base64url_json",
+    "rows",
+    "csv",
+    "concat",
+    "search_text",
+    "number",
+    "null",
+    "tagged_date",
+    "tagged_decimal",
+];
 
 fn encode(encoding: &str, value: Json) -> Option<Json> {
     match encoding {
@@ -84,6 +94,12 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
         "csv" => {
             Some(Json::String(value.as_array()?.iter().map(plain).collect::<Vec<_>>().join(",")))
         }
+        // Parts of one text. What came from a remote needs quotes, or it could end the text
+        // around it: `search_text` gives them.
+        "concat" => {
+            value.as_array()?.iter().map(part).collect::<Option<String>>().map(Json::String)
+        }
+        "search_text" => part(&value).map(|text| Json::String(search_text(&text))),
         // A setting is a text; where a remote wants a number, the template says so.
         "number" => match value {
             Json::Number(_) => Some(value),
@@ -101,6 +117,16 @@ fn encode(encoding: &str, value: Json) -> Option<Json> {
         "rows" => Some(rows(value.as_array()?)),
         _ => None,
     }
+}
+
+/// A part of a text; what is no single value is none, and takes the text with it.
+fn part(value: &Json) -> Option<String> {
+    (value.is_string() || value.is_number()).then(|| plain(value))
+}
+
+/// For use between single quotes.
+fn search_text(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
 /// Objects as one table: `{fields: […], data: [[…]]}`. A list inside an object becomes columns
@@ -258,6 +284,26 @@ mod tests {
             &[("difference", json!("-0.02"))],
             json!({"__class__": "Decimal", "decimal": "-0.02"}),
         );
+    }
+
+    #[test]
+    fn a_text_of_parts_needs_each_of_them() {
+        let since = json!({"as": "concat", "value": ["updated_at:>='", "$since", "'"]});
+        check(since.clone(), &[("since", json!("2026-11-23"))], json!("updated_at:>='2026-11-23'"));
+        check(json!({"first": 5, "query": since.clone()}), &[], json!({"first": 5}));
+        check(since.clone(), &[("since", json!(null))], json!(null));
+        check(since, &[("since", json!(["a"]))], json!(null));
+        let both = json!({"as": "concat", "value": ["id:", "$id", {"as": "concat", "value": [" after:", "$after"]}]});
+        check(both.clone(), &[("id", json!(7)), ("after", json!("x"))], json!("id:7 after:x"));
+        check(both, &[("id", json!(7))], json!(null));
+    }
+
+    #[test]
+    fn a_remote_value_cannot_end_the_text_around_it() {
+        let sku = json!({"as": "concat", "value": ["sku:'", {"as": "search_text", "value": "$sku"}, "'"]});
+        check(sku.clone(), &[("sku", json!("O'Neill \\"))], json!("sku:'O\\'Neill \\\\'"));
+        check(sku.clone(), &[("sku", json!("' OR id:*"))], json!("sku:'\\' OR id:*'"));
+        check(sku, &[], json!(null));
     }
 
     #[test]

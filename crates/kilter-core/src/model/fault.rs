@@ -82,6 +82,12 @@ pub struct Fault {
     /// The remote id of who holds what we wanted, where the refusal names it.
     #[serde(default)]
     pub holder: Option<String>,
+    /// It came with a part of the result: whatever the kind says, it may have been done.
+    #[serde(default)]
+    pub maybe_applied: bool,
+    /// It was too much at once: the same may pass in smaller parts.
+    #[serde(default)]
+    pub smaller: bool,
 }
 
 impl Fault {
@@ -90,11 +96,21 @@ impl Fault {
         if let Some((cut, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
             text.truncate(cut);
         }
-        Self { kind, code: code.into(), text, retry_after: None, unsent: false, holder: None }
+        let code = code.into();
+        Self {
+            kind,
+            code,
+            text,
+            retry_after: None,
+            unsent: false,
+            holder: None,
+            maybe_applied: false,
+            smaller: false,
+        }
     }
 
     pub fn proves_not_applied(&self) -> bool {
-        self.unsent || self.kind.proves_not_applied()
+        self.unsent || (self.kind.proves_not_applied() && !self.maybe_applied)
     }
 }
 

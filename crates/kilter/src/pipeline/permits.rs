@@ -78,7 +78,7 @@ pub async fn create(
         let halve = result
             .as_ref()
             .err()
-            .is_some_and(|f| f.kind.proves_not_applied() && !f.kind.retries() && allowed.len() > 1);
+            .is_some_and(|f| f.proves_not_applied() && !f.kind.retries() && allowed.len() > 1);
         if halve {
             // One of them is refused: each is asked alone.
             refund_all(engine, &allowed).await?;

@@ -33,7 +33,10 @@ pub async fn read(
     let body = serde_json::from_slice::<Json>(&bytes);
     if (200..300).contains(&status) {
         return match body {
-            Ok(body) => Ok(Answer { body }),
+            Ok(body) => match connector.errors.hidden(status, &body, env) {
+                Some(fault) => Err(Fault { retry_after, ..fault }),
+                None => Ok(Answer { body }),
+            },
             Err(_) if bytes.is_empty() => Ok(Answer { body: Json::Null }),
             Err(error) => Err(cut(status, &format!("the answer is not JSON: {error}"))),
         };

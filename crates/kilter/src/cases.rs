@@ -93,6 +93,27 @@ pub fn run(name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The GraphQL requests that the cases send: name of the case, document, variables.
+pub fn graphql(name: &str, folder: &Path) -> anyhow::Result<Vec<(String, String, Json)>> {
+    let mut problems = Vec::new();
+    let connector = crate::catalog::connector(name, folder, &mut problems)
+        .with_context(|| format!("find the connector \"{name}\""))?;
+    let mut out = Vec::new();
+    for case in read(&crate::catalog::cases(name, folder), &mut problems) {
+        if case.kind != "request" {
+            continue;
+        }
+        let house = house(&connector, &case)?;
+        let request = request(&view(&house, &case)?, &case)?;
+        let request = request.with_context(|| format!("render \"{}\"", case.name))?;
+        if let Some(document) = &request.document {
+            let variables = request.body.unwrap_or_default()["variables"].take();
+            out.push((case.name.clone(), document.to_string(), variables));
+        }
+    }
+    Ok(out)
+}
+
 fn read(files: &[(String, String)], problems: &mut Vec<Problem>) -> Vec<Case> {
     let mut out = Vec::new();
     for (file, text) in files {

@@ -10,6 +10,7 @@ mod demo;
 mod engine;
 mod pipeline;
 mod remote;
+mod schema;
 mod store;
 
 fn main() -> std::process::ExitCode {

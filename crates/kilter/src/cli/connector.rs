@@ -1,6 +1,6 @@
 //! `kilter connector check|test`: is a connector's folder right, and do its cases hold?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -20,6 +20,9 @@ enum Action {
         /// Where connectors of your own stand.
         #[arg(long, default_value = "connectors")]
         folder: PathBuf,
+        /// A GraphQL schema (SDL, or SDL.gz): says which documents and requests it refuses.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
     },
     /// Run the cases in a connector's folder. No network is needed.
     Test {
@@ -42,12 +45,27 @@ pub fn run(args: &ConnectorArgs) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Action::Check { name, folder } => check(name, folder),
+        Action::Check { name, folder, against: Some(file) } => check_against(name, folder, file),
+        Action::Check { name, folder, against: None } => check(name, folder),
         Action::Test { name, folder } => crate::cases::run(name, folder),
     }
 }
 
-fn check(name: &str, folder: &std::path::Path) -> anyhow::Result<ExitCode> {
+fn check_against(name: &str, folder: &Path, file: &Path) -> anyhow::Result<ExitCode> {
+    let verdict = crate::schema::check(name, folder, file)?;
+    for problem in &verdict.problems {
+        println!("{problem}");
+    }
+    let (documents, requests) = (verdict.documents, verdict.requests);
+    println!(
+        "{name}: {documents} documents and {requests} requests against {}, {} problems",
+        file.display(),
+        verdict.problems.len()
+    );
+    Ok(if verdict.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check(name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
     let mut problems = Vec::new();
     let Some(connector) = crate::catalog::connector(name, folder, &mut problems) else {
         anyhow::bail!(

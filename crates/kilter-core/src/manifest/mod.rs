@@ -3,6 +3,7 @@
 pub mod connector;
 pub mod error;
 pub mod graphql;
+pub mod limit;
 pub mod parts;
 pub mod resource;
 pub mod template;
@@ -10,5 +11,6 @@ pub mod types;
 
 pub use connector::read_connector;
 pub use error::Errors;
+pub use limit::{Cost, Figures, Limit};
 pub use template::{Call, Request, Vars, plain, render};
 pub use types::*;

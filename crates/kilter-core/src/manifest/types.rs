@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::Errors;
+use super::limit::Limit;
 use super::template::Call;
 use crate::Json;
 use crate::mapping::{Lens, Path};
@@ -68,14 +69,6 @@ pub enum Auth {
 pub struct Identity {
     pub call: Call,
     pub path: Path,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limit {
-    pub concurrency: usize,
-    /// Calls a second; 0 = not known.
-    pub per_second: u32,
-    pub timeout_seconds: u64,
 }
 
 #[derive(Debug, Clone)]

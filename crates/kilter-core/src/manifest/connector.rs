@@ -6,6 +6,7 @@
 use crate::doc::{Node, Problem, Reader, parse};
 use crate::manifest::error::{Errors, Rule};
 use crate::manifest::graphql::{Documents, is_document};
+use crate::manifest::limit::limit;
 use crate::manifest::parts::{Problems, call_at, keep, lens_at, path_at, path_or_whole, paths_at};
 use crate::manifest::resource::read_resource;
 use crate::manifest::types::*;
@@ -131,22 +132,6 @@ fn prepare(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Prepare> {
         out.extend(call.map(|call| Prepare { call, problems: wrong, there }));
     }
     out
-}
-
-fn limit(reader: &mut Reader<'_>, problems: &mut Problems) -> Limit {
-    let mut limit = Limit { concurrency: 2, per_second: 0, timeout_seconds: 60 };
-    let Some(node) = reader.take("limit") else { return limit };
-    let mut inner = Reader::new(reader.file, "limit", node, problems);
-    let mut positive = |inner: &mut Reader<'_>, key| {
-        inner.integer(key, problems).and_then(|n| u32::try_from(n).ok())
-    };
-    if let Some(n) = positive(&mut inner, "concurrency") {
-        limit.concurrency = n.max(1) as usize;
-    }
-    limit.per_second = positive(&mut inner, "per_second").unwrap_or(0);
-    limit.timeout_seconds = positive(&mut inner, "timeout_seconds").map_or(60, u64::from);
-    inner.finish(problems);
-    limit
 }
 
 fn errors(reader: &mut Reader<'_>, problems: &mut Problems) -> Errors {

@@ -3,6 +3,7 @@
 pub mod connector;
 pub mod error;
 pub mod graphql;
+pub mod limit;
 pub mod parts;
 pub mod resource;
 pub mod template;
@@ -11,6 +12,7 @@ pub mod ways;
 
 pub use connector::read_connector;
 pub use error::Errors;
+pub use limit::{Cost, Figures, Limit};
 pub use template::{Call, Request, Vars, plain, render};
 pub use types::*;
 pub use ways::{Answer, AnswerKind, Carry, Class, Kind, Lifecycle, Permit, Step, Write};

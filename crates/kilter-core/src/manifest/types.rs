@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::Errors;
+use super::limit::Limit;
 use super::template::Call;
 use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
@@ -80,14 +81,6 @@ pub struct Prepare {
     pub problems: Option<Path>,
     /// Problems with these codes are none: it was there.
     pub there: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limit {
-    pub concurrency: usize,
-    /// Calls a second; 0 = not known.
-    pub per_second: u32,
-    pub timeout_seconds: u64,
 }
 
 #[derive(Debug, Clone)]

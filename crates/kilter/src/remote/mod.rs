@@ -3,6 +3,9 @@
 //! Reads   requests as data, credentials, limits.   Writes  faults and answers; counts calls.
 //! Never   follows a redirect, retries, or prints a secret: whoever calls decides what comes next.
 
+#[expect(clippy::float_arithmetic, reason = "points are no money: nobody is paid in them")]
+pub mod bucket;
+pub mod budget;
 pub mod response;
 
 use std::collections::BTreeMap;
@@ -17,6 +20,8 @@ use kilter_core::model::{Fault, FaultKind};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
+use budget::Budget;
+
 /// One connection's way out: its HTTP client, its budget, its counts.
 #[derive(Debug)]
 pub struct Remote {
@@ -26,6 +31,7 @@ pub struct Remote {
     vars: Vars,
     headers: Json,
     permits: Semaphore,
+    budget: Budget,
     pace: Option<Duration>,
     next_slot: Mutex<Instant>,
     answer_bytes: usize,
@@ -82,6 +88,7 @@ impl Remote {
             headers: connector.headers.clone(),
             vars,
             permits: Semaphore::new(connector.limit.concurrency),
+            budget: Budget::new(connector.limit.cost.clone()),
             pace,
             next_slot: Mutex::new(Instant::now()),
             answer_bytes,
@@ -103,23 +110,46 @@ impl Remote {
         tables: &BTreeMap<String, kilter_core::mapping::Table>,
     ) -> Result<Answer, Fault> {
         let _permit = self.permits.acquire().await.map_err(|_| unsent("the client is closed"))?;
-        if let Some(pace) = self.pace {
-            let at = {
-                let mut slot = self.next_slot.lock().await;
-                let at = (*slot).max(Instant::now());
-                *slot = at + pace;
-                at
-            };
-            tokio::time::sleep_until(at).await;
-        }
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let built = self.build(request)?;
-        let sent = self.http.execute(built).await.map_err(|e| transport(&e))?;
+        let body = request.body.as_ref().map(Json::to_string);
+        let admission = self.budget.admit(request, body.as_deref()).await;
+        self.paced().await;
+        let sent = match self.build(request, body) {
+            Ok(built) => {
+                self.calls.fetch_add(1, Ordering::Relaxed);
+                self.http.execute(built).await.map_err(|e| transport(&e))
+            }
+            Err(fault) => Err(fault),
+        };
+        let sent = match sent {
+            Err(fault) if fault.unsent => {
+                admission.unused();
+                return Err(fault);
+            }
+            sent => sent?,
+        };
         let env = kilter_core::mapping::Env { vars: &self.vars, tables, root: None };
-        response::read(sent, connector, &env, self.answer_bytes).await
+        let received = response::receive(sent, self.answer_bytes).await?;
+        let figures = admission.learn(received.body(), &env);
+        response::judge(received, connector, &env).map_err(|mut fault| {
+            if fault.kind == FaultKind::Throttled && fault.retry_after.is_none() {
+                fault.retry_after = bucket::wait_seconds(figures);
+            }
+            fault
+        })
     }
 
-    fn build(&self, request: &Request) -> Result<reqwest::Request, Fault> {
+    async fn paced(&self) {
+        let Some(pace) = self.pace else { return };
+        let at = {
+            let mut slot = self.next_slot.lock().await;
+            let at = (*slot).max(Instant::now());
+            *slot = at + pace;
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+
+    fn build(&self, request: &Request, body: Option<String>) -> Result<reqwest::Request, Fault> {
         let mut url = url::Url::parse(&format!("{}{}", self.base, request.path))
             .map_err(|e| unsent(&format!("the address {} is none: {e}", self.base)))?;
         if !request.query.is_empty() {
@@ -154,8 +184,8 @@ impl Remote {
             }
             Auth::Header { name, value } => out.header(name, secret(value)),
         };
-        if let Some(body) = &request.body {
-            out = out.header("content-type", "application/json").body(body.to_string());
+        if let Some(body) = body {
+            out = out.header("content-type", "application/json").body(body);
         }
         out.build().map_err(|e| unsent(&e.to_string()))
     }

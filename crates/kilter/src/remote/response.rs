@@ -10,12 +10,23 @@ use kilter_core::model::{Fault, FaultKind};
 
 use super::Answer;
 
-pub async fn read(
-    mut response: reqwest::Response,
-    connector: &Connector,
-    env: &Env<'_>,
-    bytes_max: usize,
-) -> Result<Answer, Fault> {
+/// What came, whole, before anybody judged it.
+#[derive(Debug)]
+pub struct Received {
+    status: u16,
+    retry_after: Option<u32>,
+    /// Null where nothing came, and where it cannot be read.
+    body: Json,
+    unreadable: Option<String>,
+}
+
+impl Received {
+    pub fn body(&self) -> &Json {
+        &self.body
+    }
+}
+
+pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Result<Received, Fault> {
     let status = response.status().as_u16();
     let retry_after =
         response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_seconds);
@@ -30,24 +41,27 @@ pub async fn read(
             Err(error) => return Err(cut(status, &format!("the answer broke off: {error}"))),
         }
     }
-    let body = serde_json::from_slice::<Json>(&bytes);
-    if (200..300).contains(&status) {
-        return match body {
-            Ok(body) => match connector.errors.hidden(status, &body, env) {
-                Some(fault) => Err(Fault { retry_after, ..fault }),
-                None => Ok(Answer { body }),
-            },
-            Err(_) if bytes.is_empty() => Ok(Answer { body: Json::Null }),
-            Err(error) => Err(cut(status, &format!("the answer is not JSON: {error}"))),
-        };
-    }
-    let mut fault = match body {
-        Ok(body) => connector.errors.classify(status, &body, env),
-        // A page of HTML, from a proxy or a machine in maintenance: only the status speaks.
-        Err(_) => connector.errors.classify(status, &Json::Null, env),
+    let (body, unreadable) = match serde_json::from_slice::<Json>(&bytes) {
+        Ok(body) => (body, None),
+        Err(_) if bytes.is_empty() => (Json::Null, None),
+        Err(error) => (Json::Null, Some(format!("the answer is not JSON: {error}"))),
     };
-    fault.retry_after = retry_after;
-    Err(fault)
+    Ok(Received { status, retry_after, body, unreadable })
+}
+
+pub fn judge(received: Received, connector: &Connector, env: &Env<'_>) -> Result<Answer, Fault> {
+    let Received { status, retry_after, body, unreadable } = received;
+    if !(200..300).contains(&status) {
+        // A page of HTML, from a proxy or a machine in maintenance: only the status speaks.
+        return Err(Fault { retry_after, ..connector.errors.classify(status, &body, env) });
+    }
+    if let Some(text) = unreadable {
+        return Err(cut(status, &text));
+    }
+    match connector.errors.hidden(status, &body, env) {
+        Some(fault) => Err(Fault { retry_after, ..fault }),
+        None => Ok(Answer { body }),
+    }
 }
 
 /// After a 2xx nobody knows what was done if the answer cannot be read; after an error status

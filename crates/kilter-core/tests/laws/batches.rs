@@ -49,7 +49,7 @@ proptest! {
             let one = |f: fn(&Operation) -> String| {
                 operations.iter().map(f).collect::<BTreeSet<String>>().len() == 1
             };
-            prop_assert!(one(|o| o.parent.clone().unwrap()), "two parents in a call");
+            prop_assert!(one(|o| o.parent.clone().unwrap().to_string()), "two parents in a call");
             prop_assert!(one(|o| o.each.clone()), "two locations in a call");
             prop_assert!(operations.is_sorted_by_key(|o| o.kind), "creates come first");
             for operation in operations {

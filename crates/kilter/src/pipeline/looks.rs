@@ -54,8 +54,16 @@ pub async fn read_objects(
     for ((resource, each, parent), objects) in groups {
         let Some(view) = house.view(connection, &resource) else { continue };
         let Some(get) = &view.resource.get else { continue };
-        for chunk in objects.chunks(get.cap) {
-            all &= read_chunk(engine, &view, get, &each, &parent, chunk).await?;
+        let mut chunks: Vec<Vec<Object>> = objects.chunks(get.cap).map(<[_]>::to_vec).collect();
+        while let Some(mut chunk) = chunks.pop() {
+            match read_chunk(engine, &view, get, &each, &parent, &chunk).await? {
+                Chunk::Read => {}
+                Chunk::TooLarge if chunk.len() > 1 => {
+                    let rest = chunk.split_off(chunk.len() / 2);
+                    chunks.extend([rest, chunk]);
+                }
+                Chunk::TooLarge | Chunk::Failed => all = false,
+            }
         }
     }
     Ok(all)
@@ -102,6 +110,14 @@ async fn parent(
         .await
 }
 
+/// What came of one call.
+enum Chunk {
+    Read,
+    /// The remote takes fewer at once.
+    TooLarge,
+    Failed,
+}
+
 /// What cannot be read by id (no such read, or no parent known) is left to its listing.
 async fn forget(engine: &Arc<Engine>, objects: Vec<Object>) -> Result<()> {
     if objects.is_empty() {
@@ -122,7 +138,7 @@ async fn read_chunk(
     each: &str,
     parent: &str,
     objects: &[Object],
-) -> Result<bool> {
+) -> Result<Chunk> {
     let has_each = !each.is_empty();
     let ids: Vec<String> = objects
         .iter()
@@ -135,7 +151,7 @@ async fn read_chunk(
         Err(fault) if fault.kind == FaultKind::Missing && get.single => Vec::new(),
         Err(fault) => {
             tracing::info!(connection.id = view.connection.name, fault = %fault, "a look failed");
-            return Ok(false);
+            return Ok(if fault.smaller { Chunk::TooLarge } else { Chunk::Failed });
         }
     };
     let house = Arc::clone(&engine.house);
@@ -173,7 +189,7 @@ async fn read_chunk(
             tx.save(&world)
         })
         .await?;
-    Ok(true)
+    Ok(Chunk::Read)
 }
 
 async fn call(

@@ -12,7 +12,8 @@ use kilter_core::sync::house::View;
 
 use crate::engine::Engine;
 
-/// The items of a page, and whether there are more. `vars` keeps the token for the next one.
+/// The items of a page, and whether there are more. A page that is too much for the remote at once
+/// is asked for again at half its size, where the next page does not depend on the size.
 pub async fn read(
     engine: &Arc<Engine>,
     view: &View<'_>,
@@ -22,7 +23,34 @@ pub async fn read(
     page: usize,
     size: &mut usize,
 ) -> Result<(Vec<Json>, bool), Fault> {
-    let count = if list.page == Page::Whole { 0 } else { *size };
+    loop {
+        match one(engine, view, list, call, vars, page, *size).await {
+            Err(fault) if fault.smaller && *size > 1 && matches!(list.page, Page::Token { .. }) => {
+                *size /= 2;
+                let (connection, resource) = (&view.connection.name, &view.resource.name);
+                tracing::info!(
+                    connection.id = connection,
+                    resource,
+                    size,
+                    "a smaller page is asked for"
+                );
+            }
+            other => return other,
+        }
+    }
+}
+
+/// One page. `vars` keeps the token for the next one.
+async fn one(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    list: &List,
+    call: &Call,
+    vars: &mut Vars,
+    page: usize,
+    size: usize,
+) -> Result<(Vec<Json>, bool), Fault> {
+    let count = if list.page == Page::Whole { 0 } else { size };
     vars.insert("page".to_owned(), Json::from(page));
     vars.insert("offset".to_owned(), Json::from((page - 1) * count));
     vars.insert("limit".to_owned(), Json::from(count));
@@ -36,7 +64,7 @@ pub async fn read(
         _ => return Err(Fault::new(FaultKind::Unknown, "", "the listing's answer holds no list")),
     };
     let Some(next) = &list.next else {
-        let more = items.len() >= *size;
+        let more = items.len() >= size;
         return Ok((items, more));
     };
     let token = next.token.read(&answer.body, &env).filter(|t| !t.is_null());

@@ -290,7 +290,8 @@ impl Target {
         }
         item["id"] = kilter_core::sync::batch::id_json(&id);
         if let Some(parent) = &operation.parent {
-            item["parent"] = kilter_core::sync::batch::id_json(parent);
+            item["parent"] =
+                kilter_core::sync::batch::id_json(&kilter_core::manifest::plain(parent));
         }
         (self.normal)(item);
         item.clone()

@@ -1,0 +1,140 @@
+//! Children travel with their parent's create and are objects of their own; a figure for each
+//! location has a seat of its own; and a write that says what it was based on.
+
+use kilter_core::manifest::Kind;
+use kilter_core::model::WaitKind;
+use kilter_core::sync::batch::{batch, request};
+use kilter_core::sync::plan::{Operation, Plan};
+use serde_json::json;
+
+use crate::support::Hub;
+use crate::support::house::{CONFIG, house};
+
+const BAZAAR: &str = r#"
+[connection.bazaar]
+connector  = "market"
+url        = "https://bazaar.example"
+locale     = "de_DE"
+currency   = "EUR"
+price_list = "retail"
+locations  = { main = "L1", depot = "L2" }
+"#;
+
+fn hub() -> Hub {
+    Hub::of(house(&format!("{CONFIG}{BAZAAR}")))
+}
+
+fn mug(hub: &mut Hub) {
+    let product =
+        json!({"id": 1, "code": "MUG", "name": "Mug", "kind": "variable", "status": "active"});
+    hub.read("erp", "products", product);
+}
+
+/// A variant with its price and its figures at both locations.
+fn variant(hub: &mut Hub, id: i64, sku: &str, main: &str, depot: &str) {
+    hub.read("erp", "variants", json!({"id": id, "sku": sku, "product": 1}));
+    hub.read("erp", "prices", json!({"id": id, "variant": id, "amount": "9.5"}));
+    hub.read_each("erp", "stock", "main", json!({"id": id, "figure": main}));
+    hub.read_each("erp", "stock", "depot", json!({"id": id, "figure": depot}));
+}
+
+fn product_plan(hub: &mut Hub) -> Plan {
+    let root = hub.record("product", "MUG").id;
+    let object = hub.object("bazaar", "products", root).id;
+    hub.plan(object)
+}
+
+fn written(plan: Plan) -> Operation {
+    match plan {
+        Plan::Write(operation) => operation,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_product_takes_its_variants_and_their_figures_along() {
+    let mut hub = hub();
+    mug(&mut hub);
+    variant(&mut hub, 10, "MUG-R", "7", "3");
+    variant(&mut hub, 11, "MUG-B", "0", "2");
+    let operation = written(product_plan(&mut hub));
+    let variants = json!([
+        {"sku": "MUG-R", "price": "9.50", "stock": [{"where": "main", "quantity": 7}, {"where": "depot", "quantity": 3}]},
+        {"sku": "MUG-B", "price": "9.50", "stock": [{"where": "main", "quantity": 0}, {"where": "depot", "quantity": 2}]},
+    ]);
+    assert_eq!(operation.payload["variants"], variants);
+    let carried: Vec<(&str, usize)> = operation
+        .carried
+        .iter()
+        .map(|c| (c.resource.as_str(), c.operation.carried.len()))
+        .collect();
+    assert_eq!(carried, [("variants", 2), ("variants", 2)]);
+
+    let view = hub.house.view("bazaar", "products").unwrap();
+    let batches = batch(&view, vec![operation]);
+    let call = request(&view, &view.resource.writes[0], &batches[0], "key").unwrap();
+    assert_eq!(call.body.unwrap()["count"], json!(2));
+}
+
+#[test]
+fn what_cannot_go_follows_and_a_product_waits_for_its_first() {
+    let mut hub = hub();
+    mug(&mut hub);
+    match product_plan(&mut hub) {
+        Plan::Wait(wait, _) => assert_eq!(wait.reason, "waits for its first variant"),
+        other => panic!("{other:?}"),
+    }
+    // A variant without a price waits alone; the third is one more than a call carries.
+    variant(&mut hub, 10, "MUG-R", "7", "3");
+    hub.read("erp", "variants", json!({"id": 11, "sku": "MUG-B", "product": 1}));
+    variant(&mut hub, 12, "MUG-G", "1", "1");
+    variant(&mut hub, 13, "MUG-Y", "1", "1");
+    let operation = written(product_plan(&mut hub));
+    let skus: Vec<_> =
+        operation.carried.iter().map(|c| c.operation.payload["sku"].as_str().unwrap()).collect();
+    assert_eq!(skus, ["MUG-R", "MUG-G"]);
+    let late = hub.record("variant", "MUG-Y").id;
+    let late = hub.object("bazaar", "variants", late).id;
+    match hub.plan(late) {
+        Plan::Wait(wait, _) => assert_eq!(wait.kind, WaitKind::Parked),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_figure_stands_for_its_location_and_says_what_it_was_based_on() {
+    let mut hub = hub();
+    mug(&mut hub);
+    variant(&mut hub, 10, "MUG-R", "7", "3");
+    hub.read(
+        "bazaar",
+        "products",
+        json!({"id": "P", "code": "MUG", "title": "Mug", "status": "on"}),
+    );
+    let there = json!({"id": "V", "sku": "MUG-R", "product": "P", "item": "I", "price": "9.50"});
+    hub.read("bazaar", "variants", there);
+    hub.read_each("bazaar", "levels", "main", json!({"id": "I", "variant": "V", "quantity": 9}));
+
+    // At main there is a figure: it is compared. At depot there is none: it is started.
+    let main = hub.remote("bazaar", "levels", "I@main").id;
+    let operation = written(hub.plan(main));
+    assert_eq!((operation.kind, operation.each.as_str()), (Kind::Update, "main"));
+    assert_eq!(operation.payload, json!({"quantity": 7, "before": 9}));
+    let seats: Vec<_> = hub
+        .store
+        .objects
+        .values()
+        .filter(|o| o.connection == "bazaar" && o.resource == "levels" && o.remote.is_none())
+        .map(|o| o.id)
+        .collect();
+    assert_eq!(seats.len(), 1, "one seat for depot, none for a location that the shop has not");
+    let operation = written(hub.plan(seats[0]));
+    assert_eq!((operation.kind, operation.each.as_str()), (Kind::Create, "depot"));
+    assert_eq!((operation.id.as_deref(), &operation.payload), (Some("I"), &json!({"quantity": 3})));
+
+    // A sale lowers the figure: the line is subtracted, and only at its own location.
+    let view = hub.house.view("bazaar", "levels").unwrap();
+    let batches = batch(&view, vec![operation]);
+    let call = request(&view, &view.resource.writes[0], &batches[0], "key").unwrap();
+    assert_eq!(call.path, "/levels/I");
+}

@@ -1,5 +1,6 @@
 //! The connector language: what a `connectors/<name>/` folder says, read, checked, compiled.
 
+pub mod auth;
 pub mod connector;
 pub mod error;
 pub mod graphql;
@@ -9,6 +10,7 @@ pub mod resource;
 pub mod template;
 pub mod types;
 
+pub use auth::{Auth, Grant, GrantKind};
 pub use connector::read_connector;
 pub use error::Errors;
 pub use limit::{Cost, Figures, Limit};

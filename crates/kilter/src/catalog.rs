@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kilter_core::config::{Config, Secret, read_config};
+use kilter_core::config::{Config, Connection, Secret, read_config};
 use kilter_core::doc::Problem;
 use kilter_core::entity::Entities;
 use kilter_core::manifest::graphql::is_document;
-use kilter_core::manifest::{Connector, read_connector};
+use kilter_core::manifest::{Auth, Connector, read_connector};
 use kilter_core::sync::house::House;
 use rust_embed::RustEmbed;
 
@@ -156,5 +156,29 @@ fn seal(
                 None => {}
             }
         }
+        known_way(config.file.as_str(), connection, connector, problems);
     }
+}
+
+/// Where a connector knows several ways to log in, what is given must be enough for one.
+fn known_way(
+    file: &str,
+    connection: &Connection,
+    connector: &Connector,
+    problems: &mut Vec<Problem>,
+) {
+    let mut vars = connection.vars("");
+    for (name, secret) in &connection.secrets {
+        vars.insert(name.clone(), secret.expose().into());
+    }
+    if connector.auth.len() < 2 || Auth::choose(&connector.auth, &vars).is_some() {
+        return;
+    }
+    let way = |auth: &Auth| auth.needs().into_iter().collect::<Vec<_>>().join(", ");
+    problems.push(Problem {
+        file: file.to_owned(),
+        line: connection.line,
+        text: format!("connection.{}: nothing to log in with", connection.name),
+        hint: connector.auth.iter().map(way).collect::<Vec<_>>().join("; or "),
+    });
 }

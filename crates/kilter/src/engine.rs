@@ -13,6 +13,7 @@ use kilter_core::sync::house::{House, View};
 
 use crate::remote::Remote;
 use crate::store::Store;
+use crate::store::tokens::Place;
 
 /// Guards that only a negative control switches off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,9 @@ impl Engine {
             let (_, connector) = house
                 .connector(name)
                 .with_context(|| format!("find the connector {}", connection.connector))?;
-            let remote = Remote::new(connection, connector, house.config.limits.answer_bytes)?;
+            let place = Arc::new(Place { store: store.clone(), connection: name.clone() });
+            let bytes = house.config.limits.answer_bytes;
+            let remote = Remote::new(connection, connector, bytes, place)?;
             remotes.insert(name.clone(), Arc::new(remote));
         }
         for (name, remote) in &remotes {

@@ -4,6 +4,7 @@
 //! Never   opens a file itself.
 
 use crate::doc::{Node, Problem, Reader, parse};
+use crate::manifest::auth::auth;
 use crate::manifest::error::{Errors, Rule};
 use crate::manifest::graphql::{Documents, is_document};
 use crate::manifest::limit::limit;
@@ -52,7 +53,7 @@ pub fn read_connector(
     Some(connector)
 }
 
-fn segments(text: &str) -> Vec<String> {
+pub(super) fn segments(text: &str) -> Vec<String> {
     text.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect()
 }
 
@@ -75,34 +76,6 @@ fn settings(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Setting> {
             setting
         })
         .collect()
-}
-
-fn auth(reader: &mut Reader<'_>, problems: &mut Problems) -> Auth {
-    let Some(node) = reader.take("auth") else { return Auth::None };
-    let mut inner = Reader::new(reader.file, "auth", node, problems);
-    let kind = inner.need_text("kind", problems);
-    let auth = match kind.as_str() {
-        "basic" => Auth::Basic {
-            username: inner.need_text("username", problems),
-            password: inner.need_text("password", problems),
-        },
-        "bearer" => Auth::Bearer {
-            scheme: inner.text("scheme", problems).unwrap_or_else(|| "Bearer".to_owned()),
-            token: inner.need_text("token", problems),
-        },
-        "header" => Auth::Header {
-            name: inner.need_text("name", problems),
-            value: inner.need_text("value", problems),
-        },
-        "none" => Auth::None,
-        other => {
-            let text = format!("there is no auth kind \"{other}\"");
-            inner.problem(node.line, text, "known: basic, bearer, header, none", problems);
-            Auth::None
-        }
-    };
-    inner.finish(problems);
-    auth
 }
 
 fn identity(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Identity> {

@@ -1,5 +1,6 @@
 //! The connector language: what a `connectors/<name>/` folder says, read, checked, compiled.
 
+pub mod auth;
 pub mod connector;
 pub mod error;
 pub mod graphql;
@@ -10,6 +11,7 @@ pub mod template;
 pub mod types;
 pub mod ways;
 
+pub use auth::{Auth, Grant, GrantKind};
 pub use connector::read_connector;
 pub use error::Errors;
 pub use limit::{Cost, Figures, Limit};

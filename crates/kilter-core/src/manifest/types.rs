@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::auth::Auth;
 use super::error::Errors;
 use super::limit::Limit;
 use super::template::Call;
@@ -19,7 +20,8 @@ pub struct Connector {
     pub settings: Vec<Setting>,
     pub base: Vec<String>,
     pub headers: Json,
-    pub auth: Auth,
+    /// Several: the first whose settings are given.
+    pub auth: Vec<Auth>,
     pub identity: Option<Identity>,
     pub limit: Limit,
     pub errors: Errors,
@@ -47,24 +49,6 @@ pub struct Setting {
     pub secret: bool,
     pub required: bool,
     pub default: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
-    None,
-    Basic {
-        username: String,
-        password: String,
-    },
-    /// `scheme token`; some remotes compare the scheme's case.
-    Bearer {
-        scheme: String,
-        token: String,
-    },
-    Header {
-        name: String,
-        value: String,
-    },
 }
 
 /// How a remote tells which account it is.

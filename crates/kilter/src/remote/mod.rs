@@ -1,14 +1,20 @@
 //! The one place where a request leaves and an answer comes.
 //!
 //! Reads   requests as data, credentials, limits.   Writes  faults and answers; counts calls.
-//! Never   follows a redirect, retries, or prints a secret: whoever calls decides what comes next.
+//! Never   follows a redirect, prints a secret, or retries but for a token that was refused:
+//!         whoever calls decides what comes next.
 
 #[expect(clippy::float_arithmetic, reason = "points are no money: nobody is paid in them")]
 pub mod bucket;
 pub mod budget;
+#[cfg(test)]
+mod fake;
 pub mod response;
+pub mod token;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,13 +27,14 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use budget::Budget;
+use token::{Keep, Tokens};
 
 /// One connection's way out: its HTTP client, its budget, its counts.
-#[derive(Debug)]
 pub struct Remote {
     http: reqwest::Client,
     base: String,
     auth: Auth,
+    tokens: Option<Tokens>,
     vars: Vars,
     headers: Json,
     permits: Semaphore,
@@ -37,6 +44,13 @@ pub struct Remote {
     answer_bytes: usize,
     pub calls: AtomicU64,
     pub writes: AtomicU64,
+}
+
+/// Its variables hold secrets: they are not shown.
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 /// What came back, parsed.
@@ -56,6 +70,7 @@ impl Remote {
         connection: &Connection,
         connector: &Connector,
         answer_bytes: usize,
+        place: Arc<dyn Keep>,
     ) -> Result<Self, Error> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -70,21 +85,22 @@ impl Remote {
         for (key, secret) in &connection.secrets {
             vars.insert(key.clone(), Json::String(secret.expose().to_owned()));
         }
-        let base: Vec<String> = connector
-            .base
-            .iter()
-            .map(|segment| match segment.strip_prefix('$') {
-                Some(name) => vars.get(name).map(plain).unwrap_or_default(),
-                None => segment.clone(),
-            })
-            .map(|s| s.trim_end_matches('/').to_owned())
-            .collect();
+        let base = address(&connector.base, &vars);
+        let auth = Auth::choose(&connector.auth, &vars).cloned().unwrap_or(Auth::None);
+        let tokens = match &auth {
+            Auth::Token(grant) => {
+                let own = grant.base.as_ref().map_or_else(|| base.clone(), |b| address(b, &vars));
+                Some(Tokens::new(grant.as_ref().clone(), own, &vars, place))
+            }
+            _ => None,
+        };
         let pace = (connector.limit.per_second > 0)
             .then(|| Duration::from_secs(1) / connector.limit.per_second);
         Ok(Self {
             http,
-            base: base.join("/"),
-            auth: connector.auth.clone(),
+            base,
+            auth,
+            tokens,
             headers: connector.headers.clone(),
             vars,
             permits: Semaphore::new(connector.limit.concurrency),
@@ -102,18 +118,40 @@ impl Remote {
         &self.vars
     }
 
-    /// Sends one request: exactly one, inside the budget.
+    /// Sends one request inside the budget: exactly one, but for a token that was refused. A
+    /// refusal proves that nothing was done, so it is sent once more with another.
     pub async fn send(
         &self,
         connector: &Connector,
         request: &Request,
         tables: &BTreeMap<String, kilter_core::mapping::Table>,
     ) -> Result<Answer, Fault> {
+        let env = kilter_core::mapping::Env { vars: &self.vars, tables, root: None };
         let _permit = self.permits.acquire().await.map_err(|_| unsent("the client is closed"))?;
+        let Some(tokens) = &self.tokens else {
+            return self.attempt(connector, request, &env, None).await.map_err(|r| r.fault);
+        };
+        let access = tokens.access(&self.http, &self.vars).await?;
+        match self.attempt(connector, request, &env, Some(&access)).await {
+            Err(refusal) if refusal.status == 401 && tokens.refused(&access).await => {
+                let access = tokens.access(&self.http, &self.vars).await?;
+                self.attempt(connector, request, &env, Some(&access)).await.map_err(|r| r.fault)
+            }
+            outcome => outcome.map_err(|r| r.fault),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        connector: &Connector,
+        request: &Request,
+        env: &kilter_core::mapping::Env<'_>,
+        access: Option<&str>,
+    ) -> Result<Answer, Refusal> {
         let body = request.body.as_ref().map(Json::to_string);
         let admission = self.budget.admit(request, body.as_deref()).await;
         self.paced().await;
-        let sent = match self.build(request, body) {
+        let sent = match self.build(request, body, access) {
             Ok(built) => {
                 self.calls.fetch_add(1, Ordering::Relaxed);
                 self.http.execute(built).await.map_err(|e| transport(&e))
@@ -123,18 +161,18 @@ impl Remote {
         let sent = match sent {
             Err(fault) if fault.unsent => {
                 admission.unused();
-                return Err(fault);
+                return Err(fault.into());
             }
             sent => sent?,
         };
-        let env = kilter_core::mapping::Env { vars: &self.vars, tables, root: None };
         let received = response::receive(sent, self.answer_bytes).await?;
-        let figures = admission.learn(received.body(), &env);
-        response::judge(received, connector, &env).map_err(|mut fault| {
+        let status = received.status();
+        let figures = admission.learn(received.body(), env);
+        response::judge(received, connector, env).map_err(|mut fault| {
             if fault.kind == FaultKind::Throttled && fault.retry_after.is_none() {
                 fault.retry_after = bucket::wait_seconds(figures);
             }
-            fault
+            Refusal { fault, status }
         })
     }
 
@@ -149,7 +187,12 @@ impl Remote {
         tokio::time::sleep_until(at).await;
     }
 
-    fn build(&self, request: &Request, body: Option<String>) -> Result<reqwest::Request, Fault> {
+    fn build(
+        &self,
+        request: &Request,
+        body: Option<String>,
+        access: Option<&str>,
+    ) -> Result<reqwest::Request, Fault> {
         let mut url = url::Url::parse(&format!("{}{}", self.base, request.path))
             .map_err(|e| unsent(&format!("the address {} is none: {e}", self.base)))?;
         if !request.query.is_empty() {
@@ -183,6 +226,10 @@ impl Remote {
                 out.header("authorization", format!("{scheme} {}", secret(token)))
             }
             Auth::Header { name, value } => out.header(name, secret(value)),
+            Auth::Token(grant) => {
+                let token = format!("{} {}", grant.scheme, access.unwrap_or_default());
+                out.header(&grant.header, sensitive(token.trim_start())?)
+            }
         };
         if let Some(body) = body {
             out = out.header("content-type", "application/json").body(body);
@@ -191,8 +238,40 @@ impl Remote {
     }
 }
 
+/// The parts of an address, with its settings filled in.
+fn address(parts: &[String], vars: &Vars) -> String {
+    let part = |part: &String| match part.strip_prefix('$') {
+        Some(name) => vars.get(name).map(plain).unwrap_or_default(),
+        None => part.clone(),
+    };
+    let parts: Vec<String> =
+        parts.iter().map(part).map(|s| s.trim_end_matches('/').to_owned()).collect();
+    parts.join("/")
+}
+
+/// A fault, and the status that it came with; 0: no answer came.
+#[derive(Debug)]
+struct Refusal {
+    fault: Fault,
+    status: u16,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, status: 0 }
+    }
+}
+
 fn unsent(text: &str) -> Fault {
     Fault { unsent: true, ..Fault::new(FaultKind::Unavailable, "", text) }
+}
+
+/// A header that is never printed, not even by a client that logs.
+fn sensitive(text: &str) -> Result<reqwest::header::HeaderValue, Fault> {
+    let mut value = reqwest::header::HeaderValue::from_str(text)
+        .map_err(|_| unsent("the token cannot stand in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Only what failed before the first byte left is proof that nothing was done.

@@ -21,8 +21,20 @@ pub struct Received {
 }
 
 impl Received {
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub fn retry_after(&self) -> Option<u32> {
+        self.retry_after
+    }
+
     pub fn body(&self) -> &Json {
         &self.body
+    }
+
+    pub fn into_body(self) -> Json {
+        self.body
     }
 }
 

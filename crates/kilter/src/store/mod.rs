@@ -13,6 +13,7 @@ pub mod records;
 pub mod report;
 pub mod sold;
 pub mod sums;
+pub mod tokens;
 pub mod world;
 
 use std::path::Path;
@@ -35,7 +36,10 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Migrations are applied in their order, each once, and never changed afterwards.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_tables.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_tables.sql"),
+    include_str!("../../migrations/sqlite/0002_tokens.sql"),
+];
 
 /// SQLite keeps checkpoints small: the tail of a webhook's latency comes from them.
 const PRAGMAS: &str = "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;

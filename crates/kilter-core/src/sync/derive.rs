@@ -12,8 +12,9 @@ use serde_json::json;
 use crate::Json;
 use crate::model::{RecordId, Wait, WaitKind};
 use crate::sync::document;
+use crate::sync::guards::Guards;
 use crate::sync::house::View;
-use crate::sync::world::{Key, World};
+use crate::sync::world::{Key, Sold, World};
 
 /// The rules that `entities/` may name.
 pub const RULES: &[&str] = &["sellable", "options", "tracking", "document", "handle"];
@@ -24,8 +25,10 @@ pub fn derive(
     view: &View<'_>,
     world: &mut World,
     record: RecordId,
+    guards: Guards,
 ) -> Result<Option<Json>, Wait> {
     match rule {
+        "sellable" if !guards.stock_rule => Ok(offered(view, world, record, Decimal::ZERO)),
         "sellable" => Ok(sellable(view, world, record)),
         "options" => Ok(options(world, record)),
         "handle" => Ok(handle(view, world, record)),
@@ -41,6 +44,14 @@ pub fn derive(
 /// Σ over the locations that this connection sells from of (the ERP's figure − lines sold that
 /// it does not contain yet) − buffer, never below zero. Absent while no figure is known.
 pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option<Json> {
+    let here = |row: &Sold| view.connection.locations.iter().any(|(name, _)| *name == row.location);
+    let open = world.sold_rows(&Key::SoldOfVariant(variant)).into_iter();
+    let sold = open.filter(|row| !row.contained && here(row)).map(|row| row.quantity).sum();
+    offered(view, world, variant, sold)
+}
+
+/// The ERP's figures less this much, less the buffer.
+fn offered(view: &View<'_>, world: &mut World, variant: RecordId, sold: Decimal) -> Option<Json> {
     let mut sum: Option<Decimal> = None;
     let locations: Vec<String> =
         view.connection.locations.iter().map(|(name, _)| name.clone()).collect();
@@ -50,13 +61,7 @@ pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option
         let figure = world.record(stock).and_then(|r| decimal(r.value("figure", "")?));
         sum = figure.map(|f| sum.unwrap_or_default() + f).or(sum);
     }
-    let mut left = sum?;
-    for row in world.sold_rows(&Key::SoldOfVariant(variant)) {
-        if !row.contained && locations.contains(&row.location) {
-            left -= row.quantity;
-        }
-    }
-    left -= Decimal::from(view.connection.buffer);
+    let left = sum? - sold - Decimal::from(view.connection.buffer);
     Some(Json::String(left.max(Decimal::ZERO).normalize().to_string()))
 }
 

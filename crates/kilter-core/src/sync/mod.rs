@@ -10,6 +10,7 @@
 pub mod batch;
 pub mod derive;
 pub mod document;
+pub mod guards;
 pub mod house;
 pub mod lifecycle;
 pub mod mark;

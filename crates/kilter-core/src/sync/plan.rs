@@ -24,6 +24,7 @@ use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
 use crate::sync::derive;
+use crate::sync::guards::Guards;
 use crate::sync::house::{SELF, View, row_key};
 use crate::sync::project::split_remote;
 use crate::sync::reference::{Unresolved, same, unresolve};
@@ -96,9 +97,9 @@ pub fn plan(
     world: &mut World,
     object: &Object,
     fresh_since: Seq,
-    echo_suppression: bool,
+    guards: Guards,
 ) -> Plan {
-    match try_plan(view, world, object, fresh_since, echo_suppression) {
+    match try_plan(view, world, object, fresh_since, guards) {
         Ok(plan) => plan,
         Err((wait, on)) => Plan::Wait(wait, on),
     }
@@ -109,7 +110,7 @@ fn try_plan(
     world: &mut World,
     object: &Object,
     fresh_since: Seq,
-    echo_suppression: bool,
+    guards: Guards,
 ) -> Result<Plan, Stop> {
     let Some(root) = object.root else { return Ok(Plan::Nothing) };
     let kind = match object.state {
@@ -123,7 +124,7 @@ fn try_plan(
         requires(view, world, root)?;
     }
     let parent = parent(view, world, root)?;
-    let draft = draft(view, world, object, root, kind, echo_suppression)?;
+    let draft = draft(view, world, object, root, kind, guards)?;
     if kind == Kind::Update {
         if draft.fields.is_empty() {
             if let Some(wait) = draft.partial {
@@ -131,7 +132,11 @@ fn try_plan(
             }
             return Ok(lifecycle::plan(view, world, object));
         }
-        if view.resource.read_first && draft.derived && object.asked < fresh_since {
+        if guards.stock_rule
+            && view.resource.read_first
+            && draft.derived
+            && object.asked < fresh_since
+        {
             return Ok(Plan::ReadFirst);
         }
         not_kept(view, object, &draft.fields)?;
@@ -229,7 +234,9 @@ fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), St
             None => String::new(),
         };
         let value = match (record, spec.and_then(|s| s.derive.as_deref())) {
-            (Some(id), Some(rule)) => derive::derive(rule, view, world, id).ok().flatten(),
+            (Some(id), Some(rule)) => {
+                derive::derive(rule, view, world, id, Guards::default()).ok().flatten()
+            }
             (Some(id), None) => world.record(id).and_then(|r| r.value(field, &scope).cloned()),
             (None, _) => None,
         };
@@ -263,7 +270,7 @@ fn draft(
     object: &Object,
     root: RecordId,
     kind: Kind,
-    echo_suppression: bool,
+    guards: Guards,
 ) -> Result<Draft, Stop> {
     let vars = view.connection.vars("");
     let mut draft = Draft { payload: json!({}), fields: Vec::new(), partial: None, derived: false };
@@ -283,7 +290,9 @@ fn draft(
             let rule = view.field(facet, row).and_then(|f| f.derive.clone());
             let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
             let value = match &rule {
-                Some(rule) => derive::derive(rule, view, world, id).map_err(|w| (w, None))?,
+                Some(rule) => {
+                    derive::derive(rule, view, world, id, guards).map_err(|w| (w, None))?
+                }
                 None if row.field == SELF => Some(record_ref(id)),
                 None => cell.as_ref().map(|c| c.value.clone()),
             };
@@ -296,10 +305,10 @@ fn draft(
             }
             let normal = normal(row, &new, &view.env(&vars, None), &key)?;
             let equal = old.as_ref().is_some_and(|o| same(o, &normal));
-            if kind == Kind::Update && equal && echo_suppression {
+            if kind == Kind::Update && equal && guards.echo_suppression {
                 continue;
             }
-            if rule.as_deref() == Some("sellable") {
+            if guards.stock_rule && rule.as_deref() == Some("sellable") {
                 if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
                     draft.partial = Some(wait);
                     continue;

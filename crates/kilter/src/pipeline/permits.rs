@@ -21,6 +21,7 @@ use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::object_bound;
 use kilter_core::sync::plan::Operation;
+use kilter_core::sync::take::give_way;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -147,7 +148,9 @@ fn allow_one(
     let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
     let granted = asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
     if granted {
-        operation.payload = payload;
+        let document = house.entities.get(&view.resource.root).is_some_and(|e| e.document);
+        let rename = unguarded && document && intent.permits > 0;
+        operation.payload = if rename { renamed(&payload, &intent) } else { payload };
         // The mark stays until the outcome is known, and is not looked at before.
         retry_at(&mut object, &next);
         tx.write_objects(std::iter::once(&object))?;
@@ -156,6 +159,20 @@ fn allow_one(
     waiting(&mut object, &intent);
     tx.write_objects(std::iter::once(&object))?;
     Ok(None)
+}
+
+/// Without permits each attempt goes by a name of its own, as where clients number what they send:
+/// for a negative control, which shows what the reference is for.
+fn renamed(payload: &Json, intent: &Intent) -> Json {
+    let fresh = format!("{}-{}", intent.reference, intent.permits);
+    match payload {
+        Json::String(text) => Json::String(text.replace(&intent.reference, &fresh)),
+        Json::Array(items) => items.iter().map(|item| renamed(item, intent)).collect(),
+        Json::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), renamed(value, intent))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn intent(
@@ -250,6 +267,7 @@ async fn conclude(
     marks: &Arc<Marks>,
 ) -> Result<()> {
     let house = Arc::clone(&engine.house);
+    let unguarded = !engine.guards.permits;
     let (connection, resource) = (connection.to_owned(), resource.to_owned());
     let marks = Arc::clone(marks);
     engine
@@ -268,7 +286,7 @@ async fn conclude(
                         let id = external_id(&view, &item);
                         fact(tx, &house, &one.intent, &id, "the answer", &marks)?;
                     }
-                    Err(fault) => refused(tx, &view, one, &fault)?,
+                    Err(fault) => refused(tx, &view, one, &fault, unguarded)?,
                 }
             }
             tx.write_deliveries(&deliveries, &now())
@@ -306,13 +324,22 @@ fn external_id(view: &View<'_>, item: &Json) -> String {
     plain(item)
 }
 
-fn refused(tx: &Tx<'_>, view: &View<'_>, one: &Allowed, fault: &Fault) -> Result<()> {
+fn refused(
+    tx: &Tx<'_>,
+    view: &View<'_>,
+    one: &Allowed,
+    fault: &Fault,
+    unguarded: bool,
+) -> Result<()> {
     let Some(mut object) = tx.object(one.intent.object)? else { return Ok(()) };
     let exists = view.resource.permit.as_ref().is_some_and(|p| {
         p.exists.iter().any(|t| fault.code.contains(t.as_str()) || fault.text.contains(t.as_str()))
     });
     let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
-    if exists || !fault.proves_not_applied() {
+    if unguarded && !fault.proves_not_applied() {
+        retry(&mut object, tries, fault.retry_after);
+        object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
+    } else if exists || !fault.proves_not_applied() {
         // It exists, or may: R5 asks by our reference.
         let next = if exists { now() } else { after(Duration::from_secs(LOOKUP_SECONDS[0])) };
         tx.set_intent(&one.intent.intent, Status::Uncertain, &next)?;
@@ -350,6 +377,16 @@ pub fn fact(
     tx.step(house, &mut world, |w| {
         let Some(mut object) = w.object(intent.object).cloned() else { return };
         let record = object.root.and_then(|id| w.record(id)).cloned();
+        let (connection, collection) = (&object.connection, &object.collection);
+        give_way(w, connection, collection, external, object.id);
+        let holder = w.object_by_remote(connection, collection, external);
+        if holder.is_some_and(|id| id != object.id) {
+            let reason = format!("{external} of {connection} stands for another order already");
+            object.wait = Some(Wait { kind: WaitKind::Held, reason });
+            object.due = None;
+            w.put_object(object);
+            return;
+        }
         object.remote = Some(external.to_owned());
         object.state = State::Live;
         object.wait = None;

@@ -46,7 +46,7 @@ pub fn derive(
 pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option<Json> {
     let here = |row: &Sold| view.connection.locations.iter().any(|(name, _)| *name == row.location);
     let open = world.sold_rows(&Key::SoldOfVariant(variant)).into_iter();
-    let sold = open.filter(|row| !row.contained && here(row)).map(|row| row.quantity).sum();
+    let sold = open.filter(here).map(|row| row.open()).sum();
     offered(view, world, variant, sold)
 }
 

@@ -26,15 +26,16 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
     let goal = record.text(&cycle.goal_field).unwrap_or_default();
     let Some(goals) = cycle.goals.get(goal) else { return Plan::Nothing };
+    // What is cancelled is cancelled, whatever it would have cost and whatever changed before.
+    let contains = &view.resource.contains;
+    let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));
     if goals.iter().any(|g| g == state) {
-        return changed_after_birth(object, &record, state).unwrap_or(Plan::Nothing);
+        let amended = changed_after_birth(object, &record, state).filter(|_| counts);
+        return amended.unwrap_or(Plan::Nothing);
     }
     let Some(step) = first_step(cycle, state, goals) else {
         return held(format!("the shop says {goal}; from {state} that cannot be reached here"));
     };
-    // What is cancelled is cancelled, whatever it would have cost.
-    let contains = &view.resource.contains;
-    let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));
     let look = || {
         settle_total(cycle, object, &record, state)
             .or_else(|| changed_after_birth(object, &record, state))

@@ -213,6 +213,25 @@ fn a_cancellation_does_not_ask_for_money() {
     }
 }
 
+/// Changed after it was sent, and cancelled then: nobody is asked about lines that nobody wants.
+///
+/// The cancellation was carried out, and the order stood held for its old lines ever after.
+#[test]
+fn a_cancellation_ends_the_question_what_changed() {
+    let mut hub = hub("gross");
+    target(&mut hub, "draft", "28.15");
+    edit(&mut hub, "lines", json!([line("1", "4", "22.67", "4.31")]));
+    assert!(held(&mut hub).contains("lines"));
+    edit(&mut hub, "status", json!("cancelled"));
+    assert_eq!(step(&mut hub), Some(("cancel".into(), "cancelled".into())));
+    let birth = hub.store.objects[&DOCUMENT].shadow[BIRTH_ROW].clone();
+    target(&mut hub, "cancelled", "28.15");
+    hub.edit(DOCUMENT, |o| {
+        o.shadow.insert(BIRTH_ROW.to_owned(), birth);
+    });
+    assert_eq!(step(&mut hub), None);
+}
+
 #[test]
 fn a_state_that_cannot_be_reached_waits_for_a_person() {
     for (goal, from) in [("cancelled", "confirmed"), ("paid", "cancelled"), ("paid", "unheard-of")]

@@ -35,7 +35,10 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Migrations are applied in their order, each once, and never changed afterwards.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_tables.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_tables.sql"),
+    include_str!("../../migrations/sqlite/0002_contained.sql"),
+];
 
 /// SQLite keeps checkpoints small: the tail of a webhook's latency comes from them.
 const PRAGMAS: &str = "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;

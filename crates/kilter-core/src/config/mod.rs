@@ -59,6 +59,8 @@ pub struct Limits {
     pub deliver_batch: usize,
     pub tries_max: u32,
     pub repairs_max: u32,
+    /// Most cents that a document's total may be off by and still be rounding.
+    pub rounding_cents_max: u32,
     pub pages_max: usize,
     pub answer_bytes: usize,
 }
@@ -71,6 +73,7 @@ impl Default for Limits {
             deliver_batch: 1000,
             tries_max: 12,
             repairs_max: 5,
+            rounding_cents_max: 100,
             pages_max: 100_000,
             answer_bytes: 32 * 1024 * 1024,
         }
@@ -236,6 +239,7 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
     };
     count("tries_max", &mut limits.tries_max);
     count("repairs_max", &mut limits.repairs_max);
+    count("rounding_cents_max", &mut limits.rounding_cents_max);
     inner.finish(problems);
 }
 

@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
 use crate::sync::document::birth;
-use crate::sync::house::{BIRTH_ROW, House, View, row_key};
+use crate::sync::house::{BIRTH_ROW, House, ROUNDED_ROW, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
 use crate::sync::seat;
@@ -252,7 +252,7 @@ fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [crate::sync::house::BIRTH_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

@@ -75,6 +75,8 @@ pub struct StepOp {
     pub call: Call,
     pub to: String,
     pub extra: BTreeMap<String, Json>,
+    /// Written into the shadow before it is sent: it is not planned a second time.
+    pub once: Option<(RowKey, Json)>,
 }
 
 /// What stands for one object's write while it is gathered.

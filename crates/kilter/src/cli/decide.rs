@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use kilter_core::model::{Object, State, Wait, WaitKind};
 use kilter_core::sync::document;
-use kilter_core::sync::house::BIRTH_ROW;
+use kilter_core::sync::house::{BIRTH_ROW, ROUNDED_ROW};
 use kilter_core::sync::mark::mark_object;
 
 use crate::engine::now;
@@ -108,6 +108,7 @@ fn answer(
         }
         Answer::Retry => {
             object.repairs.clear();
+            object.shadow.remove(ROUNDED_ROW);
             retry(&mut object);
             "retry"
         }

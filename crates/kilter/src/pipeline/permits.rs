@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Kind, plain};
-use kilter_core::model::{Fault, Object, ObjectId, State, Wait, WaitKind};
+use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKind};
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
@@ -36,6 +36,9 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6b69_6c74_6572_4d0f_9c1e_0f2a_51d7_77a
 
 /// How long a request may be on its way before it is given up.
 const SEND_SECONDS: u64 = 90;
+
+/// How long the rest of a batch waits for a remote that just said that it is not there.
+const DOWN_SECONDS: u32 = 5;
 
 /// When an uncertain create is looked up again.
 pub(super) const LOOKUP_SECONDS: [u64; 5] = [5, 30, 120, 600, 3600];
@@ -88,7 +91,13 @@ pub async fn create(
             }
             continue;
         }
+        let down = result.as_ref().err().is_some_and(|f| f.kind == FaultKind::Unavailable);
         conclude(engine, connection, resource, allowed, result, marks).await?;
+        if down {
+            // Nobody is there: the others need not find it out one by one, each with a permit.
+            let ids = rest.into_iter().map(|operation| operation.object).collect();
+            return settle::postpone(engine, ids, Some(DOWN_SECONDS)).await;
+        }
     }
     Ok(())
 }

@@ -158,6 +158,9 @@ const WATCHDOG_EVERY: Duration = Duration::from_secs(3600);
 /// How often a stage looks though nobody rang: what waits for a time comes due by itself.
 const TICK: Duration = Duration::from_millis(500);
 
+/// A bell that rang rings again soon: what comes within this long is looked at together.
+const LULL: Duration = Duration::from_millis(20);
+
 /// Works for ever: schedules, webhooks' bell, watchdog.
 pub async fn forever(engine: Arc<Engine>) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
@@ -187,7 +190,7 @@ async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result
             Ok(true) => engine.ring(),
             Ok(false) => {
                 tokio::select! {
-                    _ = bell.changed() => {}
+                    _ = bell.changed() => tokio::time::sleep(LULL).await,
                     () = tokio::time::sleep(TICK) => {}
                 }
             }

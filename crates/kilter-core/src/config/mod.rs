@@ -5,6 +5,8 @@
 
 mod connection;
 
+pub use connection::OWN_KEYS;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -86,6 +88,8 @@ pub struct Connection {
     pub name: String,
     pub connector: String,
     pub line: usize,
+    /// `key`, `table.key`, `list.item` → its line.
+    pub lines: BTreeMap<String, usize>,
     /// Who is at the other end, as the remote itself says; learned at first contact.
     pub account: String,
     /// Plain settings, the connector's own.
@@ -283,6 +287,16 @@ fn own_rows(
 }
 
 impl Connection {
+    /// The line of a key, as `every.orders`; of the table it would stand in where there is none.
+    pub fn line_of(&self, key: &str) -> usize {
+        let shorter = key.rsplit_once('.').map(|(table, _)| table);
+        match (self.lines.get(key), shorter) {
+            (Some(line), _) => *line,
+            (None, Some(table)) => self.line_of(table),
+            (None, None) => self.line,
+        }
+    }
+
     /// The values that templates and lenses may name, for one `each`.
     pub fn vars(&self, each: &str) -> BTreeMap<String, Json> {
         let text = |t: &str| Json::String(t.to_owned());

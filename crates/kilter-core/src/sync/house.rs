@@ -195,8 +195,8 @@ pub const SELF: &str = "self";
 
 /// The remote's state and total of a document, kept in the shadow beside the rows.
 pub const STATE_ROW: &str = "~state";
-/// The rounding line that a document was given, so that it is given one.
-pub const ROUNDED_ROW: &str = "~rounded";
 pub const TOTAL_ROW: &str = "~total";
 /// What a document was at birth: lines, totals, addresses.
 pub const BIRTH_ROW: &str = "~birth";
+/// The rounding line that a document was given, so that it is given one.
+pub const ROUNDED_ROW: &str = "~rounded";

@@ -33,7 +33,10 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
         return amended.unwrap_or(Plan::Nothing);
     }
     let Some(step) = first_step(cycle, state, goals) else {
-        return held(format!("the shop says {goal}; from {state} that cannot be reached here"));
+        let (shop, here) = (&record.origin, &view.connection.name);
+        return held(format!(
+            "{shop} says {goal}, and in {here} it is {state}: there is no way from one to the other"
+        ));
     };
     let look = || {
         settle_total(view, cycle, object, &record, state)
@@ -99,7 +102,8 @@ fn settle_total(
     if difference.is_zero() {
         return None;
     }
-    let said = format!("the total differs: the shop says {ours}, the target computes {theirs}");
+    let (shop, here) = (&record.origin, &view.connection.name);
+    let said = format!("the total differs: {shop} says {ours}, {here} computes {theirs}");
     if let Some(added) = object.shadow.get(ROUNDED_ROW).and_then(Json::as_str) {
         return Some(held(format!("{said}, though a rounding line of {added} was added")));
     }

@@ -22,4 +22,5 @@ pub mod reference;
 pub mod seat;
 pub mod sold;
 pub mod take;
+pub mod words;
 pub mod world;

@@ -29,7 +29,7 @@ use crate::sync::house::{SELF, View, row_key};
 use crate::sync::project::split_remote;
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{lifecycle, seat};
+use crate::sync::{lifecycle, seat, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -243,7 +243,8 @@ fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), St
             (None, _) => None,
         };
         if value.is_none_or(|v| v.is_null()) {
-            return stop(WaitKind::Parked, format!("waits for {required}"), None);
+            let reason = words::lacks(view, facet, field, &scope, world.record(root));
+            return stop(WaitKind::Parked, reason, None);
         }
     }
     Ok(())
@@ -357,7 +358,9 @@ fn said(
             stop(WaitKind::Parked, reason, Some(record))
         }
         Unresolved::Unknown(reference) => {
-            stop(WaitKind::Parked, format!("{key} names {reference}, which is not known"), None)
+            let reason =
+                format!("waits for {reference}, which its {key} names: nobody showed it yet");
+            stop(WaitKind::Parked, reason, None)
         }
     })
 }
@@ -458,10 +461,11 @@ fn raise_waits(
 ) -> Option<Wait> {
     let (old, new): (Decimal, Decimal) = (derive::decimal(old?)?, derive::decimal(new)?);
     let fell = object.fell?;
-    if new > old && world.orders_polled(&view.connection.name) < fell {
+    let name = &view.connection.name;
+    if new > old && world.orders_polled(name) < fell {
         return Some(Wait {
             kind: WaitKind::Later,
-            reason: "its stock fell: an order poll comes before it is raised".to_owned(),
+            reason: format!("waits for the orders of {name}: its stock fell, was it sold?"),
         });
     }
     None

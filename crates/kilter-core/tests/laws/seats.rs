@@ -89,7 +89,7 @@ fn a_seat_waits_by_name_and_is_woken() {
     let root = hub.record("variant", "MUG-R").id;
     let id = hub.object("north", "variants", root).id;
     assert_eq!(hub.align("north", &mut shop), 1, "the product alone");
-    hub.waits(id, WaitKind::Parked, "price.amount");
+    hub.waits(id, WaitKind::Parked, "waits for a price from erp");
     hub.read("erp", "prices", price(5, 10));
     assert_eq!(hub.align("north", &mut shop), 1);
     let item = &shop.items[&("variants".to_owned(), "502".to_owned())];
@@ -331,6 +331,8 @@ fn a_parent_found_by_a_poll_wakes_its_children() {
     hub.read("erp", "variants", variant(10, "MUG-R", 1));
     hub.read("erp", "prices", price(5, 10));
     assert_eq!(hub.align("north", &mut shop), 0);
+    let parent = hub.object("north", "products", hub.record("product", "MUG").id).id;
+    hub.waits(parent, WaitKind::Parked, "waits for its title in de_DE from erp");
     let child = hub.object("north", "variants", hub.record("variant", "MUG-R").id).id;
     hub.waits(child, WaitKind::Parked, "waits for its product in north");
     hub.read(

@@ -144,9 +144,9 @@ fn plan_one(
             round.steps.entry(object.resource).or_default().push(step);
         }
         Plan::Write(operation) if operation.kind == Kind::Create && !listed(tx, &view)? => {
-            let reason = "the first listing of its resource comes before any create";
-            let kind = WaitKind::Later;
-            wait(world, object.id, Wait { kind, reason: reason.to_owned() }, None);
+            let name = &object.connection;
+            let reason = format!("waits until {name} was read once: nothing is created before");
+            wait(world, object.id, Wait { kind: WaitKind::Later, reason }, None);
             soon(world, object.id);
         }
         Plan::Write(operation) => {

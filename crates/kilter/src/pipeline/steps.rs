@@ -50,7 +50,7 @@ pub async fn run(
     };
     let mark = marks.get(&id).copied().unwrap_or(0);
     let max = house.config.limits.tries_max;
-    let call = format!("{connection} {}", step.name);
+    let (call, who) = (format!("{connection} {}", step.name), connection.to_owned());
     engine
         .store
         .write_async(move |tx| {
@@ -75,7 +75,7 @@ pub async fn run(
                 }
                 Err(fault) => {
                     object.due = None;
-                    let reason = format!("{} was refused: {fault}", step.name);
+                    let reason = format!("{who} refused to {}: {fault}", step.name);
                     object.wait = Some(Wait { kind: WaitKind::Dead, reason });
                 }
             }

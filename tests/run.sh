@@ -56,13 +56,32 @@ mkdir -p .local
 "$target/debug/kilter" demo --json >.local/demo.json || { cat .local/demo.json; exit 1; }
 python3 -c 'import json, sys; d = json.load(open(".local/demo.json")); print("in kilter after", d["seconds"], "s"); sys.exit(not d["ok"])'
 
-# The demo must be able to fail: without echo suppression it never comes to rest.
-say "the demo's negative control"
-code=0
-KILTER_UNSAFE_WITHOUT=echo_suppression "$target/debug/kilter" demo --json \
-    --folder ".local/control.$$" >.local/control.json 2>/dev/null || code=$?
-rm -rf ".local/control.$$"
-[ "$code" -eq 1 ] || { echo "the demo without echo suppression ended with $code, not 1" >&2; exit 1; }
+# The demo must be able to fail, each time for its own reason: without echo suppression it never
+# comes to rest; without the stock rule what was sold is offered again while the ERP takes no
+# orders; without permits an order whose answer got lost stands in the ERP twice.
+control() {
+    local guard=$1 until=$2 reason=$3 code=0
+    say "the demo without $guard"
+    KILTER_UNSAFE_WITHOUT=$guard "$target/debug/kilter" demo --json --until "$until" \
+        --folder ".local/control.$$" >.local/control.json 2>/dev/null || code=$?
+    rm -rf ".local/control.$$"
+    [ "$code" -eq 1 ] || { echo "the demo without $guard ended with $code, not 1" >&2; exit 1; }
+    python3 - "$reason" <<'PYTHON'
+import json, sys
+
+found = json.load(open(".local/control.json"))
+orders, outage = found["referee"]["orders"], found["referee"]["outage"] or {"wrong": 0}
+reasons = {
+    "no rest": not found["quiet"],
+    "wrong figures": outage["wrong"] > 0,
+    "duplicates": orders["duplicated"] > 0,
+}
+sys.exit(not reasons[sys.argv[1]] and f"it failed for another reason: {found['referee']['problems']}")
+PYTHON
+}
+control echo_suppression load "no rest"
+control stock_rule orders "wrong figures"
+control permits orders "duplicates"
 
 if [ -f tests/real/flow.py ]; then
     say "the flow against a real ERP"

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Connection, Own, Owner};
+use crate::config::{Connection, OWN_KEYS, Own, Owner};
 use crate::doc::{Problem, near};
 use crate::entity::Type;
 use crate::manifest::{Connector, Facet, Kind, Resource, Row};
@@ -16,6 +16,7 @@ use crate::sync::house::{House, SELF, View};
 pub fn check(house: &House, problems: &mut Vec<Problem>) {
     entities(house, problems);
     for connector in house.connectors.values() {
+        settings_fit(connector, problems);
         for resource in &connector.resources {
             resource_fits(house, connector, resource, problems);
         }
@@ -61,6 +62,16 @@ fn entities(house: &House, problems: &mut Vec<Problem>) {
 }
 
 // ---- connectors -----------------------------------------------------------------------------
+
+/// A setting of that name could never be given: the connection has a section of its own there.
+fn settings_fit(connector: &Connector, problems: &mut Vec<Problem>) {
+    for setting in connector.settings.iter().filter(|s| OWN_KEYS.contains(&s.name.as_str())) {
+        let file = format!("connectors/{}/connector.toml", connector.name);
+        let text = format!("settings: \"{}\" is a section of every connection", setting.name);
+        let hint = format!("call it another name; taken: {}", OWN_KEYS.join(", "));
+        say(&file, 1, text, hint, problems);
+    }
+}
 
 fn resource_fits(
     house: &House,
@@ -188,18 +199,18 @@ fn money(lens: &Lens) -> bool {
 fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Problem>) {
     let file = house.config.file.as_str();
     let place = format!("connection.{}", connection.name);
-    let line = connection.line;
+    let line = |key: &str| connection.line_of(key);
     let Some(connector) = house.connectors.get(&connection.connector) else {
         let hint = did_you_mean(&connection.connector, house.connectors.keys().map(String::as_str));
         let text = format!("{place}: there is no connector \"{}\"", connection.connector);
-        say(file, line, text, hint, problems);
+        say(file, line("connector"), text, hint, problems);
         return;
     };
     for name in connection.settings.keys() {
         if !connector.settings.iter().any(|s| &s.name == name) {
             let hint = did_you_mean(name, connector.settings.iter().map(|s| s.name.as_str()));
             let text = format!("{place}: {} has no setting \"{name}\"", connector.name);
-            say(file, line, text, hint, problems);
+            say(file, line(name), text, hint, problems);
         }
     }
     if let Some(url) = connection.settings.get("url")
@@ -207,14 +218,15 @@ fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Pr
         && !url.starts_with("http://")
     {
         let text = format!("{place}: \"{url}\" is no address");
-        say(file, line, text, "as https://shop.example.com".into(), problems);
+        say(file, line("url"), text, "as https://shop.example.com".into(), problems);
     }
     lists_fit(house, connection, problems);
-    let named = connection.observe.iter().chain(connection.every.keys());
-    for resource in named.filter(|r| connector.resource(r).is_none()) {
+    let observed = connection.observe.iter().map(|r| (r, "observe"));
+    let named = observed.chain(connection.every.keys().map(|r| (r, "every")));
+    for (resource, key) in named.filter(|(r, _)| connector.resource(r).is_none()) {
         let hint = did_you_mean(resource, connector.resources.iter().map(|r| r.name.as_str()));
-        let text = format!("{place}: {} has no resource \"{resource}\"", connector.name);
-        say(file, line, text, hint, problems);
+        let text = format!("{place}.{key}: {} has no resource \"{resource}\"", connector.name);
+        say(file, line(&format!("{key}.{resource}")), text, hint, problems);
     }
     let states: BTreeSet<String> = house
         .entities
@@ -223,24 +235,29 @@ fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Pr
         .unwrap_or_default();
     for state in connection.orders.import.iter().filter(|s| !states.contains(*s)) {
         let hint = did_you_mean(state, states.iter().map(String::as_str));
+        let line = line(&format!("orders.import.{state}"));
         say(file, line, format!("{place}.orders: there is no state \"{state}\""), hint, problems);
     }
 }
 
 fn lists_fit(house: &House, connection: &Connection, problems: &mut Vec<Problem>) {
     let config = &house.config;
-    let (file, line) = (config.file.as_str(), connection.line);
+    let file = config.file.as_str();
     let place = format!("connection.{}", connection.name);
     let known = config.price_lists.keys().map(String::as_str);
-    for list in connection.price_lists.keys().chain(&connection.price_list) {
+    let own = connection.price_list.iter().map(|list| (list, "price_list".to_owned()));
+    let all = connection.price_lists.keys().map(|list| (list, format!("price_lists.{list}")));
+    for (list, key) in all.chain(own) {
         if !config.price_lists.contains_key(list) {
             let hint = did_you_mean(list, known.clone());
+            let line = connection.line_of(&key);
             say(file, line, format!("{place}: there is no price list \"{list}\""), hint, problems);
         }
     }
     for (location, _) in &connection.locations {
         if !config.locations.contains(location) {
             let hint = did_you_mean(location, config.locations.iter().map(String::as_str));
+            let line = connection.line_of(&format!("locations.{location}"));
             say(
                 file,
                 line,
@@ -258,6 +275,7 @@ fn lists_fit(house: &House, connection: &Connection, problems: &mut Vec<Problem>
             "{place}: its prices are in {}, and its price list in {}",
             currency, list.currency
         );
+        let line = connection.line_of("currency");
         say(file, line, text, "a price list has one currency; name another list".into(), problems);
     }
 }

@@ -9,42 +9,27 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kilter_core::model::{Fault, FaultKind};
+use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::{House, View};
 
 use crate::remote::Remote;
 use crate::store::Store;
 use crate::store::tokens::Place;
 
-/// Guards that only a negative control switches off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guards {
-    pub echo_suppression: bool,
-    pub stock_rule: bool,
-    pub permits: bool,
-}
-
-impl Default for Guards {
-    fn default() -> Self {
-        Self { echo_suppression: true, stock_rule: true, permits: true }
-    }
-}
-
-impl Guards {
-    /// `KILTER_UNSAFE_WITHOUT=permits,stock_rule`: for the demo's negative control alone.
-    pub fn from_env() -> Self {
-        let mut guards = Self::default();
-        let off = std::env::var("KILTER_UNSAFE_WITHOUT").unwrap_or_default();
-        for name in off.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            tracing::warn!(guard = name, "a guard is switched off: this is a negative control");
-            match name {
-                "echo_suppression" => guards.echo_suppression = false,
-                "stock_rule" => guards.stock_rule = false,
-                "permits" => guards.permits = false,
-                _ => tracing::warn!(guard = name, "there is no such guard: nothing is off"),
-            }
+/// `KILTER_UNSAFE_WITHOUT=permits,stock_rule`: for the demo's negative controls alone.
+fn guards_from_env() -> Guards {
+    let mut guards = Guards::default();
+    let off = std::env::var("KILTER_UNSAFE_WITHOUT").unwrap_or_default();
+    for name in off.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+        tracing::warn!(guard = name, "a guard is switched off: this is a negative control");
+        match name {
+            "echo_suppression" => guards.echo_suppression = false,
+            "stock_rule" => guards.stock_rule = false,
+            "permits" => guards.permits = false,
+            _ => tracing::warn!(guard = name, "there is no such guard: nothing is off"),
         }
-        guards
     }
+    guards
 }
 
 #[derive(Debug)]
@@ -58,7 +43,7 @@ pub struct Engine {
     /// What a scoped `sync` is limited to.
     pub scope: std::sync::Mutex<Option<crate::cli::Scope>>,
     /// Rung when there may be something to merge or deliver. Carries no data.
-    pub bell: tokio::sync::Notify,
+    pub bell: tokio::sync::watch::Sender<u64>,
 }
 
 impl Engine {
@@ -87,10 +72,10 @@ impl Engine {
             house: Arc::new(house),
             store,
             remotes,
-            guards: Guards::from_env(),
+            guards: guards_from_env(),
             lock: None,
             scope: std::sync::Mutex::new(None),
-            bell: tokio::sync::Notify::new(),
+            bell: tokio::sync::watch::Sender::new(0),
         })
     }
 
@@ -119,6 +104,11 @@ impl Engine {
             }
         }
         answer
+    }
+
+    /// Everybody looks again.
+    pub fn ring(&self) {
+        self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
     }
 
     pub fn scope(&self) -> Option<crate::cli::Scope> {

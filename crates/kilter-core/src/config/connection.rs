@@ -10,8 +10,8 @@ use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::plain;
 use crate::mapping::Table;
 
-/// Keys of a connection that are not the connector's settings.
-const OWN_KEYS: &[&str] = &[
+/// Keys of a connection that are not the connector's settings, and that no setting may be called.
+pub const OWN_KEYS: &[&str] = &[
     "connector",
     "locale",
     "locales",
@@ -42,6 +42,7 @@ pub(super) fn read_connection(
         name: name.to_owned(),
         connector: inner.need_text("connector", problems),
         line: node.line,
+        lines: BTreeMap::new(),
         account: String::new(),
         settings: BTreeMap::new(),
         secrets: BTreeMap::new(),
@@ -64,6 +65,7 @@ pub(super) fn read_connection(
         observe: inner.texts("observe", problems).into_iter().collect(),
         every: BTreeMap::new(),
     };
+    lines(node, "", &mut connection.lines);
     for (key, value) in settings {
         if let Some(text) = interpolate(file, name, &key, value, env, problems) {
             connection.settings.insert(key, text);
@@ -76,6 +78,23 @@ pub(super) fn read_connection(
     connection.every = every(&mut inner, problems);
     inner.finish(problems);
     connection
+}
+
+fn lines(node: &Node, place: &str, out: &mut BTreeMap<String, usize>) {
+    let below =
+        |key: &str| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
+    match &node.val {
+        Val::Table(table) => {
+            for (key, value) in table {
+                out.insert(below(key), value.line);
+                lines(value, &below(key), out);
+            }
+        }
+        Val::List(items) => {
+            out.extend(items.iter().map(|item| (below(&plain(&item.to_json())), item.line)));
+        }
+        _ => {}
+    }
 }
 
 fn orders(inner: &mut Reader<'_>, name: &str, orders: &mut Orders, problems: &mut Vec<Problem>) {

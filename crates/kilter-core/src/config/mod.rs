@@ -5,6 +5,8 @@
 
 mod connection;
 
+pub use connection::OWN_KEYS;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -59,6 +61,8 @@ pub struct Limits {
     pub deliver_batch: usize,
     pub tries_max: u32,
     pub repairs_max: u32,
+    /// Most cents that a document's total may be off by and still be rounding.
+    pub rounding_cents_max: u32,
     pub pages_max: usize,
     pub answer_bytes: usize,
 }
@@ -71,6 +75,7 @@ impl Default for Limits {
             deliver_batch: 1000,
             tries_max: 12,
             repairs_max: 5,
+            rounding_cents_max: 100,
             pages_max: 100_000,
             answer_bytes: 32 * 1024 * 1024,
         }
@@ -83,6 +88,8 @@ pub struct Connection {
     pub name: String,
     pub connector: String,
     pub line: usize,
+    /// `key`, `table.key`, `list.item` → its line.
+    pub lines: BTreeMap<String, usize>,
     /// Who is at the other end, as the remote itself says; learned at first contact.
     pub account: String,
     /// Plain settings, the connector's own.
@@ -236,6 +243,7 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
     };
     count("tries_max", &mut limits.tries_max);
     count("repairs_max", &mut limits.repairs_max);
+    count("rounding_cents_max", &mut limits.rounding_cents_max);
     inner.finish(problems);
 }
 
@@ -279,6 +287,16 @@ fn own_rows(
 }
 
 impl Connection {
+    /// The line of a key, as `every.orders`; of the table it would stand in where there is none.
+    pub fn line_of(&self, key: &str) -> usize {
+        let shorter = key.rsplit_once('.').map(|(table, _)| table);
+        match (self.lines.get(key), shorter) {
+            (Some(line), _) => *line,
+            (None, Some(table)) => self.line_of(table),
+            (None, None) => self.line,
+        }
+    }
+
     /// The values that templates and lenses may name, for one `each`.
     pub fn vars(&self, each: &str) -> BTreeMap<String, Json> {
         let text = |t: &str| Json::String(t.to_owned());

@@ -13,6 +13,7 @@ use crate::Json;
 use crate::manifest::{Carry, Kind, Vars, render};
 use crate::model::{RecordId, State, WaitKind};
 use crate::sync::draft::draft;
+use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::plan::{Carried, Operation, Stop, requires, rivals, stop};
 use crate::sync::seat;
@@ -25,6 +26,7 @@ pub(super) fn carry(
     root: RecordId,
     carries: &[Carry],
     into: &mut Operation,
+    guards: Guards,
 ) -> Result<(), Stop> {
     for carry in carries {
         let Some(child) = view.house.view(&view.connection.name, &carry.resource) else { continue };
@@ -38,7 +40,7 @@ pub(super) fn carry(
                 break;
             }
             // What keeps a child from being created is told by its own plan, not by its parent's.
-            let Ok(Some(operation)) = create(&child, world, id, carry) else { continue };
+            let Ok(Some(operation)) = create(&child, world, id, carry, guards) else { continue };
             let vars = child_vars(&child, &operation);
             let item = match &carry.item {
                 Some(template) => render(template, &vars).unwrap_or_else(|| json!({})),
@@ -91,6 +93,7 @@ fn create(
     world: &mut World,
     root: RecordId,
     carry: &Carry,
+    guards: Guards,
 ) -> Result<Option<Operation>, Stop> {
     let name = &child.connection.name;
     let seat = world.object_of_root(name, &child.resource.name, root);
@@ -101,7 +104,7 @@ fn create(
     rivals(child, world, root)?;
     requires(child, world, root)?;
     let Some(each) = seat::each_of(child, world, root) else { return Ok(None) };
-    let draft = draft(child, world, &object, root, (Kind::Create, &each), true)?;
+    let draft = draft(child, world, &object, root, (Kind::Create, &each), guards)?;
     let mut operation = Operation {
         object: object.id,
         kind: Kind::Create,
@@ -113,6 +116,6 @@ fn create(
         partial: draft.partial,
         carried: Vec::new(),
     };
-    self::carry(child, world, root, &carry.carries, &mut operation)?;
+    self::carry(child, world, root, &carry.carries, &mut operation, guards)?;
     Ok(Some(operation))
 }

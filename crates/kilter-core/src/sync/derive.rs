@@ -12,8 +12,9 @@ use serde_json::json;
 use crate::Json;
 use crate::model::{RecordId, Wait, WaitKind};
 use crate::sync::document;
+use crate::sync::guards::Guards;
 use crate::sync::house::View;
-use crate::sync::world::{Key, World};
+use crate::sync::world::{Key, Sold, World};
 
 /// The rules that `entities/` may name.
 pub const RULES: &[&str] = &["sellable", "available", "options", "tracking", "document", "handle"];
@@ -27,10 +28,11 @@ pub fn derive(
     view: &View<'_>,
     world: &mut World,
     record: RecordId,
+    guards: Guards,
 ) -> Result<Option<Json>, Wait> {
     match rule {
-        "sellable" => Ok(sellable(view, world, record)),
-        "available" => Ok(available(view, world, record)),
+        "sellable" => Ok(offered(view, world, record, &locations(view), guards.stock_rule)),
+        "available" => Ok(available(view, world, record, guards.stock_rule)),
         "options" => Ok(options(world, record)),
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
@@ -45,24 +47,29 @@ pub fn derive(
 /// Σ over the locations that this connection sells from of (the ERP's figure − lines sold that
 /// it does not contain yet) − buffer, never below zero. Absent while no figure is known.
 pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option<Json> {
-    let locations: Vec<String> =
-        view.connection.locations.iter().map(|(name, _)| name.clone()).collect();
-    left_at(view, world, variant, &locations)
+    offered(view, world, variant, &locations(view), true)
+}
+
+fn locations(view: &View<'_>) -> Vec<String> {
+    view.connection.locations.iter().map(|(name, _)| name.clone()).collect()
 }
 
 /// The same at one location, for targets that keep a figure for each. The buffer is kept back at
 /// each of them: it is what may be sold before we hear of it, wherever that happens.
-fn available(view: &View<'_>, world: &mut World, stock: RecordId) -> Option<Json> {
+fn available(view: &View<'_>, world: &mut World, stock: RecordId, sold: bool) -> Option<Json> {
     let record = world.record(stock)?;
     let (variant, location) = (record.reference("variant")?, record.text("location")?.to_owned());
-    left_at(view, world, variant, &[location])
+    offered(view, world, variant, &[location], sold)
 }
 
-fn left_at(
+/// The ERP's figures at these locations, less the lines sold there that they do not contain, less
+/// the buffer. `sold` is false in a negative control alone.
+fn offered(
     view: &View<'_>,
     world: &mut World,
     variant: RecordId,
     locations: &[String],
+    sold: bool,
 ) -> Option<Json> {
     let mut sum: Option<Decimal> = None;
     for location in locations {
@@ -71,13 +78,12 @@ fn left_at(
         let figure = world.record(stock).and_then(|r| decimal(r.value("figure", "")?));
         sum = figure.map(|f| sum.unwrap_or_default() + f).or(sum);
     }
-    let mut left = sum?;
-    for row in world.sold_rows(&Key::SoldOfVariant(variant)) {
-        if !row.contained && locations.contains(&row.location) {
-            left -= row.quantity;
-        }
+    let mut left = sum? - Decimal::from(view.connection.buffer);
+    if sold {
+        let rows = world.sold_rows(&Key::SoldOfVariant(variant)).into_iter();
+        let here = |row: &Sold| locations.contains(&row.location);
+        left -= rows.filter(here).map(|row| row.open()).sum::<Decimal>();
     }
-    left -= Decimal::from(view.connection.buffer);
     Some(Json::String(left.max(Decimal::ZERO).normalize().to_string()))
 }
 

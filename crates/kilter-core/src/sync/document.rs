@@ -126,9 +126,22 @@ pub fn reference(prefix: &str, number: &str, account: &str, entity: &str, remote
     format!("{prefix}-{number}-{code}")
 }
 
-/// How many lines the target gets: the tolerance of its total is a cent for each.
-pub fn line_count(record: &Record) -> usize {
-    list(record, "lines").len() + list(record, "charges").len()
+/// How far the target's total may be off by rounding. A line may cost a cent, for its tax is rounded;
+/// many pieces of a rounded unit price may cost more: half of its last place for each, and the tax
+/// on that where the target adds it. Never more than `limits.rounding_cents_max`.
+pub fn tolerance(view: &View<'_>, record: &Record) -> Decimal {
+    let (gross, places) = prices(view).unwrap_or((true, 2));
+    let cent = Decimal::new(1, 2);
+    let sent = |line: &Json| amount(line.get("total")).is_none_or(|total| !total.is_zero());
+    let charges = list(record, "charges").into_iter().filter(sent);
+    let of_line = |line: Json| {
+        let quantity: Decimal = text(&line, "quantity").parse().unwrap_or(Decimal::ONE);
+        let rate: Decimal = text(&line, "tax_rate").parse().unwrap_or_default();
+        let taxed = if gross { Decimal::ONE } else { Decimal::ONE + rate / Decimal::ONE_HUNDRED };
+        cent.max(Decimal::new(5, places + 1) * quantity.abs() * taxed)
+    };
+    let all: Decimal = list(record, "lines").into_iter().chain(charges).map(of_line).sum();
+    all.min(Decimal::new(i64::from(view.house.config.limits.rounding_cents_max), 2))
 }
 
 /// What later differences are measured against: lines, money and addresses at birth.

@@ -11,6 +11,7 @@ use crate::manifest::{Kind, ListPart, ListStyle, Row};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, RecordId, Wait, WaitKind};
+use crate::sync::guards::Guards;
 use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
@@ -36,7 +37,7 @@ pub(super) fn draft(
     object: &Object,
     root: RecordId,
     (kind, each): (Kind, &str),
-    echo_suppression: bool,
+    guards: Guards,
 ) -> Result<Draft, Stop> {
     let vars = view.connection.vars(each);
     let mut draft = Draft {
@@ -62,7 +63,9 @@ pub(super) fn draft(
             let rule = view.field(facet, row).and_then(|f| f.derive.clone());
             let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
             let value = match &rule {
-                Some(rule) => derive::derive(rule, view, world, id).map_err(|w| (w, None))?,
+                Some(rule) => {
+                    derive::derive(rule, view, world, id, guards).map_err(|w| (w, None))?
+                }
                 None if row.field == SELF => Some(record_ref(id)),
                 None => cell.as_ref().map(|c| c.value.clone()),
             };
@@ -75,10 +78,11 @@ pub(super) fn draft(
             }
             let normal = normal(row, &new, &view.env(&vars, None), &key)?;
             let equal = old.as_ref().is_some_and(|o| same(o, &normal));
-            if kind == Kind::Update && equal && echo_suppression {
+            if kind == Kind::Update && equal && guards.echo_suppression {
                 continue;
             }
-            if rule.as_deref().is_some_and(|rule| derive::FIGURES.contains(&rule)) {
+            let figure = rule.as_deref().is_some_and(|rule| derive::FIGURES.contains(&rule));
+            if guards.stock_rule && figure {
                 if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
                     draft.partial = Some(wait);
                     continue;
@@ -132,7 +136,9 @@ fn said(
             stop(WaitKind::Parked, reason, Some(record))
         }
         Unresolved::Unknown(reference) => {
-            stop(WaitKind::Parked, format!("{key} names {reference}, which is not known"), None)
+            let reason =
+                format!("waits for {reference}, which its {key} names: nobody showed it yet");
+            stop(WaitKind::Parked, reason, None)
         }
     })
 }
@@ -234,10 +240,11 @@ fn raise_waits(
 ) -> Option<Wait> {
     let (old, new): (Decimal, Decimal) = (derive::decimal(old?)?, derive::decimal(new)?);
     let fell = object.fell?;
-    if new > old && world.orders_polled(&view.connection.name) < fell {
+    let name = &view.connection.name;
+    if new > old && world.orders_polled(name) < fell {
         return Some(Wait {
             kind: WaitKind::Later,
-            reason: "its stock fell: an order poll comes before it is raised".to_owned(),
+            reason: format!("waits for the orders of {name}: its stock fell, was it sold?"),
         });
     }
     None

@@ -198,3 +198,5 @@ pub const STATE_ROW: &str = "~state";
 pub const TOTAL_ROW: &str = "~total";
 /// What a document was at birth: lines, totals, addresses.
 pub const BIRTH_ROW: &str = "~birth";
+/// The rounding line that a document was given, so that it is given one.
+pub const ROUNDED_ROW: &str = "~rounded";

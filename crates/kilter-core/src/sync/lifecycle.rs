@@ -6,14 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::Json;
 use crate::manifest::{Lifecycle, Step};
 use crate::model::{Object, Wait, WaitKind};
-use crate::sync::document::{amended, amount, line_count};
-use crate::sync::house::{BIRTH_ROW, STATE_ROW, TOTAL_ROW, View};
+use crate::sync::document::{amended, amount, tolerance};
+use crate::sync::house::{BIRTH_ROW, ROUNDED_ROW, STATE_ROW, TOTAL_ROW, View};
 use crate::sync::plan::{Plan, StepOp};
 use crate::sync::world::World;
 
@@ -26,17 +25,21 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
     let goal = record.text(&cycle.goal_field).unwrap_or_default();
     let Some(goals) = cycle.goals.get(goal) else { return Plan::Nothing };
-    if goals.iter().any(|g| g == state) {
-        return changed_after_birth(object, &record, state).unwrap_or(Plan::Nothing);
-    }
-    let Some(step) = first_step(cycle, state, goals) else {
-        return held(format!("the shop says {goal}; from {state} that cannot be reached here"));
-    };
-    // What is cancelled is cancelled, whatever it would have cost.
+    // What is cancelled is cancelled, whatever it would have cost and whatever changed before.
     let contains = &view.resource.contains;
     let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));
+    if goals.iter().any(|g| g == state) {
+        let amended = changed_after_birth(object, &record, state).filter(|_| counts);
+        return amended.unwrap_or(Plan::Nothing);
+    }
+    let Some(step) = first_step(cycle, state, goals) else {
+        let (shop, here) = (&record.origin, &view.connection.name);
+        return held(format!(
+            "{shop} says {goal}, and in {here} it is {state}: there is no way from one to the other"
+        ));
+    };
     let look = || {
-        settle_total(cycle, object, &record, state)
+        settle_total(view, cycle, object, &record, state)
             .or_else(|| changed_after_birth(object, &record, state))
     };
     if let Some(plan) = look().filter(|_| counts) {
@@ -48,6 +51,7 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
         call: step.call.clone(),
         to: step.to.clone(),
         extra: BTreeMap::new(),
+        once: None,
     })
 }
 
@@ -82,9 +86,10 @@ fn first_step<'c>(cycle: &'c Lifecycle, from: &str, goals: &[String]) -> Option<
     None
 }
 
-/// Before the first step the target's total is compared. Within a cent a line, a declared
-/// rounding line settles it; beyond, the draft stays and a person looks.
+/// Before the first step the target's total is compared. What may be rounding is settled by a
+/// declared rounding line, once; beyond, the draft stays and a person looks.
 fn settle_total(
+    view: &View<'_>,
     cycle: &Lifecycle,
     object: &Object,
     record: &crate::model::Record,
@@ -97,25 +102,24 @@ fn settle_total(
     if difference.is_zero() {
         return None;
     }
-    let lines = i64::try_from(line_count(record)).unwrap_or(i64::MAX);
-    let tolerance = Decimal::new(lines, 2);
+    let (shop, here) = (&record.origin, &view.connection.name);
+    let said = format!("the total differs: {shop} says {ours}, {here} computes {theirs}");
+    if let Some(added) = object.shadow.get(ROUNDED_ROW).and_then(Json::as_str) {
+        return Some(held(format!("{said}, though a rounding line of {added} was added")));
+    }
+    let tolerance = tolerance(view, record);
     match &cycle.rounding {
         Some(call) if difference.abs() <= tolerance => {
-            let extra = BTreeMap::from([(
-                "difference".to_owned(),
-                json!(difference.normalize().to_string()),
-            )]);
+            let difference = json!(difference.normalize().to_string());
             Some(Plan::Step(StepOp {
                 object: object.id,
                 name: "rounding".to_owned(),
                 call: call.clone(),
                 to: state.to_owned(),
-                extra,
+                extra: BTreeMap::from([("difference".to_owned(), difference.clone())]),
+                once: Some((ROUNDED_ROW.to_owned(), difference)),
             }))
         }
-        _ => Some(held(format!(
-            "the total differs: the shop says {ours}, the target computes {theirs}, and \
-             {tolerance} may be rounding"
-        ))),
+        _ => Some(held(format!("{said}, and {} may be rounding", tolerance.normalize()))),
     }
 }

@@ -18,11 +18,13 @@ use rust_decimal::Decimal;
 use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
 use crate::sync::derive::FIGURES;
-use crate::sync::house::{House, View, row_key};
+use crate::sync::document::birth;
+use crate::sync::house::{BIRTH_ROW, House, ROUNDED_ROW, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
+use crate::sync::seat;
 use crate::sync::sold;
-use crate::sync::take::{Said, find_root, take};
+use crate::sync::take::{Said, double_gone, find_root, give_way, take};
 use crate::sync::world::World;
 
 /// Merges one understood change. Run it between `begin_step` and a check of `missing`.
@@ -66,6 +68,9 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
     object.shadow = rows;
+    if adopted && view.resource.lifecycle.is_some() {
+        born(world, &mut object);
+    }
     if reached && object.state != State::Left {
         object.state = State::Live;
         object.wait = None;
@@ -120,7 +125,12 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
             ),
         });
     }
+    let key = object.unmatched_key.clone().filter(|_| object.root.is_none());
+    let resource = object.resource.clone();
     world.put_object(object);
+    if let (Some(key), Some(view)) = (key, house.view(&change.connection, &resource)) {
+        double_gone(&view, world, &key, &change.at);
+    }
     End::Merged
 }
 
@@ -156,19 +166,41 @@ fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
 
 fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -> (Object, bool) {
     let found = world.object_by_remote(&change.connection, &change.collection, &item.remote);
-    if let Some(object) = found.and_then(|id| world.object(id)) {
+    let found = found.and_then(|id| world.object(id)).cloned();
+    if let Some(object) = found.as_ref().filter(|o| o.root.is_some() || is_double(view, world, o)) {
         return (object.clone(), true);
     }
     // A create in flight, seen by someone else before its answer settled, is adopted.
     if let Some(root) = find_root(view, world, item) {
         let seat = world.object_of_root(&change.connection, &item.resource, root);
-        if let Some(seat) = seat.and_then(|id| world.object(id)).filter(|o| o.remote.is_none()) {
-            return (seat.clone(), true);
+        let seat = seat.and_then(|id| world.object(id)).filter(|o| o.remote.is_none()).cloned();
+        if let Some(mut seat) = seat {
+            let (connection, collection) = (&change.connection, &change.collection);
+            let known = give_way(world, connection, collection, &item.remote, seat.id);
+            seat.look = known.and_then(|known| known.look).or(seat.look);
+            return (seat, true);
         }
+    }
+    if let Some(object) = found {
+        return (object, true);
     }
     let id = world.fresh_object();
     let resource = view.resource;
     (Object::seat(id, &change.connection, &resource.name, &resource.collection), false)
+}
+
+/// A document that a read found before its create was answered is what its order is now.
+fn born(world: &mut World, object: &mut Object) {
+    let record = object.root.and_then(|id| world.record(id));
+    if let Some(record) = record.filter(|_| !object.shadow.contains_key(BIRTH_ROW)) {
+        object.shadow.insert(BIRTH_ROW.to_owned(), birth(record));
+    }
+}
+
+/// Another object bears the same key: which of them is meant, a person says.
+fn is_double(view: &View<'_>, world: &mut World, object: &Object) -> bool {
+    let Some(key) = object.unmatched_key.clone() else { return false };
+    seat::unmatched(view, world, &key).iter().any(|other| other.id != object.id)
 }
 
 fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<End> {
@@ -221,7 +253,7 @@ fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [crate::sync::house::BIRTH_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

@@ -22,10 +22,11 @@ use crate::manifest::{Call, Facet, Kind, Parent, plain};
 use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
 use crate::sync::derive;
 use crate::sync::draft::draft;
+use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, seat};
+use crate::sync::{carry, lifecycle, seat, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -81,6 +82,8 @@ pub struct StepOp {
     pub call: Call,
     pub to: String,
     pub extra: BTreeMap<String, Json>,
+    /// Written into the shadow before it is sent: it is not planned a second time.
+    pub once: Option<(RowKey, Json)>,
 }
 
 pub(super) type Stop = (Wait, Option<RecordId>);
@@ -95,9 +98,9 @@ pub fn plan(
     world: &mut World,
     object: &Object,
     fresh_since: Seq,
-    echo_suppression: bool,
+    guards: Guards,
 ) -> Plan {
-    match try_plan(view, world, object, fresh_since, echo_suppression) {
+    match try_plan(view, world, object, fresh_since, guards) {
         Ok(plan) => plan,
         Err((wait, on)) => Plan::Wait(wait, on),
     }
@@ -108,7 +111,7 @@ fn try_plan(
     world: &mut World,
     object: &Object,
     fresh_since: Seq,
-    echo_suppression: bool,
+    guards: Guards,
 ) -> Result<Plan, Stop> {
     let Some(root) = object.root else { return Ok(Plan::Nothing) };
     let kind = match object.state {
@@ -123,7 +126,7 @@ fn try_plan(
     }
     let parent = parent(view, world, root)?;
     let each = each(view, world, object, root)?;
-    let draft = draft(view, world, object, root, (kind, &each), echo_suppression)?;
+    let draft = draft(view, world, object, root, (kind, &each), guards)?;
     if kind == Kind::Update {
         if draft.fields.is_empty() {
             if let Some(wait) = draft.partial {
@@ -132,7 +135,7 @@ fn try_plan(
             return Ok(lifecycle::plan(view, world, object));
         }
         let blind = view.resource.read_first && draft.derived && !draft.compared;
-        if blind && object.asked < fresh_since {
+        if guards.stock_rule && blind && object.asked < fresh_since {
             return Ok(Plan::ReadFirst);
         }
         not_kept(view, object, &draft.fields)?;
@@ -157,7 +160,7 @@ fn try_plan(
         if same_id {
             operation.id = operation.parent.as_ref().map(plain);
         }
-        carry::carry(view, world, root, &write.carries, &mut operation)?;
+        carry::carry(view, world, root, &write.carries, &mut operation, guards)?;
     }
     Ok(Plan::Write(operation))
 }
@@ -255,12 +258,15 @@ pub(super) fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Re
             None => String::new(),
         };
         let value = match (record, spec.and_then(|s| s.derive.as_deref())) {
-            (Some(id), Some(rule)) => derive::derive(rule, view, world, id).ok().flatten(),
+            (Some(id), Some(rule)) => {
+                derive::derive(rule, view, world, id, Guards::default()).ok().flatten()
+            }
             (Some(id), None) => world.record(id).and_then(|r| r.value(field, &scope).cloned()),
             (None, _) => None,
         };
         if value.is_none_or(|v| v.is_null()) {
-            return stop(WaitKind::Parked, format!("waits for {required}"), None);
+            let reason = words::lacks(view, facet, field, &scope, world.record(root));
+            return stop(WaitKind::Parked, reason, None);
         }
     }
     Ok(())

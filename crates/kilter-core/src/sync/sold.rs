@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::Json;
 use crate::model::record::record_of;
 use crate::model::{Change, ObjectId, Record, RecordId};
-use crate::sync::house::{House, STATE_ROW, View};
+use crate::sync::house::{BIRTH_ROW, House, STATE_ROW, View};
 use crate::sync::mark::mark_if_written;
 use crate::sync::project::Projected;
 use crate::sync::world::{Key, Sold, World};
@@ -33,33 +33,28 @@ pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) 
     let Some(location) = location else { return };
     let before = world.sold_rows(&Key::SoldOfOrder(id));
     let mut touched: Vec<RecordId> = Vec::new();
-    for line in &lines {
-        let Some(row) = sold_row(id, line, &location) else { continue };
-        let known = before.iter().find(|s| s.line == row.line);
-        match known {
-            None if holds => {
-                touched.push(row.variant);
-                let name = row.line.clone();
-                world.put_sold(id, &name, Some(row));
-            }
-            Some(old) if holds && !old.contained && old.quantity != row.quantity => {
-                touched.push(row.variant);
-                let name = row.line.clone();
-                world.put_sold(id, &name, Some(Sold { reached: old.reached, ..row }));
-            }
-            Some(old) if !holds && !old.contained => {
-                touched.push(old.variant);
-                world.put_sold(id, &old.line, None);
-            }
-            _ => {}
+    let mut now_sold: Vec<Sold> =
+        lines.iter().filter(|_| holds).filter_map(|l| sold_row(id, l, &location)).collect();
+    for old in before {
+        let found = now_sold.iter().position(|new| new.line == old.line);
+        let new = match found.map(|at| now_sold.remove(at)) {
+            // A line that became another thing begins anew.
+            Some(new) if new.variant != old.variant => Some(new),
+            Some(new) => Some(Sold { quantity: new.quantity, ..old.clone() }),
+            // What the ERP contains it gives back itself; the rest was never sold.
+            None if old.contained.is_zero() => None,
+            None => Some(Sold { quantity: old.contained, ..old.clone() }),
+        };
+        if new.as_ref() != Some(&old) {
+            touched.push(old.variant);
+            touched.extend(new.as_ref().map(|row| row.variant));
+            world.put_sold(id, &old.line, new);
         }
     }
-    for old in before.iter().filter(|s| !s.contained) {
-        let still = lines.iter().any(|l| l.get("id").and_then(Json::as_str) == Some(&old.line));
-        if !still {
-            touched.push(old.variant);
-            world.put_sold(id, &old.line, None);
-        }
+    for row in now_sold {
+        touched.push(row.variant);
+        let line = row.line.clone();
+        world.put_sold(id, &line, Some(row));
     }
     for variant in touched {
         mark_showing(house, world, variant, now);
@@ -75,7 +70,7 @@ fn sold_row(order: RecordId, line: &Json, location: &str) -> Option<Sold> {
         quantity,
         location: location.to_owned(),
         reached: None,
-        contained: false,
+        contained: Decimal::ZERO,
     })
 }
 
@@ -117,15 +112,32 @@ pub fn figure_read(view: &View<'_>, world: &mut World, change: &Change, item: &P
     let mut left = false;
     for row in world.sold_rows(&Key::SoldOfVariant(variant)) {
         let told = row.reached.is_some_and(|at| at <= change.asked);
-        if told && !row.contained && row.location == location {
-            let (order, line) = (row.order, row.line.clone());
-            world.put_sold(order, &line, Some(Sold { contained: true, ..row }));
-            left = true;
+        if told && !row.open().is_zero() && row.location == location {
+            let contained = sent(world, &change.connection, &row);
+            if contained != row.contained {
+                let (order, line) = (row.order, row.line.clone());
+                world.put_sold(order, &line, Some(Sold { contained, ..row }));
+                left = true;
+            }
         }
     }
     if left {
         mark_showing(view.house, world, variant, &change.at);
     }
+}
+
+/// How much of a line the ERP was sent: as much as it was when its document was born. A line that
+/// the document does not know, as one that was linked by a person, is taken as it is.
+fn sent(world: &mut World, connection: &str, row: &Sold) -> Decimal {
+    let documents = world.ids(&Key::ObjectsOfRoot(connection.to_owned(), row.order));
+    let mut lines = documents.into_iter().filter_map(|id| {
+        let birth = world.object(id)?.shadow.get(BIRTH_ROW)?;
+        birth.get("lines")?.as_array().cloned()
+    });
+    let Some(lines) = lines.next() else { return row.quantity };
+    let line = lines.iter().find(|l| l.get("id").and_then(Json::as_str) == Some(&row.line));
+    let quantity = line.and_then(|l| l.get("quantity")?.as_str()?.parse().ok());
+    quantity.unwrap_or(Decimal::ZERO)
 }
 
 /// A document was read in the ERP: from here on its figure contains the lines.

@@ -6,7 +6,7 @@
 use crate::Json;
 use crate::manifest::Facet;
 use crate::model::record::record_ref;
-use crate::model::{Cell, Object, ObjectId, Record, RecordId};
+use crate::model::{Cell, Object, ObjectId, Record, RecordId, State};
 use crate::sync::house::{House, View, row_key};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
@@ -40,6 +40,44 @@ pub fn take_from_shadow(house: &House, world: &mut World, id: ObjectId, now: &st
     if let Some(view) = house.view(&connection, &resource) {
         take(&view, world, id, &Said { change: 0, at: now });
     }
+}
+
+/// An object that is known by its remote id alone, as one that a hint named before the answer that
+/// names it came, gives its place to the seat that was sent there. None: somebody else's.
+pub fn give_way(
+    world: &mut World,
+    connection: &str,
+    collection: &str,
+    remote: &str,
+    seat: ObjectId,
+) -> Option<Object> {
+    let id = world.object_by_remote(connection, collection, remote).filter(|id| *id != seat)?;
+    let known = world.object(id).filter(|o| o.root.is_none())?.clone();
+    let mut left = Object::seat(id, connection, &known.resource, collection);
+    left.state = State::Left;
+    world.put_object(left);
+    Some(known)
+}
+
+/// Of two objects with one key the other is gone: the seat that waited for a person takes the one
+/// that is left.
+pub(super) fn double_gone(view: &View<'_>, world: &mut World, key: &str, now: &str) {
+    let doubles = seat::unmatched(view, world, key);
+    let [only] = doubles.as_slice() else { return };
+    let root = world.record_by_key(&view.resource.root, key, view.resource.fold);
+    let (connection, resource) = (&view.connection.name, &view.resource.name);
+    let seat = root.and_then(|root| world.object_of_root(connection, resource, root));
+    let Some(seat) = seat.and_then(|id| world.object(id)).filter(|o| o.remote.is_none()) else {
+        return;
+    };
+    let (id, root, bindings) = (seat.id, seat.root, seat.bindings.clone());
+    let remote = only.remote.clone().unwrap_or_default();
+    let collection = &view.resource.collection;
+    let Some(known) = give_way(world, connection, collection, &remote, id) else { return };
+    world.put_object(Object { id, root, bindings, unmatched_key: None, wait: None, ..known });
+    mark::mark(world, id, now, view.resource.lane);
+    take_from_shadow(view.house, world, id, now);
+    mark::object_bound(view.house, world, id, now);
 }
 
 // ---- roots and facets -----------------------------------------------------------------------

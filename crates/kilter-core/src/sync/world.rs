@@ -51,8 +51,16 @@ pub struct Sold {
     pub location: String,
     /// Place of the log at which the ERP's figure contained the line. None: not yet.
     pub reached: Option<Seq>,
-    /// A read asked after that has come: the figure says it, we do not subtract it any more.
-    pub contained: bool,
+    /// As much of it as a read asked after that contains: the figure says it, we do not subtract
+    /// it any more. What the line grew by since, the ERP was never told.
+    pub contained: Decimal,
+}
+
+impl Sold {
+    /// What must still be subtracted.
+    pub fn open(&self) -> Decimal {
+        (self.quantity - self.contained).max(Decimal::ZERO)
+    }
 }
 
 type SoldKey = (RecordId, String);

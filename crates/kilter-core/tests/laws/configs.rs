@@ -23,24 +23,39 @@ tax = "included"
 connector = "ledger"
 url       = "https://erp.example"
 
-[connection.west]                                      #3
-connector = "stal"
+[connection.west]
+connector = "stal"                                     #3
 
-[connection.north]                                     #4
+[connection.north]
 connector  = "stall"
 url        = "https://north.example"
-tokn       = "abc"
+tokn       = "abc"                                     #4
 
-[connection.south]                                     #5
+[connection.south]
 connector  = "stall"
 url        = "https://south.example"
-price_list = "retial"
+price_list = "retial"                                  #5
+locations  = [
+  "main",
+  "mian",                                              #11
+]
+observe    = ["ordres"]                                #12
+orders     = { import = ["piad"] }                     #13
 
 [connection.east]
 connector = "stall"
 url       = "https://east.example"
 token     = "${EAST_TOKEN}"                            #6
 every     = { orders = "5 parsecs" }                   #7
+
+[connection.east.price_lists]
+retail  = "1"
+retails = "2"                                          #14
+
+[connection.centre]
+connector = "stall"
+url       = "centre.example"                           #15
+token     = "abc"
 
 [own.product]
 "*"   = "erp"
@@ -53,7 +68,7 @@ sellable = "erp"                                       #10
 "#;
 
 #[test]
-fn ten_mistakes_are_ten_problems_each_with_its_line_and_a_hint() {
+fn each_mistake_is_one_problem_with_its_line_and_a_hint() {
     let mut problems: Vec<Problem> = Vec::new();
     let house = read_house(MISTAKEN, &mut problems);
     check(&house, &mut problems);
@@ -67,11 +82,20 @@ fn ten_mistakes_are_ten_problems_each_with_its_line_and_a_hint() {
     }
     told.sort_unstable();
     let numbers: Vec<usize> = told.iter().map(|(n, _)| *n).collect();
-    assert_eq!(numbers, (1..=10).collect::<Vec<_>>(), "{problems:#?}");
+    assert_eq!(numbers, (1..=15).collect::<Vec<_>>(), "{problems:#?}");
     // What was nearly right is named.
-    for (line, word) in
-        [(1, "store"), (3, "stall"), (4, "token"), (5, "retail"), (8, "title"), (9, "erp")]
-    {
+    for (line, word) in [
+        (1, "store"),
+        (3, "stall"),
+        (4, "token"),
+        (5, "retail"),
+        (8, "title"),
+        (9, "erp"),
+        (11, "main"),
+        (12, "orders"),
+        (13, "paid"),
+        (14, "retail"),
+    ] {
         let at = told[line - 1].1;
         let problem = problems.iter().find(|p| p.line == at).unwrap();
         assert!(problem.hint.contains(&format!("\"{word}\"")), "{problem}");
@@ -98,4 +122,18 @@ fn a_secret_is_never_printed() {
     let printed = format!("{config:?} {:?}", Secret::new("north-secret"));
     assert!(!printed.contains("north-secret") && printed.contains("***"));
     assert_eq!(config.connections["north"].secrets["token"].expose(), "north-secret");
+}
+
+/// A setting called as one of a connection's own sections could never be given.
+#[test]
+fn a_setting_may_not_be_called_as_a_section_of_the_connection() {
+    for name in ["orders", "every", "lookup", "buffer"] {
+        let mut house = house(CONFIG);
+        let stall = house.connectors.get_mut("stall").unwrap();
+        stall.settings[0].name = name.to_owned();
+        let mut problems = Vec::new();
+        check(&house, &mut problems);
+        let told = problems.iter().find(|p| p.file == "connectors/stall/connector.toml");
+        assert!(told.is_some_and(|p| p.text.contains(&format!("\"{name}\""))), "{problems:?}");
+    }
 }

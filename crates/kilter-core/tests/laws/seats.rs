@@ -4,6 +4,7 @@ use kilter_core::Json;
 use kilter_core::manifest::Kind;
 use kilter_core::model::{State, WaitKind};
 use kilter_core::sync::plan::Plan;
+use kilter_core::sync::take::give_way;
 use serde_json::json;
 
 use crate::support::{Hub, Target};
@@ -88,7 +89,7 @@ fn a_seat_waits_by_name_and_is_woken() {
     let root = hub.record("variant", "MUG-R").id;
     let id = hub.object("north", "variants", root).id;
     assert_eq!(hub.align("north", &mut shop), 1, "the product alone");
-    hub.waits(id, WaitKind::Parked, "price.amount");
+    hub.waits(id, WaitKind::Parked, "waits for a price from erp");
     hub.read("erp", "prices", price(5, 10));
     assert_eq!(hub.align("north", &mut shop), 1);
     let item = &shop.items[&("variants".to_owned(), "502".to_owned())];
@@ -243,6 +244,79 @@ fn a_poll_that_sees_a_create_first_binds_the_seat() {
     assert_eq!((object.state, object.remote.as_deref()), (State::Live, Some("77")));
 }
 
+/// A hint names what was made before the answer does: the seat takes its place, and nothing else
+/// has that id. Who looked first, the read or the answer, does not matter.
+///
+/// The object that the hint made kept the id, and the seat could never be given it: the database
+/// refused, and with it everything else that was settled in the same step, for ever.
+#[test]
+fn what_a_hint_named_first_gives_way_to_the_seat() {
+    for answered in [false, true] {
+        let mut hub = Hub::new();
+        hub.read("erp", "products", product(1, "MUG", "active"));
+        let root = hub.record("product", "MUG").id;
+        let seat = hub.object("north", "products", root).id;
+        hub.hook("north", "products", json!({"id": 77, "$hint": true}));
+        assert_eq!(hub.remote("north", "products", "77").root, None);
+        if answered {
+            let known = hub.step(|_, w| give_way(w, "north", "products", "77", seat));
+            assert!(known.is_some_and(|o| o.look.is_some()));
+            hub.edit(seat, |o| o.remote = Some("77".to_owned()));
+        }
+        let body = json!({"id": 77, "sku": "MUG", "name": "Ding MUG", "state": "publish"});
+        hub.read("north", "products", body);
+        let all = hub.store.objects.values();
+        let holders: Vec<i64> =
+            all.filter(|o| o.remote.as_deref() == Some("77")).map(|o| o.id).collect();
+        assert_eq!(holders, [seat], "answered first: {answered}");
+        assert_eq!(hub.object("north", "products", root).state, State::Live);
+    }
+}
+
+/// Somebody else's object is not taken.
+#[test]
+fn what_stands_for_a_record_gives_way_to_nobody() {
+    let mut hub = Hub::new();
+    let mut shop = Target::new(as_it_is);
+    hub.read("erp", "products", product(1, "MUG", "active"));
+    hub.align("north", &mut shop);
+    let id = hub.object("north", "products", hub.record("product", "MUG").id).id;
+    assert!(hub.step(|_, w| give_way(w, "north", "products", "501", id + 1000)).is_none());
+    assert_eq!(hub.store.objects[&id].remote.as_deref(), Some("501"));
+}
+
+/// Two bore one key and a person deleted one: the other is what is meant.
+///
+/// The seat stood held beside it for ever, and said that the key stood there already.
+#[test]
+fn of_two_doubles_the_one_that_is_left_is_taken() {
+    for (deleted, left) in [(50, "51"), (51, "50")] {
+        let mut hub = Hub::new();
+        let mut shop = Target::new(as_it_is);
+        for (id, sku) in [(50, "mug"), (51, "Mug")] {
+            let there = json!({"id": id, "sku": sku, "name": "Tasse", "state": "publish"});
+            shop.items.insert(("products".into(), id.to_string()), there.clone());
+            hub.read("north", "products", there);
+        }
+        hub.read("erp", "products", product(1, "MUG", "active"));
+        let root = hub.record("product", "MUG").id;
+        let seat = hub.object("north", "products", root).id;
+        assert_eq!(hub.align("north", &mut shop), 0);
+        // A read of either changes nothing: which is meant, a person says.
+        let again = json!({"id": 50, "sku": "mug", "name": "Becher", "state": "publish"});
+        hub.read("north", "products", again);
+        assert_eq!(hub.object("north", "products", root).remote, None);
+        let asked = hub.seq;
+        let body = json!({"id": deleted});
+        hub.hear("north", "products", "", kilter_core::model::Via::Gone, asked, body);
+        let object = hub.object("north", "products", root);
+        assert_eq!((object.id, object.remote.as_deref()), (seat, Some(left)));
+        assert_eq!(hub.align("north", &mut shop), 1, "updated, not made");
+        let item = &shop.items[&("products".to_owned(), left.to_owned())];
+        assert_eq!((&item["name"], shop.items.len()), (&json!("Ding MUG"), 2));
+    }
+}
+
 /// A parent that a poll found wakes its children as one that we made does.
 #[test]
 fn a_parent_found_by_a_poll_wakes_its_children() {
@@ -257,6 +331,8 @@ fn a_parent_found_by_a_poll_wakes_its_children() {
     hub.read("erp", "variants", variant(10, "MUG-R", 1));
     hub.read("erp", "prices", price(5, 10));
     assert_eq!(hub.align("north", &mut shop), 0);
+    let parent = hub.object("north", "products", hub.record("product", "MUG").id).id;
+    hub.waits(parent, WaitKind::Parked, "waits for its title in de_DE from erp");
     let child = hub.object("north", "variants", hub.record("variant", "MUG-R").id).id;
     hub.waits(child, WaitKind::Parked, "waits for its product in north");
     hub.read(

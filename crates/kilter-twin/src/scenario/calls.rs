@@ -93,8 +93,8 @@ impl Stage {
             }
             Step::Orders if shop => {
                 let elsewhere = script.sales.iter().filter(|sale| sale.shop != connection);
-                let lines = elsewhere.flat_map(|sale| &sale.lines);
-                self.grouped(&lines.map(|(sku, _)| sku.clone()).collect())
+                let lines = elsewhere.flat_map(|sale| &sale.lines).map(|(sku, _)| sku);
+                self.grouped(&lines.chain(&script.recounted).cloned().collect())
             }
             Step::Ship if shop => {
                 script.parcels.iter().filter(|p| p.shop == connection).count().div_ceil(BATCH)

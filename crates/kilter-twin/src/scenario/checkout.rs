@@ -57,6 +57,9 @@ impl Stage {
     pub async fn place_orders(&mut self) -> Result<Did, Error> {
         self.begin(Step::Orders).await?;
         let mut market = self.market().await?;
+        if self.pace.bad_hour {
+            self.erp_leaves().await?;
+        }
         let contended = self.script.contended.clone();
         for sku in &contended {
             let lines = vec![(sku.clone(), GREED)];
@@ -69,6 +72,9 @@ impl Stage {
         }
         let told = tokio::time::Instant::now() + self.pace.tell_within;
         for number in self.script.sales.len()..WANTED.orders {
+            if number == WANTED.orders / 2 {
+                self.recount().await?;
+            }
             let shop = SHOPS[number % SHOPS.len()];
             let lines = market.lines();
             if lines.is_empty() {
@@ -89,6 +95,9 @@ impl Stage {
                 let answer = self.check_out(&basket).await?;
                 self.note(basket, answer, at, true)?;
             }
+        }
+        if self.pace.bad_hour {
+            self.erp_returns().await?;
         }
         Ok(self.told())
     }

@@ -13,6 +13,7 @@ mod dice;
 mod erp;
 mod goods;
 mod office;
+mod outage;
 mod oversold;
 mod paper;
 mod referee;
@@ -67,11 +68,20 @@ pub struct Pace {
     /// A shop that was not told of a sale elsewhere within this long was told too late: what it
     /// sells then, and nobody has, is nobody's bad luck.
     pub tell_within: Duration,
+    /// Every figure follows what happened within this long, whatever the ERP is doing.
+    pub follow_within: Duration,
+    /// Whether the ERP takes no orders while they are placed, and then loses answers.
+    pub bad_hour: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { between_orders: Duration::from_millis(40), tell_within: Duration::from_secs(10) }
+        Self {
+            between_orders: Duration::from_millis(40),
+            tell_within: Duration::from_secs(10),
+            follow_within: Duration::from_secs(30),
+            bad_hour: true,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::goods::{self, Goods};
 use super::office::{items, text};
 use super::paper::{self, Ledger};
 use super::script::{SHOPS, Step};
-use super::verdict::{EXAMPLES_MAX, Example, Hooks, Verdict};
+use super::verdict::{EXAMPLES_MAX, Example, Hooks, Outage, Verdict};
 use super::{Error, Stage, erp, oversold};
 
 impl Stage {
@@ -45,6 +45,7 @@ impl Stage {
         verdict.oversold = oversold::judge(&self.catalogue, &self.script, within);
         self.audits(&mut verdict).await?;
         verdict.oversold_units = verdict.oversold.iter().map(|one| one.units).sum();
+        verdict.outage = self.outage().await?;
         verdict.writes = self.writes().await?;
         verdict.problems = self.problems(&verdict);
         verdict.ok = verdict.problems.is_empty();
@@ -118,6 +119,7 @@ impl Stage {
         for one in verdict.oversold.iter().filter(|one| !one.explained) {
             problems.push(format!("{} × {} oversold: {}", one.units, one.sku, one.reason));
         }
+        problems.extend(verdict.outage.iter().flat_map(outage_problems));
         self.unfinished(&mut problems);
         problems
     }
@@ -136,4 +138,24 @@ impl Stage {
             }
         }
     }
+}
+
+fn outage_problems(outage: &Outage) -> Vec<String> {
+    let mut problems = Vec::new();
+    if outage.wrong > 0 {
+        let first = outage.examples.first().map_or(String::new(), |e| {
+            format!(" (first: {}: expected {}, found {})", e.what, e.expected, e.found)
+        });
+        problems.push(format!(
+            "{} of {} stock figures did not follow the sales while the ERP took no orders{first}",
+            outage.wrong, outage.figures
+        ));
+    }
+    if outage.answers_lost < outage.answers_wanted {
+        problems.push(format!(
+            "{} of {} answers about orders got lost: the rest was never asked for",
+            outage.answers_lost, outage.answers_wanted
+        ));
+    }
+    problems
 }

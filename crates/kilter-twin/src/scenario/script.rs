@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::Variant;
+use super::verdict::Outage;
 
 /// The steps of the demo, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     Load,
@@ -21,6 +22,15 @@ pub enum Step {
     Orders,
     Ship,
     Titles,
+}
+
+impl std::str::FromStr for Step {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let json = serde_json::Value::from(text);
+        serde_json::from_value(json).map_err(|_| format!("there is no step \"{text}\""))
+    }
 }
 
 /// A price list's name in the ERP, and the shop that shows it.
@@ -86,6 +96,9 @@ pub struct Script {
     pub title_prices: Vec<(&'static str, String)>,
     /// SKUs of which the shops were made to sell more than there is.
     pub contended: Vec<String>,
+    /// Counted anew while they were being sold.
+    pub recounted: Vec<String>,
+    pub outage: Option<Outage>,
     pub sales: Vec<Sale>,
     /// Orders that a shop refused: (shop, why, whether the script wanted that).
     pub refused: Vec<(&'static str, String, bool)>,

@@ -124,6 +124,18 @@ pub struct Held {
     pub reason: String,
 }
 
+/// The hour in which the ERP took no orders, and the answers it lost afterwards.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Outage {
+    /// Stock figures that were checked while no order reached the ERP.
+    pub figures: usize,
+    pub wrong: usize,
+    pub examples: Vec<Example>,
+    /// Loads of orders that were done and never answered.
+    pub answers_lost: u64,
+    pub answers_wanted: u64,
+}
+
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Verdict {
     pub ok: bool,
@@ -139,6 +151,7 @@ pub struct Verdict {
     pub stock_raise_examples: Vec<Example>,
     /// Raises that the shop's own check looked at.
     pub stock_raises_checked: u64,
+    pub outage: Option<Outage>,
     pub webhooks: BTreeMap<String, Hooks>,
     pub writes: Vec<Writes>,
 }

@@ -16,8 +16,12 @@ use serde_json::{Value, json};
 
 async fn stage() -> (Stage, Middleman) {
     let mut stage = Stage::start(7, 1).await.expect("the stage");
-    let (between_orders, tell_within) = (Duration::ZERO, Duration::from_secs(8));
-    stage.pace = Pace { between_orders, tell_within };
+    stage.pace = Pace {
+        between_orders: Duration::ZERO,
+        tell_within: Duration::from_secs(8),
+        follow_within: Duration::from_secs(8),
+        bad_hour: false,
+    };
     let middleman = Middleman::new(stage.urls());
     (stage, middleman)
 }
@@ -266,6 +270,38 @@ async fn who_is_not_told_oversells_and_nothing_excuses_it() {
     let unexplained = verdict.oversold.iter().filter(|one| !one.explained);
     assert_eq!(unexplained.map(|one| one.units).sum::<i64>(), 6, "{:#?}", verdict.oversold);
     assert!(!verdict.ok);
+}
+
+/// While the ERP takes no orders, somebody must take what was sold off its figures; and the
+/// answers that it was to lose afterwards must have been asked for.
+async fn bad_hour(subtracts: bool) -> Verdict {
+    let (mut stage, middleman) = stage().await;
+    stage.pace.bad_hour = true;
+    stage.pace.tell_within = Duration::from_millis(500);
+    stage.pace.follow_within = Duration::from_secs(if subtracts { 60 } else { 0 });
+    middleman.load().await;
+    let work = async {
+        while subtracts {
+            middleman.align_less_sold().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        done = stage.place_orders() => assert_eq!(done.expect("orders").count, 200),
+        () = work => {}
+    }
+    stage.referee().await.expect("a verdict")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_bad_hour_figures_follow_the_sales_or_are_called_wrong() {
+    let (good, bad) = tokio::join!(bad_hour(true), bad_hour(false));
+    let (good_hour, bad_hour) = (good.outage.expect("an hour"), bad.outage.expect("an hour"));
+    assert_eq!((good_hour.wrong, good_hour.figures), (0, 2604), "{:#?}", good_hour.examples);
+    assert!(bad_hour.wrong > 100, "{}", bad_hour.wrong);
+    let said = bad.problems.join("\n");
+    assert!(said.contains("did not follow the sales") && said.contains("0 of 3 answers"), "{said}");
+    assert!(!good.problems.join("\n").contains("did not follow the sales"));
 }
 
 #[tokio::test]

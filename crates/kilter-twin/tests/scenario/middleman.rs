@@ -110,6 +110,24 @@ impl Middleman {
 
     /// Brings prices and stock of both shops to what the ERP says.
     pub async fn align(&self) {
+        self.align_less(&BTreeMap::new()).await;
+    }
+
+    /// The same, while the ERP knows of no order: what was sold comes off its figures.
+    pub async fn align_less_sold(&self) {
+        let mut sold: BTreeMap<String, i64> = BTreeMap::new();
+        for shop in ["de", "us"] {
+            for order in list(&self.get(shop, "orders").await) {
+                for line in list(&order["line_items"]) {
+                    let sku = line["sku"].as_str().expect("a SKU").to_owned();
+                    *sold.entry(sku).or_default() += line["quantity"].as_i64().expect("units");
+                }
+            }
+        }
+        self.align_less(&sold).await;
+    }
+
+    async fn align_less(&self, sold: &BTreeMap<String, i64>) {
         let goods = self.goods().await;
         for shop in ["de", "us"] {
             let brief = self.get(shop, "brief").await;
@@ -118,6 +136,8 @@ impl Middleman {
             for variant in &goods {
                 let row = rows[variant["default_code"].as_str().expect("a SKU")];
                 let (price, stock) = (price(shop, variant), figure(shop, variant));
+                let gone = sold.get(variant["default_code"].as_str().expect("a SKU"));
+                let stock = (stock - Decimal::from(gone.copied().unwrap_or(0))).max(Decimal::ZERO);
                 let same_price = amount(&row["price"]) == price.parse().expect("a price");
                 if same_price && amount(&row["stock"]) == stock {
                     continue;

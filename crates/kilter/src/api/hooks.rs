@@ -66,7 +66,7 @@ async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<(Change, oneshot:
             // Who asked may be gone: what was kept stays kept.
             let _ = answer.send(done.is_ok());
         }
-        engine.bell.notify_one();
+        engine.ring();
     }
 }
 

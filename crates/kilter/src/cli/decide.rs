@@ -7,8 +7,9 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use kilter_core::model::{Object, State, Wait, WaitKind};
 use kilter_core::sync::document;
-use kilter_core::sync::house::BIRTH_ROW;
+use kilter_core::sync::house::{BIRTH_ROW, ROUNDED_ROW};
 use kilter_core::sync::mark::mark_object;
+use serde_json::json;
 
 use crate::engine::now;
 use crate::pipeline::permits;
@@ -23,6 +24,9 @@ pub struct DecideArgs {
     /// Why; kept with the answer.
     #[arg(long, default_value = "", global = true)]
     reason: String,
+    /// One JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,15 +52,26 @@ pub fn run(config: &Path, args: &DecideArgs) -> anyhow::Result<ExitCode> {
     let path = super::store_path(config, &house);
     let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
     crate::engine::accounts(&mut house, &store)?;
+    let at = now();
     let done = store.write(|tx| {
         let Some(object) = tx.object(args.object)? else { return Ok(None) };
         let name = answer(tx, &house, object, &args.answer)?;
-        tx.write_decision(args.object, name, &args.reason, &now())?;
-        Ok(Some(name))
+        tx.write_decision(args.object, name, &args.reason, &at)?;
+        Ok(tx.object(args.object)?.map(|object| (name, object)))
     })?;
-    match done {
-        Some(name) => println!("{name}: noted; `kilter sync` or a running `kilter serve` does it"),
-        None => anyhow::bail!("find object {}: see `kilter status`", args.object),
+    let Some((name, object)) = done else {
+        anyhow::bail!("find object {}: see `kilter status`", args.object)
+    };
+    if args.json {
+        let wait = object.wait.map(|w| json!({ "wait": w.kind.name(), "reason": w.reason }));
+        let said = json!({
+            "object": object.id, "connection": object.connection, "resource": object.resource,
+            "id": object.remote, "answer": name, "reason": args.reason, "at": at,
+            "due": object.due.is_some(), "waits": wait,
+        });
+        println!("{said}");
+    } else {
+        println!("{name}: noted; `kilter sync` or a running `kilter serve` does it");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -108,6 +123,7 @@ fn answer(
         }
         Answer::Retry => {
             object.repairs.clear();
+            object.shadow.remove(ROUNDED_ROW);
             retry(&mut object);
             "retry"
         }

@@ -61,6 +61,9 @@ enum Command {
     /// Show what would be written where. Exit code: 0 nothing, 2 changes, 1 error.
     Plan(plan::PlanArgs),
     /// Align everything, until nothing moves without a person or a later look; then stop.
+    ///
+    /// Exit code: 0 also where something waits or is held, which the last line counts; 1 where a
+    /// system could not be read.
     Sync(sync::SyncArgs),
     /// Read everything from the beginning, then align.
     Backfill(sync::SyncArgs),

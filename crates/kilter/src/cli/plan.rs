@@ -8,6 +8,7 @@ use clap::Args;
 use kilter_core::manifest::Kind;
 use kilter_core::model::Object;
 use kilter_core::sync::batch::batch;
+use kilter_core::sync::guards::Guards;
 use kilter_core::sync::plan::{Operation, Plan, plan};
 use serde_json::json;
 
@@ -96,8 +97,9 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                     }
                     world.learn_object(object.clone());
                     // Planned as if it had just been read: nothing is read first in a dry run.
-                    let planned =
-                        tx.step(&house, &mut world, |w| plan(&view, w, &object, 0, true))?;
+                    let planned = tx.step(&house, &mut world, |w| {
+                        plan(&view, w, &object, 0, Guards::default())
+                    })?;
                     match planned {
                         Plan::Write(operation) => found.operations.push((object, operation)),
                         Plan::Step(step) => found.steps.push((object, step.name)),

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use kilter_core::model::Object;
+use kilter_core::model::{Object, WaitKind};
 use serde_json::json;
 
 use super::Scope;
@@ -135,10 +135,24 @@ fn report(
     for (name, [calls, writes]) in calls {
         println!("{name}: {calls} calls, {writes} of them writes");
     }
-    match rows.len() {
-        0 => println!("everything agrees"),
-        n => println!("{n} objects wait (see `kilter status`, `kilter decide --help`)"),
+    println!("{}", summary(waiting));
+}
+
+/// The last line: how much waits, and for whom. It is no failure: sync did all that it could.
+fn summary(waiting: &[Object]) -> String {
+    let count = |kind| waiting.iter().flat_map(|o| &o.wait).filter(|w| w.kind == kind).count();
+    let all = [
+        (count(WaitKind::Held), "held for a person"),
+        (count(WaitKind::Dead), "refused"),
+        (count(WaitKind::Parked), "waiting for something else"),
+        (count(WaitKind::Later), "tried again later"),
+    ];
+    let some: Vec<String> =
+        all.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if some.is_empty() {
+        return "everything agrees".to_owned();
     }
+    format!("{} (see `kilter status`, `kilter decide --help`)", some.join(", "))
 }
 
 /// A spinner on a terminal, silence elsewhere.

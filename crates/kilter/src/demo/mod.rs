@@ -33,6 +33,9 @@ pub struct DemoArgs {
     /// Leave everything running afterwards, until Ctrl-C.
     #[arg(long)]
     keep: bool,
+    /// Tell the story up to this step only, and judge then.
+    #[arg(long, hide = true, default_value = "titles")]
+    until: Step,
     /// Where to write the config and the database; a new folder by default.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -54,7 +57,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     screen.say(&format!("config: {}", config.display()));
     let mut kilter = serve(&config, &folder)?;
     stage.ring(&listen).await?;
-    let story = story(&mut stage, &mut screen).await;
+    let story = story(&mut stage, &mut screen, args.until).await;
     let store = Store::open_read_only(&folder.join("kilter.sqlite"));
     let quiet = settle(&stage, store.as_ref().ok()).await?;
     story?;
@@ -126,18 +129,28 @@ fn urls(stage: &Stage) -> String {
     urls.iter().map(|(name, url)| format!("{name} {url}")).collect::<Vec<_>>().join(", ")
 }
 
-async fn story(stage: &mut Stage, screen: &mut show::Screen) -> anyhow::Result<()> {
+const STORY: [(Step, &str); 5] = [
+    (Step::Prices, "prices changed in the ERP"),
+    (Step::Stock, "stock levels changed in the ERP"),
+    (Step::Orders, "orders placed in the shops while the ERP took none; then it lost answers"),
+    (Step::Ship, "orders shipped by the ERP"),
+    (Step::Titles, "titles edited in the shop that owns them"),
+];
+
+async fn story(stage: &mut Stage, screen: &mut show::Screen, until: Step) -> anyhow::Result<()> {
     load(stage, screen).await?;
-    let did = stage.change_prices().await?;
-    arrive(stage, screen, Step::Prices, "prices changed in the ERP", &did).await?;
-    let did = stage.change_stock().await?;
-    arrive(stage, screen, Step::Stock, "stock levels changed in the ERP", &did).await?;
-    let did = stage.place_orders().await?;
-    arrive(stage, screen, Step::Orders, "orders placed in the shops", &did).await?;
-    let did = stage.ship_orders().await?;
-    arrive(stage, screen, Step::Ship, "orders shipped by the ERP", &did).await?;
-    let did = stage.edit_titles().await?;
-    arrive(stage, screen, Step::Titles, "titles edited in the shop that owns them", &did).await
+    for (step, what) in STORY.into_iter().filter(|(step, _)| *step <= until) {
+        let did = match step {
+            Step::Prices => stage.change_prices().await?,
+            Step::Stock => stage.change_stock().await?,
+            Step::Orders => stage.place_orders().await?,
+            Step::Ship => stage.ship_orders().await?,
+            Step::Titles => stage.edit_titles().await?,
+            Step::Load => continue,
+        };
+        arrive(stage, screen, step, what, &did).await?;
+    }
+    Ok(())
 }
 
 /// The initial load, with a bar for each shop.

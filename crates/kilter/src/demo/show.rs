@@ -92,6 +92,12 @@ pub fn verdict(verdict: &Verdict, sums: &OwnSums, ok: bool, took: Duration) {
         "stock: {} units oversold; {} raises checked, {} over a sale",
         verdict.oversold_units, verdict.stock_raises_checked, verdict.stock_raises
     );
+    if let Some(outage) = &verdict.outage {
+        println!(
+            "while the ERP took no orders: {} stock figures checked, {} wrong; then {} answers of {} lost",
+            outage.figures, outage.wrong, outage.answers_lost, outage.answers_wanted
+        );
+    }
     for sale in &verdict.oversold {
         println!("    {} × {}: {}", sale.units, sale.sku, sale.reason);
     }

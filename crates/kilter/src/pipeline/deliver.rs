@@ -18,12 +18,13 @@ use std::sync::Arc;
 use kilter_core::manifest::Kind;
 use kilter_core::model::{Object, ObjectId, Seq, Wait, WaitKind};
 use kilter_core::sync::batch::{Batch, batch};
+use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark::WAITS_ON;
 use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
 use kilter_core::sync::world::World;
 
-use crate::engine::{Engine, Guards, after, now};
+use crate::engine::{Engine, after, now};
 use crate::pipeline::{answers, looks, permits, prepare, settle, steps};
 use crate::store::{Result, Tx};
 
@@ -132,10 +133,9 @@ fn plan_one(
         observed(world, object.id);
         return Ok(());
     }
-    let fresh = if guards.stock_rule { fresh } else { 0 };
     let planned = tx.step(house, world, |w| {
         let object = w.object(object.id).cloned().unwrap_or_else(|| object.clone());
-        plan(&view, w, &object, fresh, guards.echo_suppression)
+        plan(&view, w, &object, fresh, guards)
     })?;
     let mark = object.due.as_ref().map_or(0, |d| d.mark);
     match planned {
@@ -147,9 +147,9 @@ fn plan_one(
             round.steps.entry(object.resource).or_default().push(step);
         }
         Plan::Write(operation) if operation.kind == Kind::Create && !listed(tx, &view)? => {
-            let reason = "the first listing of its resource comes before any create";
-            let kind = WaitKind::Later;
-            wait(world, object.id, Wait { kind, reason: reason.to_owned() }, None);
+            let name = &object.connection;
+            let reason = format!("waits until {name} was read once: nothing is created before");
+            wait(world, object.id, Wait { kind: WaitKind::Later, reason }, None);
             soon(world, object.id);
         }
         Plan::Write(operation) => {

@@ -15,18 +15,19 @@ use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Kind, plain};
-use kilter_core::model::{Fault, Object, ObjectId, State, Wait, WaitKind};
+use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKind};
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::object_bound;
 use kilter_core::sync::plan::Operation;
+use kilter_core::sync::take::give_way;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Engine, after, backoff, now};
 use crate::pipeline::answers;
-use crate::pipeline::settle::{Marks, retry};
+use crate::pipeline::settle::{self, Marks, retry};
 use crate::store::deliveries::Delivery;
 use crate::store::intents::{Intent, Status};
 use crate::store::{Result, Tx};
@@ -36,6 +37,9 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6b69_6c74_6572_4d0f_9c1e_0f2a_51d7_77a
 
 /// How long a request may be on its way before it is given up.
 const SEND_SECONDS: u64 = 90;
+
+/// How long the rest of a batch waits for a remote that just said that it is not there.
+const DOWN_SECONDS: u32 = 5;
 
 /// When an uncertain create is looked up again.
 pub(super) const LOOKUP_SECONDS: [u64; 5] = [5, 30, 120, 600, 3600];
@@ -88,7 +92,13 @@ pub async fn create(
             }
             continue;
         }
+        let down = result.as_ref().err().is_some_and(|f| f.kind == FaultKind::Unavailable);
         conclude(engine, connection, resource, allowed, result, marks).await?;
+        if down {
+            // Nobody is there: the others need not find it out one by one, each with a permit.
+            let ids = rest.into_iter().map(|operation| operation.object).collect();
+            return settle::postpone(engine, ids, Some(DOWN_SECONDS)).await;
+        }
     }
     Ok(())
 }
@@ -148,7 +158,9 @@ fn allow_one(
     let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
     let granted = asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
     if granted {
-        operation.payload = payload;
+        let document = house.entities.get(&view.resource.root).is_some_and(|e| e.document);
+        let rename = unguarded && document && intent.permits > 0;
+        operation.payload = if rename { renamed(&payload, &intent) } else { payload };
         // The mark stays until the outcome is known, and is not looked at before.
         retry_at(&mut object, &next);
         tx.write_objects(std::iter::once(&object))?;
@@ -157,6 +169,20 @@ fn allow_one(
     waiting(&mut object, &intent);
     tx.write_objects(std::iter::once(&object))?;
     Ok(None)
+}
+
+/// Without permits each attempt goes by a name of its own, as where clients number what they send:
+/// for a negative control, which shows what the reference is for.
+fn renamed(payload: &Json, intent: &Intent) -> Json {
+    let fresh = format!("{}-{}", intent.reference, intent.permits);
+    match payload {
+        Json::String(text) => Json::String(text.replace(&intent.reference, &fresh)),
+        Json::Array(items) => items.iter().map(|item| renamed(item, intent)).collect(),
+        Json::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), renamed(value, intent))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn intent(
@@ -251,6 +277,7 @@ async fn conclude(
     marks: &Arc<Marks>,
 ) -> Result<()> {
     let house = Arc::clone(&engine.house);
+    let unguarded = !engine.guards.permits;
     let (connection, resource) = (connection.to_owned(), resource.to_owned());
     let marks = Arc::clone(marks);
     engine
@@ -269,7 +296,7 @@ async fn conclude(
                         let id = external_id(&view, &item);
                         fact(tx, &house, &one.intent, &id, "the answer", &marks)?;
                     }
-                    Err(fault) => refused(tx, &view, one, &fault)?,
+                    Err(fault) => refused(tx, &view, one, &fault, unguarded)?,
                 }
             }
             tx.write_deliveries(&deliveries, &now())
@@ -307,13 +334,22 @@ fn external_id(view: &View<'_>, item: &Json) -> String {
     plain(item)
 }
 
-fn refused(tx: &Tx<'_>, view: &View<'_>, one: &Allowed, fault: &Fault) -> Result<()> {
+fn refused(
+    tx: &Tx<'_>,
+    view: &View<'_>,
+    one: &Allowed,
+    fault: &Fault,
+    unguarded: bool,
+) -> Result<()> {
     let Some(mut object) = tx.object(one.intent.object)? else { return Ok(()) };
     let exists = view.resource.permit.as_ref().is_some_and(|p| {
         p.exists.iter().any(|t| fault.code.contains(t.as_str()) || fault.text.contains(t.as_str()))
     });
     let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
-    if exists || !fault.proves_not_applied() {
+    if unguarded && !fault.proves_not_applied() {
+        retry(&mut object, tries, fault.retry_after);
+        object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
+    } else if exists || !fault.proves_not_applied() {
         // It exists, or may: R5 asks by our reference.
         let next = if exists { now() } else { after(Duration::from_secs(LOOKUP_SECONDS[0])) };
         tx.set_intent(&one.intent.intent, Status::Uncertain, &next)?;
@@ -351,6 +387,16 @@ pub fn fact(
     tx.step(house, &mut world, |w| {
         let Some(mut object) = w.object(intent.object).cloned() else { return };
         let record = object.root.and_then(|id| w.record(id)).cloned();
+        let (connection, collection) = (&object.connection, &object.collection);
+        give_way(w, connection, collection, external, object.id);
+        let holder = w.object_by_remote(connection, collection, external);
+        if holder.is_some_and(|id| id != object.id) {
+            let reason = format!("{external} of {connection} stands for another order already");
+            object.wait = Some(Wait { kind: WaitKind::Held, reason });
+            object.due = None;
+            w.put_object(object);
+            return;
+        }
         object.remote = Some(external.to_owned());
         object.state = State::Live;
         object.wait = None;

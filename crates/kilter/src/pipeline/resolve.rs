@@ -27,6 +27,9 @@ const LOOKUP_CAP: usize = 50;
 
 /// R5: asks for every uncertain create whose time has come. Returns how many were asked for.
 pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
+    if !engine.guards.permits {
+        return Ok(0);
+    }
     let name = connection.to_owned();
     let uncertain =
         engine.store.write_async(move |tx| tx.uncertain(&name, &now(), LOOKUPS_A_ROUND)).await?;

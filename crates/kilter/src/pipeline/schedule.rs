@@ -81,28 +81,30 @@ pub async fn work(engine: &Arc<Engine>, watch: Watch<'_>) -> Result<bool> {
         watch(Event::Merged(merged));
         moved = true;
     }
-    for connection in engine.active() {
-        moved |= looks::run(engine, &connection).await? > 0;
-        moved |= resolve::run(engine, &connection).await? > 0;
-    }
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.active() {
         let engine = Arc::clone(engine);
         tasks.spawn(async move {
-            let planned = deliver::run(&engine, &connection).await;
-            (connection, planned)
+            let done = turn(&engine, &connection).await;
+            (connection, done)
         });
     }
     while let Some(done) = tasks.join_next().await {
-        let (connection, planned) =
+        let (connection, turn) =
             done.map_err(|e| crate::store::Error::Refused(format!("deliver: {e}")))?;
-        let planned = planned?;
+        let (read, planned) = turn?;
         if planned > 0 {
             watch(Event::Delivering { connection, planned });
-            moved = true;
         }
+        moved |= read + planned > 0;
     }
     Ok(moved)
+}
+
+/// One connection's turn: how many objects were read or asked for, and how many were planned.
+async fn turn(engine: &Arc<Engine>, connection: &str) -> Result<(usize, usize)> {
+    let read = looks::run(engine, connection).await? + resolve::run(engine, connection).await?;
+    Ok((read, deliver::run(engine, connection).await?))
 }
 
 /// Polls every listed resource of every active connection that `wanted` names.
@@ -156,14 +158,18 @@ const WATCHDOG_EVERY: Duration = Duration::from_secs(3600);
 /// How often a stage looks though nobody rang: what waits for a time comes due by itself.
 const TICK: Duration = Duration::from_millis(500);
 
+/// A bell that rang rings again soon: what comes within this long is looked at together.
+const LULL: Duration = Duration::from_millis(20);
+
 /// Works for ever: schedules, webhooks' bell, watchdog.
 pub async fn forever(engine: Arc<Engine>) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.active() {
         tasks.spawn(poll_forever(Arc::clone(&engine), connection.clone()));
-        tasks.spawn(watch_forever(Arc::clone(&engine), connection));
+        tasks.spawn(watch_forever(Arc::clone(&engine), connection.clone()));
+        tasks.spawn(work_forever(Arc::clone(&engine), Some(connection)));
     }
-    tasks.spawn(work_forever(Arc::clone(&engine)));
+    tasks.spawn(work_forever(Arc::clone(&engine), None));
     match tasks.join_next().await {
         Some(Ok(outcome)) => outcome,
         Some(Err(error)) => Err(crate::store::Error::Refused(format!("serve: {error}"))),
@@ -171,13 +177,20 @@ pub async fn forever(engine: Arc<Engine>) -> Result<()> {
     }
 }
 
-async fn work_forever(engine: Arc<Engine>) -> Result<()> {
+/// Merges what came in, or serves one connection: one that is slow keeps nobody waiting.
+async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result<()> {
+    let mut bell = engine.bell.subscribe();
     loop {
-        match work(&engine, &|_| {}).await {
-            Ok(true) => {}
+        bell.mark_unchanged();
+        let moved = match &connection {
+            Some(name) => turn(&engine, name).await.map(|(read, planned)| read + planned > 0),
+            None => merge::run(&engine).await.map(|merged| merged > 0),
+        };
+        match moved {
+            Ok(true) => engine.ring(),
             Ok(false) => {
                 tokio::select! {
-                    () = engine.bell.notified() => {}
+                    _ = bell.changed() => tokio::time::sleep(LULL).await,
                     () = tokio::time::sleep(TICK) => {}
                 }
             }
@@ -194,7 +207,7 @@ async fn watch_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
         let wait = match subscribe::run(&engine, &connection).await {
             Ok(mended) => {
                 if mended {
-                    engine.bell.notify_one();
+                    engine.ring();
                 }
                 WATCHDOG_EVERY
             }
@@ -236,7 +249,7 @@ async fn poll_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
                         swept.insert(&resource.name, Instant::now());
                     }
                     if differed > 0 || !resource.holds_stock.is_empty() {
-                        engine.bell.notify_one();
+                        engine.ring();
                     }
                 }
                 Err(error) => {

@@ -16,6 +16,7 @@ use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
 use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
+use kilter_core::sync::take::give_way;
 use kilter_core::sync::world::World;
 use serde_json::json;
 
@@ -124,7 +125,10 @@ fn applied(
     let created = object.remote.is_none();
     let given = remote_id(view, done.what, &item).or_else(|| done.operation.id.clone());
     if let (Some(given), true) = (&given, created) {
-        object.remote = Some(remote_of(given, &done.operation.each));
+        let remote = remote_of(given, &done.operation.each);
+        let (connection, collection) = (&view.connection.name, &view.resource.collection);
+        tx.step(house, world, |w| give_way(w, connection, collection, &remote, id))?;
+        object.remote = Some(remote);
     }
     let Some(remote) = object.remote.clone() else {
         // It was created, and the answer does not say as what: it will be found by its key.

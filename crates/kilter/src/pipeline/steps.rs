@@ -26,9 +26,16 @@ pub async fn run(
     let house = Arc::clone(&engine.house);
     let Some(view) = house.view(connection, resource) else { return Ok(()) };
     let id = step.object;
-    let Some(object) = engine.store.write_async(move |tx| tx.object(id)).await? else {
-        return Ok(());
+    let once = step.once.clone();
+    let noted = move |tx: &crate::store::Tx<'_>| {
+        let Some(mut object) = tx.object(id)? else { return Ok(None) };
+        if let Some((row, value)) = once {
+            object.shadow.insert(row, value);
+            tx.write_objects(std::iter::once(&object))?;
+        }
+        Ok(Some(object))
     };
+    let Some(object) = engine.store.write_async(noted).await? else { return Ok(()) };
     let mut vars = vars(&view, "");
     vars.extend(step.extra.clone());
     vars.insert("id".to_owned(), id_json(object.remote.as_deref().unwrap_or_default()));
@@ -43,13 +50,17 @@ pub async fn run(
     };
     let mark = marks.get(&id).copied().unwrap_or(0);
     let max = house.config.limits.tries_max;
-    let call = format!("{connection} {}", step.name);
+    let (call, who) = (format!("{connection} {}", step.name), connection.to_owned());
     engine
         .store
         .write_async(move |tx| {
             let Some(mut object) = tx.object(id)? else { return Ok(()) };
             let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
             object.look = Some(tx.last_seq()?);
+            let undone = outcome.as_ref().err().is_some_and(Fault::proves_not_applied);
+            if let Some((row, _)) = step.once.as_ref().filter(|_| undone) {
+                object.shadow.remove(row);
+            }
             match &outcome {
                 Ok(()) => {
                     if object.due.as_ref().is_some_and(|d| d.mark == mark) {
@@ -64,7 +75,7 @@ pub async fn run(
                 }
                 Err(fault) => {
                     object.due = None;
-                    let reason = format!("{} was refused: {fault}", step.name);
+                    let reason = format!("{who} refused to {}: {fault}", step.name);
                     object.wait = Some(Wait { kind: WaitKind::Dead, reason });
                 }
             }

@@ -39,6 +39,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_tables.sql"),
     include_str!("../../migrations/sqlite/0002_tokens.sql"),
+    include_str!("../../migrations/sqlite/0003_contained.sql"),
 ];
 
 /// SQLite keeps checkpoints small: the tail of a webhook's latency comes from them.

@@ -2,26 +2,29 @@
 
 use kilter_core::sync::world::Sold;
 use rusqlite::{Row, params};
+use rust_decimal::Decimal;
 
 use super::{Result, Tx};
 
 fn sold(r: &Row<'_>) -> rusqlite::Result<Sold> {
-    let quantity: String = r.get(3)?;
+    // A quantity that cannot be read is no zero: nothing is sold by a guess.
+    let quantity = |at: usize| -> rusqlite::Result<Decimal> {
+        r.get::<_, String>(at)?.parse().map_err(|e: rust_decimal::Error| {
+            rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(e))
+        })
+    };
     Ok(Sold {
         order: r.get(0)?,
         line: r.get(1)?,
         variant: r.get(2)?,
-        // A quantity that cannot be read is no zero: nothing is sold by a guess.
-        quantity: quantity.parse().map_err(|e: rust_decimal::Error| {
-            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(e))
-        })?,
+        quantity: quantity(3)?,
         location: r.get(4)?,
         reached: r.get(5)?,
-        contained: r.get(6)?,
+        contained: quantity(6)?,
     })
 }
 
-const COLUMNS: &str = "order_id, line, variant, quantity, location, reached, contained";
+const COLUMNS: &str = "order_id, line, variant, quantity, location, reached, within";
 
 impl Tx<'_> {
     pub fn sold_of_variant(&self, variant: i64) -> Result<Vec<Sold>> {
@@ -53,7 +56,9 @@ impl Tx<'_> {
         &self,
         rows: impl Iterator<Item = (&'s (i64, String), Option<&'s Sold>)>,
     ) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO sold VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT OR REPLACE INTO sold
+                   (order_id, line, variant, quantity, location, reached, contained, within)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let mut put = self.sql.prepare_cached(sql)?;
         let mut drop =
             self.sql.prepare_cached("DELETE FROM sold WHERE order_id = ?1 AND line = ?2")?;
@@ -66,7 +71,8 @@ impl Tx<'_> {
                     s.quantity.to_string(),
                     s.location,
                     s.reached,
-                    s.contained
+                    s.open().is_zero(),
+                    s.contained.to_string()
                 ])?,
                 None => drop.execute(params![order, line])?,
             };

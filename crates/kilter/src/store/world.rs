@@ -116,7 +116,10 @@ impl Tx<'_> {
     /// Writes everything that changed.
     pub fn save(&self, world: &World) -> Result<()> {
         self.write_records(world.dirty_records.iter().filter_map(|id| world.records.get(id)))?;
-        self.write_objects(world.dirty_objects.iter().filter_map(|id| world.objects.get(id)))?;
+        let dirty = world.dirty_objects.iter().filter_map(|id| world.objects.get(id));
+        // What gave its remote id away comes before who has it now.
+        self.write_objects(dirty.clone().filter(|o| o.remote.is_none()))?;
+        self.write_objects(dirty.filter(|o| o.remote.is_some()))?;
         self.write_sold(world.dirty_sold.iter().map(|key| (key, world.sold.get(key))))
     }
 }

@@ -10,6 +10,7 @@ use kilter_core::Json;
 use kilter_core::model::{
     Change, End, Object, ObjectId, Record, RecordId, Seq, State, Via, WaitKind,
 };
+use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark;
 use kilter_core::sync::merge;
@@ -157,7 +158,7 @@ impl Hub {
     pub fn plan_fresh(&mut self, id: ObjectId, fresh_since: Seq) -> Plan {
         let object = self.store.objects[&id].clone();
         self.step(|house, w| match house.view(&object.connection, &object.resource) {
-            Some(view) => plan(&view, w, &object, fresh_since, true),
+            Some(view) => plan(&view, w, &object, fresh_since, Guards::default()),
             None => Plan::Nothing,
         })
     }

@@ -1,0 +1,21 @@
+//! Guards: rules that hold always, but in a negative control that shows what they are for.
+//!
+//! Reads   nothing.   Writes  nothing.   Never  is switched off by a config: only a test does that.
+
+/// All on, unless a test says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guards {
+    /// What equals the shadow is not written.
+    pub echo_suppression: bool,
+    /// Lines sold come off the ERP's figure until it contains them; a figure that fell waits for
+    /// an order poll before it is raised, and is read just before it is written.
+    pub stock_rule: bool,
+    /// A create of a document keeps its reference, and one whose answer is missing is looked up.
+    pub permits: bool,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self { echo_suppression: true, stock_rule: true, permits: true }
+    }
+}

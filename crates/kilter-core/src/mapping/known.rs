@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 31] = [
+pub(super) const NAMES: [&str; 32] = [
     "text",
     "id",
     "integer",
@@ -23,6 +23,7 @@ pub(super) const NAMES: [&str; 31] = [
     "enum",
     "time",
     "tagged",
+    "negate",
     "unit",
     "split",
     "join",
@@ -86,6 +87,7 @@ impl Args<'_> {
             "text" => Codec::Text,
             "integer" => Codec::Integer,
             "bool" => Codec::Bool,
+            "negate" => Codec::Negate,
             "trim" => Codec::Trim,
             "lower" => Codec::Lower,
             "upper" => Codec::Upper,

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use crate::Json;
 use crate::model::{RecordId, Wait, WaitKind};
-use crate::sync::document;
 use crate::sync::house::View;
 use crate::sync::world::{Key, World};
+use crate::sync::{credit, document};
 
 /// The rules that `entities/` may name.
-pub const RULES: &[&str] = &["sellable", "options", "tracking", "document", "handle"];
+pub const RULES: &[&str] = &["sellable", "options", "tracking", "document", "credit", "handle"];
 
 /// Ok(None): nothing to say yet.
 pub fn derive(
@@ -31,6 +31,7 @@ pub fn derive(
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
         "document" => document::document(view, world, record).map(Some),
+        "credit" => credit::credit(view, world, record).map(Some),
         other => Err(Wait {
             kind: WaitKind::Held,
             reason: format!("there is no rule \"{other}\" to derive a field by"),

@@ -46,7 +46,7 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
 }
 
 /// Gross or not, and places: as the resource says, or the setting that it names.
-fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
+pub(super) fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
     let Some(document) = &view.resource.document else { return Ok((true, 2)) };
     let vars = view.connection.vars("");
     let said = match document.prices.strip_prefix('$') {
@@ -66,7 +66,7 @@ fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
     }
 }
 
-fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) -> Json {
+pub(super) fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) -> Json {
     let quantity: Decimal = text(line, "quantity").parse().unwrap_or(Decimal::ONE);
     let net = amount(line.get("total")).unwrap_or_default();
     let tax = amount(line.get("tax")).unwrap_or_default();
@@ -91,15 +91,15 @@ fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) ->
     out
 }
 
-fn list(record: &Record, field: &str) -> Vec<Json> {
+pub(super) fn list(record: &Record, field: &str) -> Vec<Json> {
     record.value(field, "").and_then(Json::as_array).cloned().unwrap_or_default()
 }
 
-fn text(line: &Json, field: &str) -> String {
+pub(super) fn text(line: &Json, field: &str) -> String {
     line.get(field).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-fn or_none(text: &str) -> &str {
+pub(super) fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
@@ -116,13 +116,16 @@ pub fn reference(prefix: &str, number: &str, account: &str, entity: &str, remote
 
 /// How many lines the target gets: the tolerance of its total is a cent for each.
 pub fn line_count(record: &Record) -> usize {
-    list(record, "lines").len() + list(record, "charges").len()
+    (list(record, "lines").len() + list(record, "charges").len()).max(1)
 }
+
+/// What is compared: an order's total, a refund's amount, and what they are made of.
+const BIRTH: [&str; 6] = ["lines", "charges", "total", "amount", "billing", "shipping"];
 
 /// What later differences are measured against: lines, money and addresses at birth.
 pub fn birth(record: &Record) -> Json {
     let mut out = serde_json::Map::new();
-    for field in ["lines", "charges", "total", "billing", "shipping"] {
+    for field in BIRTH {
         if let Some(value) = record.value(field, "") {
             out.insert(field.to_owned(), value.clone());
         }
@@ -133,14 +136,14 @@ pub fn birth(record: &Record) -> Json {
 /// What differs since birth, named; both sides shown.
 pub fn amended(birth: &Json, record: &Record) -> Option<String> {
     let now = self::birth(record);
-    let differs: Vec<&str> = ["lines", "charges", "total", "billing", "shipping"]
-        .into_iter()
-        .filter(|f| birth.get(*f) != now.get(*f))
-        .collect();
+    let differs: Vec<&str> = BIRTH.into_iter().filter(|f| birth.get(*f) != now.get(*f)).collect();
     if differs.is_empty() {
         return None;
     }
-    let total = |v: &Json| v.get("total").and_then(Json::as_str).unwrap_or("?").to_owned();
+    let total = |v: &Json| {
+        let sum = v.get("total").or(v.get("amount")).and_then(Json::as_str);
+        sum.unwrap_or("?").to_owned()
+    };
     Some(format!(
         "{} changed in the shop after the order was sent (total then {}, now {})",
         differs.join(" and "),

@@ -198,3 +198,5 @@ pub const STATE_ROW: &str = "~state";
 pub const TOTAL_ROW: &str = "~total";
 /// What a document was at birth: lines, totals, addresses.
 pub const BIRTH_ROW: &str = "~birth";
+/// What the shop wanted when a person said to leave a document as it is.
+pub const DECIDED_ROW: &str = "~decided";

@@ -11,10 +11,11 @@ use serde_json::json;
 
 use crate::Json;
 use crate::manifest::{Lifecycle, Step};
-use crate::model::{Object, Wait, WaitKind};
+use crate::model::{Object, Record, Wait, WaitKind};
 use crate::sync::document::{amended, amount, line_count};
-use crate::sync::house::{BIRTH_ROW, STATE_ROW, TOTAL_ROW, View};
+use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, STATE_ROW, TOTAL_ROW, View};
 use crate::sync::plan::{Plan, StepOp};
+use crate::sync::whole;
 use crate::sync::world::World;
 
 /// What is next for a document that exists in the target.
@@ -25,19 +26,32 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     };
     let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
     let goal = record.text(&cycle.goal_field).unwrap_or_default();
-    let Some(goals) = cycle.goals.get(goal) else { return Plan::Nothing };
+    let left = left(view, world, object);
+    if let Some(reason) = whole::undone(view, world, &record).filter(|_| !left) {
+        return held(reason);
+    }
+    let Some(goals) = &goals(view, cycle, goal) else { return Plan::Nothing };
     if goals.iter().any(|g| g == state) {
-        return changed_after_birth(object, &record, state).unwrap_or(Plan::Nothing);
+        // What may stay a draft has the shop's total as well.
+        return settle_total(cycle, object, &record, state)
+            .or_else(|| changed_after_birth(object, &record))
+            .unwrap_or(Plan::Nothing);
     }
     let Some(step) = first_step(cycle, state, goals) else {
-        return held(format!("the shop says {goal}; from {state} that cannot be reached here"));
+        if left {
+            return changed_after_birth(object, &record).unwrap_or(Plan::Nothing);
+        }
+        return held(format!(
+            "the shop says {goal}; from {state} that cannot be reached here: see what is to be \
+             done, then say \"kilter decide {} leave\"",
+            object.id
+        ));
     };
     // What is cancelled is cancelled, whatever it would have cost.
     let contains = &view.resource.contains;
     let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));
     let look = || {
-        settle_total(cycle, object, &record, state)
-            .or_else(|| changed_after_birth(object, &record, state))
+        settle_total(cycle, object, &record, state).or_else(|| changed_after_birth(object, &record))
     };
     if let Some(plan) = look().filter(|_| counts) {
         return plan;
@@ -55,17 +69,45 @@ fn held(reason: String) -> Plan {
     Plan::Wait(Wait { kind: WaitKind::Held, reason }, None)
 }
 
-fn changed_after_birth(
-    object: &Object,
-    record: &crate::model::Record,
-    _state: &str,
-) -> Option<Plan> {
+/// The states that a value asks for. `$name` is what the connection's setting says.
+pub(super) fn goals(view: &View<'_>, cycle: &Lifecycle, goal: &str) -> Option<Vec<String>> {
+    let vars = view.connection.vars("");
+    let said = |name: &String| match name.strip_prefix('$') {
+        Some(setting) => vars.get(setting).and_then(Json::as_str).unwrap_or(name).to_owned(),
+        None => name.clone(),
+    };
+    Some(cycle.goals.get(goal)?.iter().map(said).collect())
+}
+
+/// A person said to leave it as it is: until the shop wants something else, nobody is asked.
+pub fn leave(view: &View<'_>, record: &Record, object: &mut Object) {
+    let goal = view.resource.lifecycle.as_ref().and_then(|c| record.text(&c.goal_field));
+    if let Some(goal) = goal {
+        object.shadow.insert(DECIDED_ROW.to_owned(), json!(goal));
+    }
+}
+
+/// Was that said, and does the shop want the same still?
+pub(super) fn left(view: &View<'_>, world: &mut World, object: &Object) -> bool {
+    let (Some(said), Some(cycle)) = (object.shadow.get(DECIDED_ROW), &view.resource.lifecycle)
+    else {
+        return false;
+    };
+    let record = object.root.and_then(|id| world.record(id));
+    record.and_then(|r| r.text(&cycle.goal_field)) == said.as_str()
+}
+
+fn changed_after_birth(object: &Object, record: &Record) -> Option<Plan> {
     let birth = object.shadow.get(BIRTH_ROW)?;
     amended(birth, record).map(held)
 }
 
 /// The first step of a shortest way to any goal.
-fn first_step<'c>(cycle: &'c Lifecycle, from: &str, goals: &[String]) -> Option<&'c Step> {
+pub(super) fn first_step<'c>(
+    cycle: &'c Lifecycle,
+    from: &str,
+    goals: &[String],
+) -> Option<&'c Step> {
     let mut queue = VecDeque::from([(from, None)]);
     let mut seen = vec![from.to_owned()];
     while let Some((state, first)) = queue.pop_front() {
@@ -84,15 +126,10 @@ fn first_step<'c>(cycle: &'c Lifecycle, from: &str, goals: &[String]) -> Option<
 
 /// Before the first step the target's total is compared. Within a cent a line, a declared
 /// rounding line settles it; beyond, the draft stays and a person looks.
-fn settle_total(
-    cycle: &Lifecycle,
-    object: &Object,
-    record: &crate::model::Record,
-    state: &str,
-) -> Option<Plan> {
+fn settle_total(cycle: &Lifecycle, object: &Object, record: &Record, state: &str) -> Option<Plan> {
     let initial = cycle.steps.first().is_some_and(|s| s.from == state);
     let theirs = amount(object.shadow.get(TOTAL_ROW)).filter(|_| initial)?;
-    let ours = amount(record.value("total", ""))?;
+    let ours = amount(record.value("total", "").or(record.value("amount", "")))?;
     let difference = ours - theirs;
     if difference.is_zero() {
         return None;

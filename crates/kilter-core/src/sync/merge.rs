@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 
 use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
-use crate::sync::house::{House, View, row_key};
+use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, STATE_ROW, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
 use crate::sync::sold;
@@ -61,6 +61,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     note_fall(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
     let adopted = object.remote.is_none() && object.root.is_some();
+    let moved = object.shadow.get(STATE_ROW) != rows.get(STATE_ROW);
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
@@ -79,6 +80,9 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     take(&view, world, id, &said);
     if adopted {
         mark::object_bound(house, world, id, &change.at);
+    }
+    if moved {
+        mark::state_moved(house, world, id, &change.at);
     }
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
@@ -220,7 +224,7 @@ fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [crate::sync::house::BIRTH_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    for own in [BIRTH_ROW, DECIDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod batch;
+pub mod credit;
 pub mod derive;
 pub mod document;
 pub mod house;
@@ -21,4 +22,5 @@ pub mod reference;
 pub mod seat;
 pub mod sold;
 pub mod take;
+pub mod whole;
 pub mod world;

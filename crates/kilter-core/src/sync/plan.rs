@@ -28,7 +28,7 @@ use crate::sync::house::{SELF, View, row_key};
 use crate::sync::project::split_remote;
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{lifecycle, seat};
+use crate::sync::{lifecycle, seat, whole};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -84,9 +84,10 @@ struct Draft {
     derived: bool,
 }
 
-type Stop = (Wait, Option<RecordId>);
+/// Why not, and the record that it waits for.
+pub(super) type Stop = (Wait, Option<RecordId>);
 
-fn stop<T>(kind: WaitKind, reason: String, on: Option<RecordId>) -> Result<T, Stop> {
+pub(super) fn stop<T>(kind: WaitKind, reason: String, on: Option<RecordId>) -> Result<T, Stop> {
     Err((Wait { kind, reason }, on))
 }
 
@@ -123,6 +124,11 @@ fn try_plan(
         requires(view, world, root)?;
     }
     let parent = parent(view, world, root)?;
+    if kind == Kind::Create
+        && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
+    {
+        return Ok(Plan::Nothing);
+    }
     let draft = draft(view, world, object, root, kind, echo_suppression)?;
     if kind == Kind::Update {
         if draft.fields.is_empty() {
@@ -251,7 +257,9 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
     match object.and_then(|id| world.object(id)).and_then(|o| o.remote.clone()) {
         Some(remote) => Ok(Some(remote)),
         None => {
-            let reason = format!("waits for its {facet_name} in {}", view.connection.name);
+            let key = world.record(record).and_then(|r| r.key.clone()).unwrap_or_default();
+            let name = &view.connection.name;
+            let reason = format!("waits for its {facet_name} in {name}: {key} is not there yet");
             stop(WaitKind::Parked, reason, Some(record))
         }
     }

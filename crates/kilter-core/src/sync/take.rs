@@ -134,7 +134,7 @@ fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &
     let connection = view.connection;
     let reference = crate::sync::document::reference(
         &connection.orders.prefix,
-        number,
+        &format!("{}{number}", entity.initial),
         &connection.account,
         &record.entity,
         &item.remote,

@@ -16,7 +16,8 @@ use crate::sync::world::{Key, World};
 use crate::sync::{credit, document};
 
 /// The rules that `entities/` may name.
-pub const RULES: &[&str] = &["sellable", "options", "tracking", "document", "credit", "handle"];
+pub const RULES: &[&str] =
+    &["sellable", "options", "tracking", "document", "credit", "completion", "handle"];
 
 /// Ok(None): nothing to say yet.
 pub fn derive(
@@ -30,6 +31,7 @@ pub fn derive(
         "options" => Ok(options(world, record)),
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
+        "completion" => Ok(completion(world, record)),
         "document" => document::document(view, world, record).map(Some),
         "credit" => credit::credit(view, world, record).map(Some),
         other => Err(Wait {
@@ -100,6 +102,13 @@ fn options(world: &mut World, product: RecordId) -> Option<Json> {
         json!({ "name": name, "values": values })
     });
     Some(list.collect())
+}
+
+/// Shipped, where the shop waits for that. What was cancelled or given back meanwhile stays so.
+fn completion(world: &mut World, order: RecordId) -> Option<Json> {
+    let record = world.record(order)?;
+    let waits = matches!(record.text("status"), Some("pending" | "held" | "paid"));
+    (waits && record.text("fulfilment") == Some("shipped")).then(|| json!("shipped"))
 }
 
 /// `[{carrier, number, url}]` of an order's shipments that left, in the order of their numbers.

@@ -314,6 +314,7 @@ fn draft(
                 }
                 draft.derived = true;
             }
+            draft.derived |= rule.as_deref() == Some("completion");
             let before = draft.payload.clone();
             write_row(view, row, &mut draft.payload, &new, &key)?;
             // The lens leaves the field alone: nothing would be said.

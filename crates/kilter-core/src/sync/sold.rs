@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use crate::Json;
 use crate::model::record::record_of;
-use crate::model::{Change, ObjectId, Record, RecordId};
+use crate::model::{Change, ObjectId, Record, RecordId, Seq};
 use crate::sync::house::{House, STATE_ROW, View};
 use crate::sync::mark::mark_if_written;
 use crate::sync::project::Projected;
@@ -63,6 +63,31 @@ pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) 
     }
     for variant in touched {
         mark_showing(house, world, variant, now);
+    }
+}
+
+/// The shop put pieces of an order back into its own stock: its figure is not what was written any
+/// more, and nothing else tells. Sold lines stay as they are: see `credit`.
+pub fn put_back(house: &House, world: &mut World, id: RecordId, seq: Seq) {
+    let Some(record) = world.record(id).cloned() else { return };
+    let list = |field| record.value(field, "").and_then(Json::as_array).cloned();
+    let back = list("restocked").unwrap_or_default();
+    let back: Vec<&Json> = back.iter().filter(|r| r.get("quantity").is_some()).collect();
+    if back.is_empty() || house.entities.get(&record.entity).is_none_or(|e| !e.document) {
+        return;
+    }
+    for line in list("lines").unwrap_or_default() {
+        let Some(variant) = line.get("variant").and_then(record_of) else { continue };
+        if !back.iter().any(|r| r.get("line") == line.get("id")) {
+            continue;
+        }
+        for object in world.ids(&Key::ObjectsShowing(variant)) {
+            let Some(mut object) = world.object(object).cloned() else { continue };
+            if object.connection == record.origin && object.remote.is_some() {
+                object.look = Some(seq);
+                world.put_object(object);
+            }
+        }
     }
 }
 

@@ -250,6 +250,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
     for record in changed {
         mark::record_changed(view.house, world, record, said.at);
         sold::order_changed(view.house, world, record, said.at);
+        sold::put_back(view.house, world, record, said.change);
     }
 }
 

@@ -83,6 +83,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     }
     if moved {
         mark::state_moved(house, world, id, &change.at);
+        sold::returned(&view, world, id, change);
     }
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);

@@ -12,6 +12,7 @@ use crate::model::{Change, ObjectId, Record, RecordId, Seq};
 use crate::sync::house::{House, STATE_ROW, View};
 use crate::sync::mark::mark_if_written;
 use crate::sync::project::Projected;
+use crate::sync::whole;
 use crate::sync::world::{Key, Sold, World};
 
 /// An order changed: its lines are written down while it holds stock, and taken out when not.
@@ -166,6 +167,23 @@ pub fn document_read(view: &View<'_>, world: &mut World, id: ObjectId, change: &
             let row = Sold { reached: Some(change.seq), ..row };
             world.put_sold(order, &line, Some(row));
             look_at_figure(view, world, variant, &location, change);
+        }
+    }
+}
+
+/// What came back by a document that is part of another stands in the ERP's figure from here on.
+pub fn returned(view: &View<'_>, world: &mut World, id: ObjectId, change: &Change) {
+    let Some(object) = world.object(id) else { return };
+    let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
+    let contains = view.resource.contains.iter().any(|s| s == state);
+    let Some(record) = object.root.and_then(|root| world.record(root)).cloned() else { return };
+    if !contains || !whole::is_part(view, &record) {
+        return;
+    }
+    let lines = record.value("lines", "").and_then(Json::as_array).cloned().unwrap_or_default();
+    for variant in lines.iter().filter_map(|line| record_of(line.get("variant")?)) {
+        for (location, _) in &view.connection.locations {
+            look_at_figure(view, world, variant, location, change);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 Shops are Kilter's twins of WooCommerce, the ERP is real. Four acts, each with an ERP of its own:
 
-    small   one German shop: align, orders with tax included, coupon, shipping, fee; shipped in the ERP; cancelled
+    small   one German shop: align, orders with tax included, coupon, shipping, fee; shipped in the ERP; given back
     plain   the same orders where the ERP cannot hold a web id unique (class C)
     luma    1,847 variants into a German and a British shop (needs ../shared)
     retail  the invoices of an online shop as orders (needs ../shared; ci: the first 60)
@@ -24,6 +24,7 @@ Rules for the invoices of `retail`, which are messy as real ones are:
                read, and never reaches the ERP. Part of a sale, or a sale before the file begins: no order, left out.
 """
 import argparse
+import base64
 import collections
 import csv
 import json
@@ -72,6 +73,15 @@ class Twin:
 
     def state(self):
         return self.office('state')
+
+    def refund(self, order, body):
+        """Made as a person in the shop makes it: no gateway is asked."""
+        key = base64.b64encode(b'ck_test:cs_test').decode()
+        request = urllib.request.Request(
+            '%s/wp-json/wc/v3/orders/%d/refunds' % (self.url, order), json.dumps({**body, 'api_refund': False}).encode(),
+            {'content-type': 'application/json', 'authorization': 'Basic ' + key})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.load(answer)
 
     def items(self, state=None):
         """{sku: product or variation} of what a customer can buy."""
@@ -145,7 +155,9 @@ class Act:
         out += ['[own]']
         for entity in ('product', 'variant', 'price', 'stock', 'shipment'):
             out += ['[own.%s]' % entity, '"*" = "erp"']
-        out += ['[own.customer]', '"*" = "origin"', '[own.order]', '"*" = "origin"', 'fulfilment = "erp"']
+        for entity in ('customer', 'refund'):
+            out += ['[own.%s]' % entity, '"*" = "origin"']
+        out += ['[own.order]', '"*" = "origin"', 'fulfilment = "erp"']
         return '\n'.join(x for x in out if x != '[own]') + '\n'
 
     def kilter(self, *args, timeout=None):
@@ -220,7 +232,8 @@ class Act:
         by = collections.defaultdict(list)
         for sale in sales:
             # DE-32-GRK9BX: the shop's prefix, its number, and a check that tells equal numbers apart.
-            by[re.sub(r'-[0-9A-Z]{6}$', '', sale['reference'] or '')].append(sale)
+            if sale['origin'] is None:           # else it is a return: see refunds
+                by[re.sub(r'-[0-9A-Z]{6}$', '', sale['reference'] or '')].append(sale)
         rounded, sums, found = 0, Decimal(0), 0
         for order in self.shops[shop].state()['orders']:
             reference = '%s-%s' % (shop, order['number'])
@@ -250,6 +263,28 @@ class Act:
         log('%s: %d orders of %s are in the ERP once, %d with a rounding line, together %s; %d sales in all' % (
             self.name, found, shop, rounded, sums, len(sales)))
         return sales
+
+    def refunds(self, shop):
+        """Every refund of a shop is one return in the ERP: its money, and the pieces that came back."""
+        state, sales = self.shops[shop].state(), self.erp.sales()
+        returns = collections.defaultdict(list)
+        for sale in sales:
+            if sale['origin'] is not None:
+                returns[re.sub(r'-[0-9A-Z]{6}$', '', sale['reference'] or '')].append(sale)
+        for refund in state['refunds']:
+            reference = '%s-R%s' % (shop, refund['id'])
+            hits = returns.pop(reference, [])
+            if not self.expect(len(hits) == 1, 'refund %s is in the ERP %d times' % (reference, len(hits))):
+                continue
+            sale = hits[0]
+            self.expect(Decimal(sale['total_amount']) == -Decimal(refund['amount']), '%s: %s, %s in the shop' % (
+                reference, sale['total_amount'], refund['amount']))
+            of = [s for s in sales if sale['origin'] == 'sale.sale,%d' % s['id']]
+            self.expect([re.sub(r'-[0-9A-Z]{6}$', '', s['reference']) for s in of] == [
+                '%s-%s' % (shop, refund['parent_id'])], '%s is of %s' % (reference, of))
+            self.expect(sale['state'] in ('processing', 'done'), '%s: %s' % (reference, sale['state']))
+        self.expect(not returns, 'returns that no shop has: %s' % list(returns)[:5])
+        log('%s: %d refunds of %s are in the ERP once' % (self.name, len(state['refunds']), shop))
 
     def stop(self):
         for shop in self.shops.values():
@@ -315,7 +350,32 @@ def small(act, n=8):
     act.aligned('DE')
     act.orders('DE')
     act.nothing_planned()
+    given_back(act)
     beyond(act)
+
+
+def given_back(act):
+    """Two refunds: a piece that came back, with its money; and money alone, for an order with several lines."""
+    shop = act.shops['DE']
+    orders = shop.state()['orders']
+    line = next(li for o in orders for li in o['line_items'] if li['quantity'] > 1)
+    one = next(o for o in orders if line in o['line_items'])
+    other = next(o for o in orders if len(o['line_items']) > 1 and o is not one)
+    sku, quantity = line['sku'], line['quantity']
+    product = act.erp.goods()[sku]
+    before = act.erp.quantities('WH1')[product]
+    share = lambda v: str((Decimal(v) / quantity).quantize(Decimal('0.01'), ROUND_HALF_UP))  # noqa: E731
+    shop.refund(one['id'], {'reason': 'Too small', 'line_items': [{
+        'id': line['id'], 'quantity': 1, 'refund_total': share(line['total']),
+        'refund_tax': [{'id': 1, 'refund_total': share(line['total_tax'])}]}]})
+    shop.refund(other['id'], {'reason': 'For the wait', 'amount': '3.33'})
+    act.sync('2 refunds')
+    act.refunds('DE')
+    act.orders('DE')
+    after = act.erp.quantities('WH1')[product]
+    act.expect(after == before + 1, '%s: %s in the ERP after one came back to %s' % (sku, after, before))
+    act.aligned('DE')
+    act.nothing_planned()
 
 
 def beyond(act):

@@ -61,6 +61,8 @@ pub struct Entity {
     pub key: Vec<String>,
     /// Born once; frozen at the first permit.
     pub document: bool,
+    /// What stands before the number in a document's reference: `R` tells a refund from an order.
+    pub initial: String,
     pub fields: BTreeMap<String, Field>,
 }
 
@@ -96,6 +98,7 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
     let name = reader.need_text("entity", problems);
     let key = reader.texts("key", problems);
     let document = reader.flag("document", problems).unwrap_or(false);
+    let initial = reader.text("initial", problems).unwrap_or_default();
     let mut fields = BTreeMap::new();
     for (field, node) in reader.table("field", problems) {
         let place = format!("{name}.{field}");
@@ -103,7 +106,7 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
         fields.insert(field.to_owned(), read_field(reader, problems));
     }
     reader.finish(problems);
-    Entity { name, key, document, fields }
+    Entity { name, key, document, initial, fields }
 }
 
 fn read_field(mut reader: Reader<'_>, problems: &mut Vec<Problem>) -> Field {

@@ -123,6 +123,37 @@ async fn refunds_ask_the_gateway() {
     assert_eq!(shop.get("/refunds").await.headers["x-wp-total"], "1");
 }
 
+/// Shipping and fees are given back by their ids among `line_items`, and shown in lists of their
+/// own, negative, as what is sold is.
+#[tokio::test]
+async fn a_refund_may_give_back_shipping_alone() {
+    let shop = shop(&[("tax_rate", "19")]).await;
+    shirt(&shop).await;
+    let body = json!({ "lines": [{ "sku": "T-S" }], "shipping_total": "4.00", "fee": "2.00",
+        "payment_method": "stripe" });
+    let order = shop.act("orders", body).await;
+    let tax = |value: &str| json!([{ "id": 1, "refund_total": value }]);
+    let items = json!([
+        { "id": order["shipping_lines"][0]["id"], "refund_total": "4.00", "refund_tax": tax("0.76") },
+        { "id": order["fee_lines"][0]["id"], "refund_total": "1.00", "refund_tax": tax("0.19") },
+    ]);
+    let path = format!("/orders/{}/refunds", order["id"]);
+    let made = shop.post(&path, json!({ "api_refund": false, "line_items": items })).await.json;
+    assert_eq!((&made["amount"], &made["line_items"]), (&json!("5.95"), &json!([])), "{made}");
+    let (shipping, fee) = (&made["shipping_lines"][0], &made["fee_lines"][0]);
+    assert_eq!((&shipping["total"], &shipping["total_tax"]), (&json!("-4.00"), &json!("-0.76")));
+    assert_eq!((&fee["total"], &fee["total_tax"]), (&json!("-1.00"), &json!("-0.19")));
+    assert_eq!(fee["meta_data"][0]["value"], order["fee_lines"][0]["id"].to_string());
+
+    let id = &made["id"];
+    let one = shop.get(&format!("/refunds?include={id}")).await.json;
+    assert_eq!((&one[0]["id"], &one[0]["parent_id"]), (id, &order["id"]));
+    assert_eq!(shop.get("/refunds?include=1").await.json, json!([]));
+    let since = |at: &str| format!("/refunds?dates_are_gmt=true&after={at}");
+    assert_eq!(shop.get(&since("2000-01-01T00:00:00")).await.json[0]["id"], *id);
+    assert_eq!(shop.get(&since("2200-01-01T00:00:00")).await.json, json!([]));
+}
+
 #[tokio::test]
 async fn the_shop_says_what_it_is() {
     let shop = shop(&[("currency", "CHF"), ("tax_rate", "8.1"), ("timezone", "2")]).await;

@@ -4,7 +4,8 @@
 //! holds every answer back a little and knows what is on its way. Customers buy and clerks change
 //! prices and stock all the while. Each life of Kilter ends by SIGKILL, at least half of them with
 //! a request in flight; what a twin was sent before is done, whoever was killed. At the end, quiet:
-//! every order once in the ERP with the shop's total, every figure right, the plan empty.
+//! every order once in the ERP with the shop's total, every refund of one as one credit note, every
+//! figure right, the plan empty.
 
 mod support;
 
@@ -69,7 +70,7 @@ async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let path = head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let reads = ["search", "read", "_get", "version"];
     let write = head.method != Method::GET && !reads.iter().any(|r| path.contains(r));
-    let create = path.contains("sale.order/load");
+    let create = path.contains("sale.order/load") || path.contains("account.move/load");
     let flight = Flight::begin(&relay, write, create);
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -110,6 +111,7 @@ struct World {
     skus: Vec<String>,
     stop: AtomicBool,
     orders: AtomicU64,
+    refunds: AtomicU64,
     changes: AtomicU64,
 }
 
@@ -135,10 +137,28 @@ impl World {
             });
             let url = format!("{}/_twin/orders", shop.url());
             // Not on sale yet, or sold out: the customer leaves.
-            if self.rig.try_post(&url, &body).await.is_ok() {
-                self.orders.fetch_add(1, Ordering::SeqCst);
+            let Ok(order) = self.rig.try_post(&url, &body).await else { continue };
+            self.orders.fetch_add(1, Ordering::SeqCst);
+            if random.random_bool(0.3) {
+                self.refund(&shop.url(), &order, &mut random).await;
             }
         }
+    }
+
+    /// A part of an order is given back: shipping, or the first piece of it, or a little money.
+    async fn refund(&self, shop: &str, order: &Value, random: &mut SmallRng) {
+        let back = |item: &Value, quantity: u32| json!([{ "id": item["id"], "quantity": quantity, "refund_total": "1.00" }]);
+        let body = match random.random_range(0..3_u8) {
+            0 => json!({ "api_refund": false, "line_items": back(&order["shipping_lines"][0], 0) }),
+            1 => json!({ "api_refund": false, "line_items": back(&order["line_items"][0], 1) }),
+            _ => json!({ "api_refund": false, "amount": "2.50", "reason": "Sorry" }),
+        };
+        let url = format!("{shop}/wp-json/wc/v3/orders/{}/refunds", order["id"]);
+        let request = self.rig.http.post(url).basic_auth("ck_test", Some("cs_test"));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{body}: {}", answer.text().await.unwrap());
+        self.refunds.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn clerks(self: Arc<Self>, mut random: SmallRng) {
@@ -173,6 +193,7 @@ impl World {
             let state = self.rig.get(&format!("{}/_twin/state", shop.url())).await;
             placed += list(&state, "orders").len();
             orders(prefix, &state, &erp, &mut wrong);
+            refunds(prefix, &state, &erp, &mut wrong);
             figures(prefix, &state, &erp, lists, places, &mut wrong);
             let hooks = list(&state, "webhooks").len();
             if hooks != 6 {
@@ -182,6 +203,10 @@ impl World {
         let there = list(&erp, "orders").len();
         if there != placed {
             wrong.push(format!("{placed} orders placed, {there} in the ERP"));
+        }
+        let (made, notes) = (self.refunds.load(Ordering::SeqCst), list(&erp, "invoices").len());
+        if u64::try_from(notes).unwrap() != made {
+            wrong.push(format!("{made} refunds made, {notes} credit notes in the ERP"));
         }
         let mut emails: BTreeMap<String, usize> = BTreeMap::new();
         for partner in list(&erp, "partners").iter().filter(|p| p["type"] == "contact") {
@@ -222,6 +247,22 @@ fn orders(prefix: &str, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {
                 one["amount_total"], order["total"]
             )),
             [_] => {}
+            many => wrong.push(format!("{start}: {} times in the ERP", many.len())),
+        }
+    }
+}
+
+fn refunds(prefix: &str, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {
+    for refund in list(shop, "refunds") {
+        let start = format!("{prefix}-R{}-", refund["id"]);
+        let mine = |n: &&Value| n["ref"].as_str().is_some_and(|r| r.starts_with(&start));
+        let found: Vec<&Value> = list(erp, "invoices").iter().filter(mine).collect();
+        match found.as_slice() {
+            [one] if cents(&one["amount_total"]) == cents(&refund["amount"]) => {}
+            [one] => wrong.push(format!(
+                "{start}: {} in the ERP, {} in the shop",
+                one["amount_total"], refund["amount"]
+            )),
             many => wrong.push(format!("{start}: {} times in the ERP", many.len())),
         }
     }
@@ -298,6 +339,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
         rig,
         stop: AtomicBool::new(false),
         orders: AtomicU64::new(0),
+        refunds: AtomicU64::new(0),
         changes: AtomicU64::new(0),
     });
     let people = [
@@ -316,7 +358,12 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
     calm(&world).await;
     let (placed, changes) =
         (world.orders.load(Ordering::SeqCst), world.changes.load(Ordering::SeqCst));
-    println!("{placed} orders, {changes} changes, {:?} in all", started.elapsed());
+    let refunds = world.refunds.load(Ordering::SeqCst);
+    assert!(refunds >= 10, "only {refunds} refunds were made");
+    println!(
+        "{placed} orders, {refunds} refunds, {changes} changes, {:?} in all",
+        started.elapsed()
+    );
     assert!(struck.flying * 2 >= KILLS, "too few kills struck a request: {struck:?}");
     assert!(placed >= 50, "only {placed} orders were placed");
 }

@@ -196,7 +196,7 @@ class Erp:
         return done
 
     def sales(self):
-        fields = ['number', 'reference', 'state', 'shipment_state', 'invoice_state', 'sale_date',
+        fields = ['number', 'reference', 'origin', 'state', 'shipment_state', 'invoice_state', 'sale_date',
                   'party', 'party.name', 'currency.code', 'warehouse.code', 'untaxed_amount',
                   'tax_amount', 'total_amount', 'shipments', 'invoices', 'last_modified_at',
                   'lines.type', 'lines.product.code', 'lines.quantity', 'lines.unit_price',

@@ -39,6 +39,8 @@ pub enum Codec {
     Enum(Choice),
     Time(TimeForm),
     TaggedDecimal,
+    /// The other sign: what one side gives, the other takes.
+    Negate,
     Unit {
         canonical: Unit,
         remote: Unit,
@@ -145,6 +147,7 @@ impl Codec {
             Codec::Flag { yes, no } => read_flag(&value, yes, no),
             Codec::Time(form) => form.read(&value),
             Codec::TaggedDecimal => read_tagged_decimal(&value),
+            Codec::Negate => number::negated(&value),
             Codec::Unit { canonical, remote } => unit::convert(&value, *remote, *canonical),
             Codec::Split(separator) => Ok(split(&text(&value)?, separator)),
             Codec::Join(separator) => join(&value, separator).map(Json::String),
@@ -195,6 +198,7 @@ impl Codec {
             Codec::TaggedDecimal => {
                 json!({ "__class__": "Decimal", "decimal": number::plain(decimal(&value)?) })
             }
+            Codec::Negate => number::negated(&value)?,
             Codec::Unit { canonical, remote } => unit::convert(&value, *canonical, *remote)?,
             Codec::Split(separator) => Json::String(unsplit(&value, separator)?),
             Codec::Join(separator) => split(&text(&value)?, separator),

@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 35] = [
+pub(super) const NAMES: [&str; 36] = [
     "text",
     "id",
     "integer",
@@ -23,6 +23,7 @@ pub(super) const NAMES: [&str; 35] = [
     "enum",
     "time",
     "tagged",
+    "negate",
     "unit",
     "split",
     "join",
@@ -90,6 +91,7 @@ impl Args<'_> {
             "text" => Codec::Text,
             "integer" => Codec::Integer,
             "bool" => Codec::Bool,
+            "negate" => Codec::Negate,
             "trim" => Codec::Trim,
             "lower" => Codec::Lower,
             "upper" => Codec::Upper,

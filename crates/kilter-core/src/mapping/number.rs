@@ -70,6 +70,20 @@ pub(super) fn read_decimal(value: &Json) -> Result<Json, ReadError> {
     Ok(Json::String(plain(amount)))
 }
 
+/// The other sign of a decimal, or of an amount of money: `-9.9 EUR` and `9.9 EUR`.
+pub(super) fn negated(value: &Json) -> Result<Json, ReadError> {
+    let expected = || ReadError::unexpected("a decimal or an amount like \"12.5 EUR\"", value);
+    let (amount, currency) = match value.as_str().and_then(|text| text.split_once(' ')) {
+        Some((amount, currency)) => (parse(amount), Some(currency)),
+        None => (decimal(value), None),
+    };
+    let amount = plain(-amount.ok_or_else(expected)?);
+    Ok(Json::String(match currency {
+        Some(currency) => format!("{amount} {currency}"),
+        None => amount,
+    }))
+}
+
 /// An integer of any size, from a number or a string.
 pub(super) fn read_integer(value: &Json) -> Result<Json, ReadError> {
     let written = match value {

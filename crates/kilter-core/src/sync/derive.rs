@@ -11,13 +11,14 @@ use serde_json::json;
 
 use crate::Json;
 use crate::model::{RecordId, Wait, WaitKind};
-use crate::sync::document;
 use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::world::{Key, Sold, World};
+use crate::sync::{credit, document};
 
 /// The rules that `entities/` may name.
-pub const RULES: &[&str] = &["sellable", "available", "options", "tracking", "document", "handle"];
+pub const RULES: &[&str] =
+    &["sellable", "available", "options", "tracking", "document", "credit", "completion", "handle"];
 
 /// The rules whose figure a sale lowers: they are never raised over a sale that is not known.
 pub const FIGURES: &[&str] = &["sellable", "available"];
@@ -36,7 +37,9 @@ pub fn derive(
         "options" => Ok(options(world, record)),
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
+        "completion" => Ok(completion(world, record)),
         "document" => document::document(view, world, record).map(Some),
+        "credit" => credit::credit(view, world, record).map(Some),
         other => Err(Wait {
             kind: WaitKind::Held,
             reason: format!("there is no rule \"{other}\" to derive a field by"),
@@ -126,6 +129,13 @@ fn options(world: &mut World, product: RecordId) -> Option<Json> {
         json!({ "name": name, "values": values })
     });
     Some(list.collect())
+}
+
+/// Shipped, where the shop waits for that. What was cancelled or given back meanwhile stays so.
+fn completion(world: &mut World, order: RecordId) -> Option<Json> {
+    let record = world.record(order)?;
+    let waits = matches!(record.text("status"), Some("pending" | "held" | "paid"));
+    (waits && record.text("fulfilment") == Some("shipped")).then(|| json!("shipped"))
 }
 
 /// `[{carrier, number, url}]` of an order's shipments that left, in the order of their numbers.

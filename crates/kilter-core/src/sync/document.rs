@@ -46,7 +46,7 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
 }
 
 /// Gross or not, and places: as the resource says, or the setting that it names.
-fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
+pub(super) fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
     let Some(document) = &view.resource.document else { return Ok((true, 2)) };
     let vars = view.connection.vars("");
     let said = match document.prices.strip_prefix('$') {
@@ -66,7 +66,7 @@ fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
     }
 }
 
-fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) -> Json {
+pub(super) fn priced(record: &Record, line: &Json, kind: &str, gross: bool, places: u32) -> Json {
     let quantity: Decimal = text(line, "quantity").parse().unwrap_or(Decimal::ONE);
     let (net, tax) = net_and_tax(record, line);
     let total = if gross { net + tax } else { net };
@@ -103,15 +103,15 @@ pub fn net_and_tax(record: &Record, line: &Json) -> (Decimal, Decimal) {
     (if included { paid - tax } else { paid }, tax)
 }
 
-fn list(record: &Record, field: &str) -> Vec<Json> {
+pub(super) fn list(record: &Record, field: &str) -> Vec<Json> {
     record.value(field, "").and_then(Json::as_array).cloned().unwrap_or_default()
 }
 
-fn text(line: &Json, field: &str) -> String {
+pub(super) fn text(line: &Json, field: &str) -> String {
     line.get(field).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-fn or_none(text: &str) -> &str {
+pub(super) fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
@@ -144,10 +144,13 @@ pub fn tolerance(view: &View<'_>, record: &Record) -> Decimal {
     all.min(Decimal::new(i64::from(view.house.config.limits.rounding_cents_max), 2))
 }
 
+/// What is compared: an order's total, a refund's amount, and what they are made of.
+const BIRTH: [&str; 6] = ["lines", "charges", "total", "amount", "billing", "shipping"];
+
 /// What later differences are measured against: lines, money and addresses at birth.
 pub fn birth(record: &Record) -> Json {
     let mut out = serde_json::Map::new();
-    for field in ["lines", "charges", "total", "billing", "shipping"] {
+    for field in BIRTH {
         if let Some(value) = record.value(field, "") {
             out.insert(field.to_owned(), value.clone());
         }
@@ -158,14 +161,14 @@ pub fn birth(record: &Record) -> Json {
 /// What differs since birth, named; both sides shown.
 pub fn amended(birth: &Json, record: &Record) -> Option<String> {
     let now = self::birth(record);
-    let differs: Vec<&str> = ["lines", "charges", "total", "billing", "shipping"]
-        .into_iter()
-        .filter(|f| birth.get(*f) != now.get(*f))
-        .collect();
+    let differs: Vec<&str> = BIRTH.into_iter().filter(|f| birth.get(*f) != now.get(*f)).collect();
     if differs.is_empty() {
         return None;
     }
-    let total = |v: &Json| v.get("total").and_then(Json::as_str).unwrap_or("?").to_owned();
+    let total = |v: &Json| {
+        let sum = v.get("total").or(v.get("amount")).and_then(Json::as_str);
+        sum.unwrap_or("?").to_owned()
+    };
     Some(format!(
         "{} changed in the shop after the order was sent (total then {}, now {})",
         differs.join(" and "),

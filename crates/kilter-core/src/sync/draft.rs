@@ -90,6 +90,8 @@ pub(super) fn draft(
                 draft.derived = true;
                 draft.compared &= row.was.is_some();
             }
+            draft.derived |= rule.as_deref() == Some("completion");
+            draft.compared &= rule.as_deref() != Some("completion");
             let before = draft.payload.clone();
             write_row(view, each, row, &mut draft.payload, &new, &key)?;
             // The lens leaves the field alone: nothing would be said.

@@ -10,10 +10,11 @@ use serde_json::json;
 
 use crate::Json;
 use crate::manifest::{Lifecycle, Step};
-use crate::model::{Object, Wait, WaitKind};
+use crate::model::{Object, Record, Wait, WaitKind};
 use crate::sync::document::{amended, amount, tolerance};
-use crate::sync::house::{BIRTH_ROW, ROUNDED_ROW, STATE_ROW, TOTAL_ROW, View};
+use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, ROUNDED_ROW, STATE_ROW, TOTAL_ROW, View};
 use crate::sync::plan::{Plan, StepOp};
+use crate::sync::whole;
 use crate::sync::world::World;
 
 /// What is next for a document that exists in the target.
@@ -24,25 +25,35 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     };
     let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
     let goal = record.text(&cycle.goal_field).unwrap_or_default();
-    let Some(goals) = cycle.goals.get(goal) else { return Plan::Nothing };
+    let left = left(view, world, object);
+    if let Some(reason) = whole::undone(view, world, &record).filter(|_| !left) {
+        return held(reason);
+    }
+    let Some(goals) = &goals(view, cycle, goal) else { return Plan::Nothing };
     // What is cancelled is cancelled, whatever it would have cost and whatever changed before.
     let contains = &view.resource.contains;
     let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));
-    if goals.iter().any(|g| g == state) {
-        let amended = changed_after_birth(object, &record, state).filter(|_| counts);
-        return amended.unwrap_or(Plan::Nothing);
-    }
-    let Some(step) = first_step(cycle, state, goals) else {
-        let (shop, here) = (&record.origin, &view.connection.name);
-        return held(format!(
-            "{shop} says {goal}, and in {here} it is {state}: there is no way from one to the other"
-        ));
-    };
     let look = || {
         settle_total(view, cycle, object, &record, state)
-            .or_else(|| changed_after_birth(object, &record, state))
+            .or_else(|| changed_after_birth(object, &record))
+            .filter(|_| counts)
     };
-    if let Some(plan) = look().filter(|_| counts) {
+    if goals.iter().any(|g| g == state) {
+        // What may stay a draft has the shop's total as well.
+        return look().unwrap_or(Plan::Nothing);
+    }
+    let Some(step) = first_step(cycle, state, goals) else {
+        if left {
+            return changed_after_birth(object, &record).unwrap_or(Plan::Nothing);
+        }
+        let (shop, here) = (&record.origin, &view.connection.name);
+        return held(format!(
+            "{shop} says {goal}, and in {here} it is {state}: there is no way from one to the \
+             other; see what is to be done, then say \"kilter decide {} leave\"",
+            object.id
+        ));
+    };
+    if let Some(plan) = look() {
         return plan;
     }
     Plan::Step(StepOp {
@@ -59,17 +70,45 @@ fn held(reason: String) -> Plan {
     Plan::Wait(Wait { kind: WaitKind::Held, reason }, None)
 }
 
-fn changed_after_birth(
-    object: &Object,
-    record: &crate::model::Record,
-    _state: &str,
-) -> Option<Plan> {
+/// The states that a value asks for. `$name` is what the connection's setting says.
+pub(super) fn goals(view: &View<'_>, cycle: &Lifecycle, goal: &str) -> Option<Vec<String>> {
+    let vars = view.connection.vars("");
+    let said = |name: &String| match name.strip_prefix('$') {
+        Some(setting) => vars.get(setting).and_then(Json::as_str).unwrap_or(name).to_owned(),
+        None => name.clone(),
+    };
+    Some(cycle.goals.get(goal)?.iter().map(said).collect())
+}
+
+/// A person said to leave it as it is: until the shop wants something else, nobody is asked.
+pub fn leave(view: &View<'_>, record: &Record, object: &mut Object) {
+    let goal = view.resource.lifecycle.as_ref().and_then(|c| record.text(&c.goal_field));
+    if let Some(goal) = goal {
+        object.shadow.insert(DECIDED_ROW.to_owned(), json!(goal));
+    }
+}
+
+/// Was that said, and does the shop want the same still?
+pub(super) fn left(view: &View<'_>, world: &mut World, object: &Object) -> bool {
+    let (Some(said), Some(cycle)) = (object.shadow.get(DECIDED_ROW), &view.resource.lifecycle)
+    else {
+        return false;
+    };
+    let record = object.root.and_then(|id| world.record(id));
+    record.and_then(|r| r.text(&cycle.goal_field)) == said.as_str()
+}
+
+fn changed_after_birth(object: &Object, record: &Record) -> Option<Plan> {
     let birth = object.shadow.get(BIRTH_ROW)?;
     amended(birth, record).map(held)
 }
 
 /// The first step of a shortest way to any goal.
-fn first_step<'c>(cycle: &'c Lifecycle, from: &str, goals: &[String]) -> Option<&'c Step> {
+pub(super) fn first_step<'c>(
+    cycle: &'c Lifecycle,
+    from: &str,
+    goals: &[String],
+) -> Option<&'c Step> {
     let mut queue = VecDeque::from([(from, None)]);
     let mut seen = vec![from.to_owned()];
     while let Some((state, first)) = queue.pop_front() {
@@ -92,12 +131,12 @@ fn settle_total(
     view: &View<'_>,
     cycle: &Lifecycle,
     object: &Object,
-    record: &crate::model::Record,
+    record: &Record,
     state: &str,
 ) -> Option<Plan> {
     let initial = cycle.steps.first().is_some_and(|s| s.from == state);
     let theirs = amount(object.shadow.get(TOTAL_ROW)).filter(|_| initial)?;
-    let ours = amount(record.value("total", ""))?;
+    let ours = amount(record.value("total", "").or(record.value("amount", "")))?;
     let difference = ours - theirs;
     if difference.is_zero() {
         return None;

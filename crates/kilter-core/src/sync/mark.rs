@@ -96,12 +96,29 @@ pub fn object_bound(house: &House, world: &mut World, id: ObjectId, now: &str) {
     let Some(object) = world.object(id).cloned() else { return };
     let (Some(remote), Some(root)) = (&object.remote, object.root) else { return };
     wake(house, world, &Pending::Remote(object.connection.clone(), remote.clone()), now);
+    let entity = world.record(root).map(|r| r.entity.clone());
+    if entity.and_then(|e| house.entities.get(&e)).is_some_and(|e| e.document) {
+        // What is part of a document flows once the document was sent, whatever its shop says now.
+        seat::reconsider(house, world, root, now);
+    }
     for other in world.ids(&Key::ObjectsShowing(root)) {
         let parked = world.object(other).is_some_and(|o| {
             o.connection == object.connection
                 && o.wait.as_ref().is_some_and(|w| w.kind == WaitKind::Parked)
         });
         if parked {
+            mark_if_written(house, world, other, now);
+        }
+    }
+}
+
+/// A document reached another state in the target: what is part of it (its refunds) may go, or not.
+pub fn state_moved(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id).cloned() else { return };
+    let Some(root) = object.root else { return };
+    for other in world.ids(&Key::ObjectsShowing(root)) {
+        let part = |o: &Object| o.connection == object.connection && o.root != Some(root);
+        if world.object(other).is_some_and(part) {
             mark_if_written(house, world, other, now);
         }
     }

@@ -19,7 +19,7 @@ use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
-use crate::sync::house::{BIRTH_ROW, House, ROUNDED_ROW, View, row_key};
+use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW, STATE_ROW, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
 use crate::sync::seat;
@@ -64,6 +64,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     note_fall(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
     let adopted = object.remote.is_none() && object.root.is_some();
+    let moved = object.shadow.get(STATE_ROW) != rows.get(STATE_ROW);
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
@@ -85,6 +86,10 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     take(&view, world, id, &said);
     if adopted {
         mark::object_bound(house, world, id, &change.at);
+    }
+    if moved {
+        mark::state_moved(house, world, id, &change.at);
+        sold::returned(&view, world, id, change);
     }
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
@@ -253,7 +258,7 @@ fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [BIRTH_ROW, ROUNDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

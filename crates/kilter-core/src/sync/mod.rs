@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod carry;
+pub mod credit;
 pub mod derive;
 pub mod document;
 pub mod draft;
@@ -24,5 +25,6 @@ pub mod reference;
 pub mod seat;
 pub mod sold;
 pub mod take;
+pub mod whole;
 pub mod words;
 pub mod world;

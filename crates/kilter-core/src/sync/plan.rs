@@ -26,7 +26,7 @@ use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, seat, words};
+use crate::sync::{carry, lifecycle, seat, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -125,6 +125,11 @@ fn try_plan(
         requires(view, world, root)?;
     }
     let parent = parent(view, world, root)?;
+    if kind == Kind::Create
+        && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
+    {
+        return Ok(Plan::Nothing);
+    }
     let each = each(view, world, object, root)?;
     let draft = draft(view, world, object, root, (kind, &each), guards)?;
     if kind == Kind::Update {
@@ -286,7 +291,9 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
     match found.and_then(|o| parent_id(&o, row.as_deref())) {
         Some(id) => Ok(Some(id)),
         None => {
-            let reason = format!("waits for its {facet_name} in {}", view.connection.name);
+            let key = world.record(record).and_then(|r| r.key.clone()).unwrap_or_default();
+            let name = &view.connection.name;
+            let reason = format!("waits for its {facet_name} in {name}: {key} is not there yet");
             stop(WaitKind::Parked, reason, Some(record))
         }
     }

@@ -6,11 +6,11 @@
 use crate::Json;
 use crate::config::Connection;
 use crate::manifest::{Facet, Select, Test};
-use crate::model::{Object, ObjectId, RecordId, State};
+use crate::model::{Object, ObjectId, Record, RecordId, State};
 use crate::sync::house::{House, View};
 use crate::sync::mark::mark_object;
-use crate::sync::take;
 use crate::sync::world::{Key, World};
+use crate::sync::{take, whole};
 
 /// A record changed: every resource that may show it, or something it belongs to, is asked.
 pub fn reconsider(house: &House, world: &mut World, record: RecordId, now: &str) {
@@ -168,12 +168,10 @@ pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<Strin
 pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
     let Some(record) = world.record(root).cloned() else { return false };
     let entity = view.house.entities.get(&record.entity);
-    if entity.is_some_and(|e| e.document) {
-        let origin = view.house.config.connections.get(&record.origin);
-        let wanted = origin.is_some_and(|o| imports(o, &record));
-        if record.origin == view.connection.name || !wanted {
-            return false;
-        }
+    if entity.is_some_and(|e| e.document)
+        && (record.origin == view.connection.name || !flows(view, world, &record))
+    {
+        return false;
     }
     if each_of(view, world, root).is_none() {
         return false;
@@ -198,8 +196,22 @@ pub fn each_of(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Str
     view.connection.each(what).contains(&name).then_some(name)
 }
 
+/// A document that is part of another flows where the other does, or was sent already.
+fn flows(view: &View<'_>, world: &mut World, record: &Record) -> bool {
+    let wanted = |record: &Record| {
+        let origin = view.house.config.connections.get(&record.origin);
+        origin.is_some_and(|o| imports(o, record))
+    };
+    if !whole::is_part(view, record) {
+        return wanted(record);
+    }
+    let Some(id) = whole::of(view, record) else { return false };
+    let Some(order) = world.record(id).cloned() else { return false };
+    wanted(&order) || whole::object(view, world, id).is_some_and(|o| o.remote.is_some())
+}
+
 /// Which documents of a connection flow: their states, and since when.
-fn imports(origin: &Connection, record: &crate::model::Record) -> bool {
+fn imports(origin: &Connection, record: &Record) -> bool {
     let orders = &origin.orders;
     let status = record.text("status").unwrap_or_default();
     let placed = record.text("placed_at").unwrap_or_default();

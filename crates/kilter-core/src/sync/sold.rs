@@ -8,10 +8,11 @@ use rust_decimal::Decimal;
 
 use crate::Json;
 use crate::model::record::record_of;
-use crate::model::{Change, ObjectId, Record, RecordId};
+use crate::model::{Change, ObjectId, Record, RecordId, Seq};
 use crate::sync::house::{BIRTH_ROW, House, STATE_ROW, View};
 use crate::sync::mark::mark_if_written;
 use crate::sync::project::Projected;
+use crate::sync::whole;
 use crate::sync::world::{Key, Sold, World};
 
 /// An order changed: its lines are written down while it holds stock, and taken out when not.
@@ -58,6 +59,31 @@ pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) 
     }
     for variant in touched {
         mark_showing(house, world, variant, now);
+    }
+}
+
+/// The shop put pieces of an order back into its own stock: its figure is not what was written any
+/// more, and nothing else tells. Sold lines stay as they are: see `credit`.
+pub fn put_back(house: &House, world: &mut World, id: RecordId, seq: Seq) {
+    let Some(record) = world.record(id).cloned() else { return };
+    let list = |field| record.value(field, "").and_then(Json::as_array).cloned();
+    let back = list("restocked").unwrap_or_default();
+    let back: Vec<&Json> = back.iter().filter(|r| r.get("quantity").is_some()).collect();
+    if back.is_empty() || house.entities.get(&record.entity).is_none_or(|e| !e.document) {
+        return;
+    }
+    for line in list("lines").unwrap_or_default() {
+        let Some(variant) = line.get("variant").and_then(record_of) else { continue };
+        if !back.iter().any(|r| r.get("line") == line.get("id")) {
+            continue;
+        }
+        for object in world.ids(&Key::ObjectsShowing(variant)) {
+            let Some(mut object) = world.object(object).cloned() else { continue };
+            if object.connection == record.origin && object.remote.is_some() {
+                object.look = Some(seq);
+                world.put_object(object);
+            }
+        }
     }
 }
 
@@ -155,6 +181,23 @@ pub fn document_read(view: &View<'_>, world: &mut World, id: ObjectId, change: &
             let row = Sold { reached: Some(change.seq), ..row };
             world.put_sold(order, &line, Some(row));
             look_at_figure(view, world, variant, &location, change);
+        }
+    }
+}
+
+/// What came back by a document that is part of another stands in the ERP's figure from here on.
+pub fn returned(view: &View<'_>, world: &mut World, id: ObjectId, change: &Change) {
+    let Some(object) = world.object(id) else { return };
+    let state = object.shadow.get(STATE_ROW).and_then(Json::as_str).unwrap_or_default();
+    let contains = view.resource.contains.iter().any(|s| s == state);
+    let Some(record) = object.root.and_then(|root| world.record(root)).cloned() else { return };
+    if !contains || !whole::is_part(view, &record) {
+        return;
+    }
+    let lines = record.value("lines", "").and_then(Json::as_array).cloned().unwrap_or_default();
+    for variant in lines.iter().filter_map(|line| record_of(line.get("variant")?)) {
+        for (location, _) in &view.connection.locations {
+            look_at_figure(view, world, variant, location, change);
         }
     }
 }

@@ -172,7 +172,7 @@ fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &
     let connection = view.connection;
     let reference = crate::sync::document::reference(
         &connection.orders.prefix,
-        number,
+        &format!("{}{number}", entity.initial),
         &connection.account,
         &record.entity,
         &item.remote,
@@ -288,6 +288,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
     for record in changed {
         mark::record_changed(view.house, world, record, said.at);
         sold::order_changed(view.house, world, record, said.at);
+        sold::put_back(view.house, world, record, said.change);
     }
 }
 

@@ -10,6 +10,7 @@ mod convergence;
 mod documents;
 mod orders_of_merge;
 mod ownership;
+mod refunds;
 mod seats;
 mod sellable;
 mod support;

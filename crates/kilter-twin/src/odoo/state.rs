@@ -28,6 +28,7 @@ pub fn all(db: &Db, query: &str) -> Value {
     add("templates", db.ids("product.template"), &|id| template(db, id));
     add("variants", db.ids("product.product"), &|id| variant(db, id));
     add("orders", db.ids("sale.order"), &|id| order(db, id));
+    add("invoices", db.ids("account.move"), &|id| invoice(db, id));
     Value::Object(state)
 }
 
@@ -142,6 +143,32 @@ fn order_line(db: &Db, id: i64) -> Value {
         "tax_ids": db.links(model, id, "tax_ids"), "price_subtotal": field("price_subtotal"),
         "price_total": field("price_total"), "qty_delivered": field("qty_delivered"),
         "is_delivery": value::truthy(field("is_delivery")),
+    })
+}
+
+/// An invoice or a credit note.
+fn invoice(db: &Db, id: i64) -> Value {
+    let model = "account.move";
+    let field = |name: &str| db.get(model, id, name);
+    let line = |id: i64| {
+        let model = "account.move.line";
+        let field = |name: &str| db.get(model, id, name);
+        json!({
+            "id": id, "external_id": external_id(db, model, id), "sku": sku(db, model, id),
+            "name": field("name"), "quantity": field("quantity"),
+            "price_unit": field("price_unit"), "discount": field("discount"),
+            "tax_ids": db.links(model, id, "tax_ids"), "price_total": field("price_total"),
+        })
+    };
+    let lines = db.find_id("account.move.line", "move_id", id).into_iter();
+    json!({
+        "id": id, "name": field("name"), "external_id": external_id(db, model, id),
+        "move_type": field("move_type"), "state": field("state"), "ref": field("ref"),
+        "invoice_origin": field("invoice_origin"), "partner_id": field("partner_id"),
+        "currency": db.get("res.currency", db.link(model, id, "currency_id"), "name"),
+        "lines": lines.map(line).collect::<Vec<_>>(), "amount_untaxed": field("amount_untaxed"),
+        "amount_tax": field("amount_tax"), "amount_total": field("amount_total"),
+        "payment_state": field("payment_state"), "write_date": field("write_date"),
     })
 }
 

@@ -55,7 +55,13 @@ impl Shop {
 
     /// `after`, `before`, `modified_after`, `modified_before`: exclusive, whole seconds. With
     /// `dates_are_gmt` a date with a zone is moved twice, as observed.
-    fn in_time(&self, req: &Req, created: Second, modified: Second, own_dates: bool) -> bool {
+    pub(super) fn in_time(
+        &self,
+        req: &Req,
+        created: Second,
+        modified: Second,
+        own_dates: bool,
+    ) -> bool {
         let offset = self.settings.offset;
         let shift = if req.flag("dates_are_gmt") { 0 } else { offset };
         let given = |name: &str| req.query(name).and_then(|text| clock::as_site_time(text, offset));

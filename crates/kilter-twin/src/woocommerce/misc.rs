@@ -14,14 +14,20 @@ use super::product_view::symbol;
 use super::shop::{Shop, object};
 
 impl Shop {
-    /// Refunds of the shop or of one order. `modified_after` means nothing here.
+    /// Refunds of the shop or of one order: `include`, and `after` and `before` by their creation.
+    /// `modified_after` means nothing here.
     pub fn list_refunds(&mut self, req: &Req, order: Option<u64>) -> Answer<Reply> {
         let window =
             check::list(req, &["date", "id", "include", "title", "slug", "modified"], false)?;
         if let Some(order) = order {
             self.known_order(order)?;
         }
-        let rows = self.refunds.values().filter(|r| order.is_none_or(|id| r.order == id));
+        let include = req.ids("include");
+        let rows = self.refunds.values().filter(|r| {
+            order.is_none_or(|id| r.order == id)
+                && include.as_ref().is_none_or(|ids| ids.contains(&r.id))
+                && self.in_time(req, r.created, r.created, false)
+        });
         let mut rows: Vec<_> = rows.collect();
         if !window.ascending {
             rows.reverse();

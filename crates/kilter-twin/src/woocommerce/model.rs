@@ -155,6 +155,8 @@ pub struct Refund {
     pub reason: String,
     pub paid: bool,
     pub lines: Vec<Line>,
+    pub shipping_lines: Vec<Charge>,
+    pub fees: Vec<Charge>,
     pub meta: Vec<Meta>,
     pub created: Second,
 }

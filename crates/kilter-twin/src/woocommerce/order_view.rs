@@ -170,8 +170,12 @@ impl Shop {
             "id": refund.id, "date_created": self.local(refund.created),
             "date_created_gmt": self.gmt(refund.created), "amount": money::text(refund.amount, dp),
             "reason": refund.reason, "refunded_by": 1, "refunded_payment": refund.paid,
-            "meta_data": show_meta(&refund.meta), "line_items": lines, "shipping_lines": [],
-            "tax_lines": [], "fee_lines": [], "_links": links,
+            "meta_data": show_meta(&refund.meta), "line_items": lines,
+            "shipping_lines": refund.shipping_lines.iter()
+                .map(|c| self.show_shipping(c, dp)).collect::<Value>(),
+            "tax_lines": [],
+            "fee_lines": refund.fees.iter().map(|c| self.show_fee(c, dp)).collect::<Value>(),
+            "_links": links,
         });
         if flat {
             out["parent_id"] = json!(refund.order);

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::api::{Answer, Fail, Object, id_of, loose_text, truthy, whole};
-use super::model::{Line, Meta, Refund};
+use super::model::{Charge, Line, Meta, Refund};
 use super::money;
 use super::shop::Shop;
 
@@ -18,15 +18,31 @@ fn cannot(message: &str) -> Fail {
     Fail { status: 500, code: code.to_owned(), message: message.to_owned(), data: json!(500) }
 }
 
+fn given_items(body: &Object) -> impl Iterator<Item = &Value> {
+    body.get("line_items").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// What an item of a refund gives back: without tax, and the tax.
+fn given_back(item: &Value) -> (Decimal, Decimal) {
+    let total = money::given(item.get("refund_total")).unwrap_or_default();
+    let taxes = item.get("refund_tax").and_then(Value::as_array).into_iter().flatten();
+    let tax = taxes.filter_map(|tax| money::given(tax.get("refund_total"))).sum();
+    (total, tax)
+}
+
 impl Shop {
     pub fn create_refund(&mut self, order_id: u64, body: &Object) -> Answer<u64> {
         let Some(order) = self.orders.get(&order_id).cloned() else {
             return Err(Fail::new(404, "woocommerce_rest_invalid_order_id", "Invalid order ID."));
         };
         let lines = self.refund_lines(&order.lines, body);
-        let of_lines: Decimal = lines.iter().map(|l| -l.total - l.total_tax).sum();
+        let shipping_lines = self.refund_charges(&order.shipping_lines, body);
+        let fees = self.refund_charges(&order.fees, body);
+        let charges = shipping_lines.iter().chain(&fees).map(|c| c.total + c.total_tax);
+        let sums = lines.iter().map(|l| l.total + l.total_tax).chain(charges);
+        let of_lines = -sums.sum::<Decimal>();
         let amount = money::given(body.get("amount")).unwrap_or(of_lines);
-        if amount < Decimal::ZERO || body.get("amount").is_none() && lines.is_empty() {
+        if amount < Decimal::ZERO || body.get("amount").is_none() && of_lines.is_zero() {
             let message = "Refund amount must be greater than zero.";
             return Err(Fail::new(400, "woocommerce_rest_invalid_order_refund", message));
         }
@@ -59,6 +75,8 @@ impl Shop {
             reason,
             paid: by_gateway,
             lines: lines.clone(),
+            shipping_lines,
+            fees,
             meta: vec![meta],
             created: self.now(),
         };
@@ -80,24 +98,14 @@ impl Shop {
 
     fn refund_lines(&mut self, lines: &[Line], body: &Object) -> Vec<Line> {
         let mut out = Vec::new();
-        let Some(Value::Array(list)) = body.get("line_items") else { return out };
-        for given in list {
+        for given in given_items(body) {
             let id = id_of(given.get("id"));
             let Some(line) = lines.iter().find(|line| line.id == id) else { continue };
             let quantity = given.get("quantity").and_then(whole).unwrap_or(0);
-            let total = money::given(given.get("refund_total")).unwrap_or_default();
-            let taxes = given.get("refund_tax").and_then(Value::as_array);
-            let tax: Decimal = taxes
-                .into_iter()
-                .flatten()
-                .filter_map(|tax| money::given(tax.get("refund_total")))
-                .sum();
-            self.ids.line += 1;
-            self.ids.meta += 1;
-            let key = "_refunded_item_id".to_owned();
-            let meta = Meta { id: self.ids.meta, key, value: json!(id.to_string()) };
+            let (total, tax) = given_back(given);
+            let (row, meta) = self.refunded_item(id);
             out.push(Line {
-                id: self.ids.line,
+                id: row,
                 quantity: -quantity,
                 subtotal: -total,
                 total: -total,
@@ -110,6 +118,33 @@ impl Shop {
             });
         }
         out
+    }
+
+    /// Shipping lines and fees are named among `line_items` too, by their ids.
+    fn refund_charges(&mut self, charges: &[Charge], body: &Object) -> Vec<Charge> {
+        let mut out = Vec::new();
+        for given in given_items(body) {
+            let id = id_of(given.get("id"));
+            let Some(charge) = charges.iter().find(|charge| charge.id == id) else { continue };
+            let (total, tax) = given_back(given);
+            let (row, meta) = self.refunded_item(id);
+            out.push(Charge {
+                id: row,
+                total: -total,
+                total_tax: -tax,
+                meta: vec![meta],
+                ..charge.clone()
+            });
+        }
+        out
+    }
+
+    /// A refund's own item, and which of the order's it gives back.
+    fn refunded_item(&mut self, of: u64) -> (u64, Meta) {
+        self.ids.line += 1;
+        self.ids.meta += 1;
+        let key = "_refunded_item_id".to_owned();
+        (self.ids.line, Meta { id: self.ids.meta, key, value: json!(of.to_string()) })
     }
 
     /// Puts refunded units of lines that hold stock back.

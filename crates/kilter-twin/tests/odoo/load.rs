@@ -169,3 +169,53 @@ async fn several_orders_travel_in_one_load() {
     let (status, error) = odoo.try_call("ir.model.data/create", duplicate).await;
     assert_eq!((status, &error["name"]), (422, &json!("odoo.exceptions.ValidationError")));
 }
+
+/// A credit note is a record like any other: by its external ids it is there once, whatever is sent.
+#[tokio::test]
+async fn a_credit_note_loaded_twice_is_one() {
+    let odoo = Odoo::start().await;
+    let partner = odoo.id("res.partner", json!([["email", "=", "jane@example.com"]])).await;
+    let tax = odoo.id("account.tax", json!([["name", "=", "19% incl"]])).await;
+    let one = odoo.sku("SKU-001").await;
+    let fields = json!([
+        "id",
+        "move_type",
+        "partner_id/.id",
+        "currency_id",
+        "ref",
+        "invoice_line_ids/id",
+        "invoice_line_ids/product_id/.id",
+        "invoice_line_ids/name",
+        "invoice_line_ids/quantity",
+        "invoice_line_ids/price_unit",
+        "invoice_line_ids/tax_ids/.id"
+    ]);
+    let data = json!([
+        [
+            "hub.r_1",
+            "out_refund",
+            partner,
+            "EUR",
+            "R-1",
+            "hub.r_1_l1",
+            one,
+            "Widget",
+            2,
+            10.99,
+            tax
+        ],
+        ["", "", "", "", "", "hub.r_1_l2", "", "Gesture", 1, 5, tax],
+    ]);
+    let body = json!({"fields": fields, "data": data});
+    let first = odoo.call("account.move/load", body.clone()).await;
+    assert_eq!(first["messages"], json!([]), "{first}");
+    assert_eq!(odoo.call("account.move/load", body).await["ids"], first["ids"]);
+    let found = odoo.office("state?part=invoices", Value::Null).await["invoices"].clone();
+    let [note] = found.as_array().expect("a list").as_slice() else { panic!("{found}") };
+    assert_eq!((&note["move_type"], &note["state"]), (&json!("out_refund"), &json!("draft")));
+    assert_eq!((&note["currency"], &note["ref"]), (&json!("EUR"), &json!("R-1")));
+    assert_eq!(note["lines"].as_array().map(Vec::len), Some(2));
+    // 2 × 10.99 + 5.00, taxes included: 26.98 holds 4.31 of 19 %.
+    assert_eq!(note["amount_total"].to_string(), "26.98");
+    assert_eq!(note["amount_tax"].to_string(), "4.31");
+}

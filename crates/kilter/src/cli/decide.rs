@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use kilter_core::model::{Object, State, Wait, WaitKind};
-use kilter_core::sync::document;
-use kilter_core::sync::house::{BIRTH_ROW, ROUNDED_ROW};
+use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, ROUNDED_ROW};
 use kilter_core::sync::mark::mark_object;
+use kilter_core::sync::{document, lifecycle};
 use serde_json::json;
 
 use crate::engine::now;
@@ -109,6 +109,11 @@ fn answer(
         }
         Answer::Recreate => return refuse("recreate it: it is not gone; say \"retry\""),
         Answer::Leave => {
+            let record = object.root.map(|id| tx.record(id)).transpose()?.flatten();
+            let view = house.view(&object.connection, &object.resource);
+            if let (Some(record), Some(view)) = (record, view) {
+                lifecycle::leave(&view, &record, &mut object);
+            }
             object.due = None;
             object.wait = None;
             "leave"
@@ -124,6 +129,7 @@ fn answer(
         Answer::Retry => {
             object.repairs.clear();
             object.shadow.remove(ROUNDED_ROW);
+            object.shadow.remove(DECIDED_ROW);
             retry(&mut object);
             "retry"
         }

@@ -267,6 +267,7 @@ prices = "2s"
 templates = "3s"
 variants = "3s"
 shipments = "3s"
+refunds = "3s"
 
 [connection.de]
 connector = "woocommerce"
@@ -285,6 +286,7 @@ since = "2020-01-01T00:00:00Z"
 "19" = "1"
 [connection.de.every]
 orders = "2s"
+refunds = "2s"
 
 [connection.us]
 connector = "woocommerce"
@@ -303,6 +305,7 @@ since = "2020-01-01T00:00:00Z"
 "0" = "1"
 [connection.us.every]
 orders = "2s"
+refunds = "2s"
 
 [own.product]
 "*" = "erp"
@@ -317,6 +320,8 @@ orders = "2s"
 [own.order]
 "*" = "origin"
 fulfilment = "erp"
+[own.refund]
+"*" = "origin"
 [own.shipment]
 "*" = "erp"
 "#;

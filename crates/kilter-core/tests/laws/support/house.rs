@@ -66,6 +66,10 @@ tax_class = { owner = "erp", seed = "north" }
 "*" = "erp"
 
 [own.order]
+"*"        = "origin"
+fulfilment = "erp"
+
+[own.refund]
 "*" = "origin"
 "#;
 
@@ -165,6 +169,7 @@ prices = "$prices"
 places = 2
 [facet.order.rows]
 reference = { read = "reference | text", write = "reference | text", fixed = true }
+fulfilment = { read = "sent | text" }
 [facet.order.rows.document]
 fixed = true
 [[facet.order.rows.document.list]]
@@ -179,12 +184,62 @@ state      = "state | text"
 total      = "total | decimal"
 rounding   = { method = "POST", path = "orders/$id/rounding", body = { amount = "$difference" } }
 goal_field = "status"
-goals      = { paid = ["confirmed", "done"], completed = ["confirmed", "done"], cancelled = ["cancelled"] }
+goals      = { paid = ["confirmed", "done"], completed = ["confirmed", "done"], cancelled = ["cancelled"], refunded = ["cancelled"] }
 steps = [
   { name = "quote",   from = "draft",  to = "quoted",    call = { method = "POST", path = "orders/$id/quote" } },
   { name = "confirm", from = "quoted", to = "confirmed", call = { method = "POST", path = "orders/$id/confirm" } },
   { name = "back",    from = "quoted", to = "draft",     call = { method = "POST", path = "orders/$id/back" } },
   { name = "cancel",  from = "draft",  to = "cancelled", call = { method = "POST", path = "orders/$id/cancel" } },
+]
+"#,
+    ),
+    (
+        "ledger/refunds.toml",
+        r#"
+resource = "refunds"
+root     = "refund"
+id       = "id | id"
+requires = ["reference", "order"]
+contains = ["posted"]
+parent   = { facet = "order", resource = "orders" }
+[list]
+call = { path = "refunds" }
+[[write]]
+name   = "refunds"
+kinds  = ["create"]
+call   = { method = "POST", path = "refunds", body = "$item" }
+answer = { is = "object", create = "." }
+[permit]
+class     = "C"
+lookup    = { path = "refunds", query = { reference = "$refs" } }
+id        = "id | id"
+reference = "reference | text"
+[document]
+prices = "$prices"
+places = 2
+[facet.refund.rows]
+reference = { read = "reference | text", write = "reference | text", fixed = true }
+[facet.refund.rows.document]
+fixed = true
+[[facet.refund.rows.document.list]]
+at = "lines"
+[facet.refund.rows.document.list.rows]
+kind       = { write = "kind | text" }
+variant    = { write = "variant | id | ref(variants)" }
+quantity   = { write = "quantity | decimal" }
+unit_price = { write = "unit_price | decimal" }
+[facet.order]
+of = "order"
+[facet.order.rows]
+self = { write = "of | ref(orders)", fixed = true }
+[lifecycle]
+state      = "state | text"
+total      = "total | decimal"
+rounding   = { method = "POST", path = "refunds/$id/rounding", body = { amount = "$difference" } }
+goal_field = "status"
+goals      = { given = ["draft", "posted"] }
+steps = [
+  { name = "post", from = "draft", to = "posted", call = { method = "POST", path = "refunds/$id/post" } },
 ]
 "#,
     ),
@@ -272,8 +327,14 @@ version     = "ver | text"
 holds_stock = ["held", "paid", "completed"]
 [list]
 call = { path = "orders" }
+[[write]]
+name   = "orders"
+kinds  = ["update"]
+call   = { method = "PUT", path = "orders/$id", body = "$item" }
+answer = { is = "object", update = "." }
 [facet.order.rows]
 number = { read = "number | text" }
+completion = { write = "state | enum(shipped=done, *=keep)" }
 status = { read = "status | text" }
 total  = { read = "total | money($currency)" }
 [[facet.order.rows.lines.list]]
@@ -286,6 +347,49 @@ variant  = { read = "variant | id | ref(variants)" }
 quantity = { read = "quantity | decimal" }
 total    = { read = "total | money($currency)" }
 tax      = { read = "tax | money($currency)" }
+tax_rate = { read = "rate | text" }
+[[facet.order.rows.refunds.list]]
+at = "refunds"
+[facet.order.rows.refunds.list.rows]
+id = { read = "id | id(text)" }
+[[facet.order.rows.restocked.list]]
+at = "restocked"
+[facet.order.rows.restocked.list.rows]
+line     = { read = "line | id(text)" }
+quantity = { read = "quantity | decimal" }
+"#,
+    ),
+    (
+        "stall/refunds.toml",
+        r#"
+resource = "refunds"
+root     = "refund"
+id       = "id | id"
+[list]
+call = { path = "refunds" }
+[facet.refund.rows]
+number   = { read = "id | id(text)" }
+order    = { read = "order | id | ref(orders)" }
+status   = { read = "id | id(text) | enum(given=given, ?=given)" }
+given_at = { read = "at | text" }
+amount   = { read = "amount | money($currency)" }
+reason   = { read = "reason | text" }
+[[facet.refund.rows.lines.list]]
+at = "lines"
+[facet.refund.rows.lines.list.rows]
+id       = { read = "id | id(text)" }
+line     = { read = "line | id(text)" }
+variant  = { read = "variant | id | ref(variants)" }
+quantity = { read = "quantity | decimal | negate" }
+total    = { read = "total | money($currency) | negate" }
+tax      = { read = "tax | money($currency) | negate" }
+[[facet.refund.rows.charges.list]]
+at  = "postage"
+set = { kind = "shipping" }
+[facet.refund.rows.charges.list.rows]
+id       = { read = "id | id(text)" }
+total    = { read = "total | money($currency) | negate" }
+tax      = { read = "tax | money($currency) | negate" }
 "#,
     ),
 ];

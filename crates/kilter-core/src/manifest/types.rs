@@ -22,6 +22,7 @@ pub struct Connector {
     /// Several: the first whose settings are given.
     pub auth: Vec<Auth>,
     pub identity: Option<Identity>,
+    pub expect: Option<Expect>,
     pub limit: Limit,
     pub errors: Errors,
     pub webhook: Option<Webhook>,
@@ -53,6 +54,13 @@ pub struct Setting {
 pub struct Identity {
     pub call: Call,
     pub path: Path,
+}
+
+/// A header by which each answer tells the version that it speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    pub header: String,
+    pub value: String,
 }
 
 #[derive(Debug, Clone)]

@@ -37,6 +37,7 @@ pub fn read_connector(
         settings: settings(&mut reader, problems),
         auth: auth(&mut reader, problems),
         identity: identity(&mut reader, problems),
+        expect: expect(&mut reader, problems),
         limit: limit(&mut reader, problems),
         errors: errors(&mut reader, problems),
         webhook: webhook(&mut reader, problems),
@@ -105,6 +106,15 @@ fn prepare(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Prepare> {
         out.extend(call.map(|call| Prepare { call, problems: wrong, there }));
     }
     out
+}
+
+fn expect(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Expect> {
+    let node = reader.take("expect")?;
+    let mut inner = Reader::new(reader.file, "expect", node, problems);
+    let header = inner.need_text("header", problems);
+    let value = inner.need_text("value", problems);
+    inner.finish(problems);
+    Some(Expect { header, value })
 }
 
 fn errors(reader: &mut Reader<'_>, problems: &mut Problems) -> Errors {

@@ -23,6 +23,7 @@ pub struct Connector {
     /// Several: the first whose settings are given.
     pub auth: Vec<Auth>,
     pub identity: Option<Identity>,
+    pub expect: Option<Expect>,
     pub limit: Limit,
     pub errors: Errors,
     pub webhook: Option<Webhook>,
@@ -65,6 +66,13 @@ pub struct Prepare {
     pub problems: Option<Path>,
     /// Problems with these codes are none: it was there.
     pub there: Vec<String>,
+}
+
+/// A header by which each answer tells the version that it speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    pub header: String,
+    pub value: String,
 }
 
 #[derive(Debug, Clone)]

@@ -14,8 +14,8 @@ pub mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -42,6 +42,9 @@ pub struct Remote {
     pace: Option<Duration>,
     next_slot: Mutex<Instant>,
     answer_bytes: usize,
+    /// Another version answers: until when nothing is asked of it, and why.
+    stopped: std::sync::Mutex<Option<(Instant, String)>>,
+    told: AtomicBool,
     pub calls: AtomicU64,
     pub writes: AtomicU64,
 }
@@ -108,6 +111,8 @@ impl Remote {
             pace,
             next_slot: Mutex::new(Instant::now()),
             answer_bytes,
+            stopped: std::sync::Mutex::default(),
+            told: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             writes: AtomicU64::new(0),
         })
@@ -128,6 +133,9 @@ impl Remote {
     ) -> Result<Answer, Fault> {
         let env = kilter_core::mapping::Env { vars: &self.vars, tables, root: None };
         let _permit = self.permits.acquire().await.map_err(|_| unsent("the client is closed"))?;
+        if let Some(fault) = self.stands_still() {
+            return Err(fault);
+        }
         let Some(tokens) = &self.tokens else {
             return self.attempt(connector, request, &env, None).await.map_err(|r| r.fault);
         };
@@ -168,12 +176,36 @@ impl Remote {
         let received = response::receive(sent, self.answer_bytes).await?;
         let status = received.status();
         let figures = admission.learn(received.body(), env);
+        if let Some(text) = received.other_version(connector) {
+            return Err(self.stop(connector, text).into());
+        }
         response::judge(received, connector, env).map_err(|mut fault| {
             if fault.kind == FaultKind::Throttled && fault.retry_after.is_none() {
                 fault.retry_after = bucket::wait_seconds(figures);
             }
             Refusal { fault, status }
         })
+    }
+
+    /// Another version answered. What it did, it may have done; nothing else is asked of it for a
+    /// while. Where it was for one answer only, work goes on after that.
+    fn stop(&self, connector: &Connector, text: String) -> Fault {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let connector = connector.name.as_str();
+            tracing::error!(connector, text, "reads and writes stop");
+        }
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        *stopped = Some((Instant::now() + VERSION_PAUSE, text.clone()));
+        Fault { maybe_applied: true, ..Fault::new(FaultKind::Rejected, "", text) }
+    }
+
+    /// Nothing was sent, and nothing is refused for good: it waits.
+    fn stands_still(&self) -> Option<Fault> {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, text) = stopped.as_ref()?;
+        let left = until.checked_duration_since(Instant::now())?;
+        let retry_after = u32::try_from(left.as_secs() + 1).ok();
+        Some(Fault { retry_after, ..unsent(text) })
     }
 
     async fn paced(&self) {
@@ -249,6 +281,9 @@ fn address(parts: &[String], vars: &Vars) -> String {
     parts.join("/")
 }
 
+/// How long nothing is asked of a remote that answers by another version.
+const VERSION_PAUSE: Duration = Duration::from_secs(600);
+
 /// A fault, and the status that it came with; 0: no answer came.
 #[derive(Debug)]
 struct Refusal {
@@ -291,4 +326,55 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Keep for Nowhere {
+        fn load(&self) -> Result<Option<token::Kept>, String> {
+            Ok(None)
+        }
+
+        fn keep(&self, _: &token::Kept) -> Result<(), String> {
+            Err("nowhere".to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn another_version_stops_reads_and_writes() {
+        let base = fake::serve(|request| {
+            let version = if request.contains("/old") { "2025-10" } else { "2026-10" };
+            let status = if request.contains("/bare") { 503 } else { 200 };
+            (status, format!("X-Version: {version}\r\n"), "{}".to_owned())
+        })
+        .await;
+        let text = "expect = { header = \"x-version\", value = \"2026-10\" }\n";
+        let (config, connector) = fake::house(text, &[("url", &base)]);
+        let remote = Remote::new(&config.connections["x"], &connector, 1000, Arc::new(Nowhere));
+        let remote = remote.unwrap();
+        let send = async |path: &str| {
+            let request = Request {
+                method: "GET".to_owned(),
+                path: path.to_owned(),
+                query: Vec::new(),
+                headers: Vec::new(),
+                body: None,
+                document: None,
+            };
+            remote.send(&connector, &request, &BTreeMap::new()).await
+        };
+        assert!(send("/new").await.is_ok());
+        let fault = send("/old").await.unwrap_err();
+        assert_eq!(fault.text, "answered by version 2025-10, written for 2026-10");
+        assert!(fault.kind == FaultKind::Rejected && !fault.proves_not_applied());
+        let fault = send("/new").await.unwrap_err();
+        assert!(fault.unsent && fault.kind == FaultKind::Unavailable, "{fault}");
+        assert!(fault.retry_after.is_some_and(|s| (590..=601).contains(&s)));
+        assert_eq!(remote.calls.load(Ordering::Relaxed), 2);
+    }
 }

@@ -15,6 +15,7 @@ use super::Answer;
 pub struct Received {
     status: u16,
     retry_after: Option<u32>,
+    headers: reqwest::header::HeaderMap,
     /// Null where nothing came, and where it cannot be read.
     body: Json,
     unreadable: Option<String>,
@@ -27,6 +28,16 @@ impl Received {
 
     pub fn retry_after(&self) -> Option<u32> {
         self.retry_after
+    }
+
+    /// The version that answered, where it is another than the connector was written for.
+    pub fn other_version(&self, connector: &Connector) -> Option<String> {
+        let expect = connector.expect.as_ref()?;
+        let told = self.headers.get(&expect.header)?.to_str().unwrap_or("?");
+        (told != expect.value).then(|| {
+            let told: String = told.chars().filter(|c| !c.is_control()).take(40).collect();
+            format!("answered by version {told}, written for {}", expect.value)
+        })
     }
 
     pub fn body(&self) -> &Json {
@@ -42,6 +53,7 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
     let status = response.status().as_u16();
     let retry_after =
         response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_seconds);
+    let headers = response.headers().clone();
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
@@ -58,11 +70,11 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
         Err(_) if bytes.is_empty() => (Json::Null, None),
         Err(error) => (Json::Null, Some(format!("the answer is not JSON: {error}"))),
     };
-    Ok(Received { status, retry_after, body, unreadable })
+    Ok(Received { status, retry_after, headers, body, unreadable })
 }
 
 pub fn judge(received: Received, connector: &Connector, env: &Env<'_>) -> Result<Answer, Fault> {
-    let Received { status, retry_after, body, unreadable } = received;
+    let Received { status, retry_after, body, unreadable, .. } = received;
     if !(200..300).contains(&status) {
         // A page of HTML, from a proxy or a machine in maintenance: only the status speaks.
         return Err(Fault { retry_after, ..connector.errors.classify(status, &body, env) });

@@ -61,6 +61,8 @@ pub struct Entity {
     pub key: Vec<String>,
     /// Born once; frozen at the first permit.
     pub document: bool,
+    /// Between polls, where neither a connector nor a connection says otherwise.
+    pub every_seconds: Option<i64>,
     pub fields: BTreeMap<String, Field>,
 }
 
@@ -96,6 +98,7 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
     let name = reader.need_text("entity", problems);
     let key = reader.texts("key", problems);
     let document = reader.flag("document", problems).unwrap_or(false);
+    let every_seconds = reader.seconds("every", problems);
     let mut fields = BTreeMap::new();
     for (field, node) in reader.table("field", problems) {
         let place = format!("{name}.{field}");
@@ -103,7 +106,7 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
         fields.insert(field.to_owned(), read_field(reader, problems));
     }
     reader.finish(problems);
-    Entity { name, key, document, fields }
+    Entity { name, key, document, every_seconds, fields }
 }
 
 fn read_field(mut reader: Reader<'_>, problems: &mut Vec<Problem>) -> Field {

@@ -9,6 +9,7 @@ mod convergence;
 mod documents;
 mod orders_of_merge;
 mod ownership;
+mod schedules;
 mod seats;
 mod sellable;
 mod support;

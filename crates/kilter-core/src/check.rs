@@ -10,6 +10,7 @@ use crate::doc::{Problem, near};
 use crate::entity::Type;
 use crate::manifest::{Connector, Facet, Kind, Resource, Row};
 use crate::mapping::Lens;
+use crate::schedule::ALL;
 use crate::sync::derive;
 use crate::sync::house::{House, SELF, View};
 
@@ -222,7 +223,11 @@ fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Pr
     }
     lists_fit(house, connection, problems);
     let observed = connection.observe.iter().map(|r| (r, "observe"));
-    let named = observed.chain(connection.every.keys().map(|r| (r, "every")));
+    let swept = connection.sweep.keys().filter(|key| *key != ALL).map(|r| (r, "sweep"));
+    let timed = connection.every.keys().map(|r| (r, "every")).chain(swept);
+    // How often and when may be said of all resources that show an entity.
+    let timed = timed.filter(|(r, _)| !connector.resources.iter().any(|known| known.root == **r));
+    let named = observed.chain(timed);
     for (resource, key) in named.filter(|(r, _)| connector.resource(r).is_none()) {
         let hint = did_you_mean(resource, connector.resources.iter().map(|r| r.name.as_str()));
         let text = format!("{place}.{key}: {} has no resource \"{resource}\"", connector.name);

@@ -63,6 +63,8 @@ pub struct Entity {
     pub document: bool,
     /// What stands before the number in a document's reference: `R` tells a refund from an order.
     pub initial: String,
+    /// Between polls, where neither a connector nor a connection says otherwise.
+    pub every_seconds: Option<i64>,
     pub fields: BTreeMap<String, Field>,
 }
 
@@ -99,6 +101,7 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
     let key = reader.texts("key", problems);
     let document = reader.flag("document", problems).unwrap_or(false);
     let initial = reader.text("initial", problems).unwrap_or_default();
+    let every_seconds = reader.seconds("every", problems);
     let mut fields = BTreeMap::new();
     for (field, node) in reader.table("field", problems) {
         let place = format!("{name}.{field}");
@@ -106,7 +109,7 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
         fields.insert(field.to_owned(), read_field(reader, problems));
     }
     reader.finish(problems);
-    Entity { name, key, document, initial, fields }
+    Entity { name, key, document, initial, every_seconds, fields }
 }
 
 fn read_field(mut reader: Reader<'_>, problems: &mut Vec<Problem>) -> Field {

@@ -1,7 +1,7 @@
 //! Decides what should be where. Touches nothing: no I/O, no clock, no randomness, no async.
 //!
 //! ```text
-//! model ← entity ← mapping ← { sync | manifest }      sync never imports manifest
+//! model ← entity ← mapping ← manifest ← sync ← schedule
 //! ```
 
 pub mod check;
@@ -11,6 +11,7 @@ pub mod entity;
 pub mod manifest;
 pub mod mapping;
 pub mod model;
+pub mod schedule;
 pub mod sync;
 
 /// Remote and canonical values. Numbers keep their digits (`arbitrary_precision`), never f64.

@@ -9,6 +9,7 @@ use super::{Connection, Orders};
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::plain;
 use crate::mapping::Table;
+use crate::schedule::{ALL, minute_of_day};
 
 /// Keys of a connection that are not the connector's settings, and that no setting may be called.
 pub const OWN_KEYS: &[&str] = &[
@@ -26,6 +27,7 @@ pub const OWN_KEYS: &[&str] = &[
     "paused",
     "observe",
     "every",
+    "sweep",
 ];
 
 pub(super) fn read_connection(
@@ -64,6 +66,7 @@ pub(super) fn read_connection(
         paused: inner.flag("paused", problems).unwrap_or(false),
         observe: inner.texts("observe", problems).into_iter().collect(),
         every: BTreeMap::new(),
+        sweep: BTreeMap::new(),
     };
     lines(node, "", &mut connection.lines);
     for (key, value) in settings {
@@ -76,6 +79,7 @@ pub(super) fn read_connection(
     }
     orders(&mut inner, name, &mut connection.orders, problems);
     connection.every = every(&mut inner, problems);
+    connection.sweep = sweep(&mut inner, problems);
     inner.finish(problems);
     connection
 }
@@ -132,6 +136,37 @@ fn every(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String
         }
     }
     out
+}
+
+/// `"03:00"`, or `{ at = "03:00", stock = "04:30" }`.
+fn sweep(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, u32> {
+    let Some(node) = inner.take("sweep") else { return BTreeMap::new() };
+    let one = BTreeMap::from([(ALL.to_owned(), node.clone())]);
+    let table = if let Val::Table(table) = &node.val { table } else { &one };
+    let mut out = BTreeMap::new();
+    for (name, node) in table {
+        let place = format!("sweep.{name}");
+        out.extend(minute(inner.file, &place, node, problems).map(|m| (name.clone(), m)));
+    }
+    out
+}
+
+pub(super) fn minute(
+    file: &str,
+    place: &str,
+    node: &Node,
+    problems: &mut Vec<Problem>,
+) -> Option<u32> {
+    let minute = node.as_text().and_then(minute_of_day);
+    if minute.is_none() {
+        problems.push(Problem {
+            file: file.to_owned(),
+            line: node.line,
+            text: format!("{place} is no time of day"),
+            hint: "\"03:00\", in UTC".to_owned(),
+        });
+    }
+    minute
 }
 
 fn split(node: &Node) -> (Node, Vec<(String, &Node)>) {

@@ -45,6 +45,8 @@ pub struct Config {
     pub connections: BTreeMap<String, Connection>,
     pub ownership: Ownership,
     pub limits: Limits,
+    /// Minute of the day, UTC, from which everything is read again.
+    pub sweep_minute: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,8 +113,10 @@ pub struct Connection {
     pub paused: bool,
     /// Resources whose plans are shown and not sent.
     pub observe: BTreeSet<String>,
-    /// Resource → seconds between polls.
+    /// Resource or entity → seconds between polls.
     pub every: BTreeMap<String, i64>,
+    /// Resource, entity or `at` → minute of the day, UTC, from which it is swept.
+    pub sweep: BTreeMap<String, u32>,
 }
 
 /// Which settings are secret only the connector knows: their values are never printed.
@@ -189,12 +193,19 @@ pub fn read_config(
         connections: BTreeMap::new(),
         ownership: Ownership::default(),
         limits: Limits::default(),
+        sweep_minute: crate::schedule::SWEEP_MINUTE,
     };
     if let Some(node) = reader.take("kilter") {
         let mut inner = Reader::new(file, "kilter", node, problems);
         config.store = inner.text("store", problems).unwrap_or(config.store);
         config.listen = inner.text("listen", problems).unwrap_or(config.listen);
         config.public_url = inner.text("public_url", problems);
+        if let Some(minute) = inner
+            .take("sweep")
+            .and_then(|node| connection::minute(file, "kilter.sweep", node, problems))
+        {
+            config.sweep_minute = minute;
+        }
         inner.finish(problems);
     }
     if let Some(node) = reader.take("limits") {

@@ -44,7 +44,7 @@ pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Re
         document: document(&mut reader, problems),
         only_if: only_if(&mut reader, problems),
         holds_stock: reader.texts("holds_stock", problems),
-        every_seconds: reader.seconds("every", problems).unwrap_or(3600),
+        every_seconds: reader.seconds("every", problems),
         sweep_only: reader.flag("sweep_only", problems).unwrap_or(false),
         name,
         root,

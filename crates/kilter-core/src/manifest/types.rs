@@ -163,7 +163,8 @@ pub struct Resource {
     pub only_if: Vec<(String, Vec<Json>)>,
     /// States (canonical, of the root) in which a document takes its stock down here.
     pub holds_stock: Vec<String>,
-    pub every_seconds: i64,
+    /// Between polls, where the entity's own is not right.
+    pub every_seconds: Option<i64>,
     pub sweep_only: bool,
 }
 

@@ -11,6 +11,7 @@ mod documents;
 mod orders_of_merge;
 mod ownership;
 mod refunds;
+mod schedules;
 mod seats;
 mod sellable;
 mod support;

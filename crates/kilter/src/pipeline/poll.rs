@@ -120,7 +120,7 @@ async fn listing(
     let back = full || matches!(list.page, Page::Token { .. });
     let value = newest.map(|v| if back { earlier(&v, started.elapsed().as_secs()) } else { v });
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
-    finish(engine, view, each, done).await?;
+    finish(engine, view, each, done, full).await?;
     Ok(differed)
 }
 
@@ -140,7 +140,7 @@ async fn start_at(
     let at = items.iter().filter_map(|i| changed_at(view, list.cursor.as_ref(), i, &vars)).max();
     let value = Some(at.unwrap_or_else(|| BEGINNING.to_owned()));
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
-    finish(engine, view, each, done).await?;
+    finish(engine, view, each, done, true).await?;
     Ok(0)
 }
 
@@ -151,6 +151,7 @@ async fn finish(
     view: &View<'_>,
     each: &str,
     mut cursor: Cursor,
+    swept: bool,
 ) -> Result<(), Stop> {
     let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
     let (each, holds) = (each.to_owned(), !view.resource.holds_stock.is_empty());
@@ -159,6 +160,9 @@ async fn finish(
         .write_async(move |tx| {
             cursor.last = tx.last_seq()?;
             tx.set_cursor(&name, &resource, &each, &cursor)?;
+            if swept {
+                tx.set_meta(&swept_key(&name, &resource, &each), &cursor.at)?;
+            }
             if holds {
                 tx.wake_later(&name, &cursor.at)?;
             }
@@ -166,6 +170,31 @@ async fn finish(
         })
         .await?;
     Ok(())
+}
+
+/// Where it is written down when a listing was last read from its beginning.
+fn swept_key(connection: &str, resource: &str, each: &str) -> String {
+    format!("swept.{connection}.{resource}.{each}")
+}
+
+/// Was any slice of a listing read, and not from its beginning since then?
+pub fn swept_before(
+    tx: &crate::store::Tx<'_>,
+    view: &View<'_>,
+    then: jiff::Timestamp,
+) -> crate::store::Result<bool> {
+    let Some(list) = &view.resource.list else { return Ok(false) };
+    let (name, resource) = (&view.connection.name, &view.resource.name);
+    let each = list.each.as_ref().map_or_else(|| vec![String::new()], |e| view.connection.each(e));
+    for each in each {
+        let read = tx.cursor(name, resource, &each)?.complete;
+        let swept = tx.meta(&swept_key(name, resource, &each))?;
+        let swept = swept.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        if read && swept.is_none_or(|at| at < then) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn keep(

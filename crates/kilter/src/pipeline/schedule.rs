@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kilter_core::manifest::Resource;
+use kilter_core::schedule::{every_seconds, last_sweep};
+use kilter_core::sync::house::View;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
@@ -165,7 +167,7 @@ const LULL: Duration = Duration::from_millis(20);
 pub async fn forever(engine: Arc<Engine>) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.active() {
-        tasks.spawn(poll_forever(Arc::clone(&engine), connection.clone()));
+        tasks.spawn(read_forever(Arc::clone(&engine), connection.clone()));
         tasks.spawn(watch_forever(Arc::clone(&engine), connection.clone()));
         tasks.spawn(work_forever(Arc::clone(&engine), Some(connection)));
     }
@@ -220,48 +222,102 @@ async fn watch_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
     }
 }
 
-/// How often everything is read, against what neither dates nor hints reveal.
-const SWEEP_EVERY: Duration = Duration::from_secs(86_400);
+/// A poll that failed is tried again this soon.
+const FAILED_AGAIN: Duration = Duration::from_secs(30);
 
-async fn poll_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
+/// Resources of one connection that are being read: a poll leaves one alone that is swept.
+type Reading = tokio::sync::Mutex<()>;
+
+/// Polls and sweeps of one connection, side by side: orders come in while everything is read.
+async fn read_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
     let house = Arc::clone(&engine.house);
-    let Some((found, connector)) = house.connector(&connection) else { return Ok(()) };
-    let mut next: BTreeMap<&str, Instant> = BTreeMap::new();
-    let mut swept: BTreeMap<&str, Instant> = BTreeMap::new();
-    let listed: Vec<&Resource> = connector.resources.iter().filter(|r| r.list.is_some()).collect();
-    if listed.is_empty() {
+    let views: Vec<View<'_>> = house
+        .views()
+        .filter(|v| v.connection.name == connection && v.resource.list.is_some())
+        .collect();
+    let reading: BTreeMap<&str, Reading> =
+        views.iter().map(|v| (v.resource.name.as_str(), Reading::default())).collect();
+    if views.is_empty() {
         std::future::pending::<()>().await;
     }
+    tokio::select! {
+        () = poll_forever(&engine, &views, &reading) => Ok(()),
+        outcome = sweep_forever(&engine, &views, &reading) => outcome,
+    }
+}
+
+async fn poll_forever(engine: &Arc<Engine>, views: &[View<'_>], reading: &BTreeMap<&str, Reading>) {
+    let mut next: BTreeMap<&str, Instant> = BTreeMap::new();
     loop {
-        for resource in &listed {
-            let at = next.get(resource.name.as_str()).copied().unwrap_or_else(Instant::now);
-            if at > Instant::now() {
+        for view in views {
+            let name = view.resource.name.as_str();
+            if next.get(name).is_some_and(|at| *at > Instant::now()) {
                 continue;
             }
-            let last = *swept.entry(&resource.name).or_insert_with(Instant::now);
-            let sweep = last.elapsed() >= SWEEP_EVERY;
-            let extent = if sweep { Extent::Everything } else { Extent::SinceCursor };
-            let period = found.every.get(&resource.name).copied().unwrap_or(resource.every_seconds);
-            let mut wait = Duration::from_secs(u64::try_from(period).unwrap_or(60).max(1));
-            match poll::run(&engine, &connection, &resource.name, extent).await {
-                Ok(differed) => {
-                    if sweep {
-                        swept.insert(&resource.name, Instant::now());
-                    }
-                    if differed > 0 || !resource.holds_stock.is_empty() {
-                        engine.ring();
-                    }
+            let mut wait = Duration::from_secs(every_seconds(view).unsigned_abs());
+            match reading[name].try_lock() {
+                Ok(_alone) if !poll_one(engine, view, Extent::SinceCursor).await => {
+                    wait = wait.min(FAILED_AGAIN);
                 }
-                Err(error) => {
-                    tracing::warn!(connection.id = connection, resource = resource.name,
-                        error = %chain(&error), "a poll failed");
-                    wait = wait.min(Duration::from_secs(30));
-                }
+                Ok(_) => {}
+                Err(_) => wait = wait.min(FAILED_AGAIN),
             }
-            next.insert(&resource.name, Instant::now() + wait);
+            next.insert(name, Instant::now() + wait);
         }
         let soonest = next.values().min().copied().unwrap_or_else(Instant::now);
         tokio::time::sleep_until(soonest).await;
+    }
+}
+
+/// How often it is asked whether a sweep is due. One that is late, for the machine was off, runs
+/// at the first time of asking.
+const SWEEP_LOOK: Duration = Duration::from_secs(60);
+
+/// The first time, after polls had a moment to begin.
+const SWEEP_FIRST: Duration = Duration::from_secs(10);
+
+async fn sweep_forever(
+    engine: &Arc<Engine>,
+    views: &[View<'_>],
+    reading: &BTreeMap<&str, Reading>,
+) -> Result<()> {
+    tokio::time::sleep(SWEEP_FIRST).await;
+    loop {
+        for view in views {
+            let due = last_sweep(view, jiff::Timestamp::now().as_second());
+            let due = jiff::Timestamp::from_second(due).unwrap_or(jiff::Timestamp::MIN);
+            let (house, name) = (Arc::clone(&engine.house), view.connection.name.clone());
+            let resource = view.resource.name.clone();
+            let late = engine.store.write_async(move |tx| match house.view(&name, &resource) {
+                Some(view) => poll::swept_before(tx, &view, due),
+                None => Ok(false),
+            });
+            if late.await? {
+                let (connection, resource) = (&view.connection.name, &view.resource.name);
+                tracing::info!(connection.id = connection, resource, "a sweep: all is read again");
+                let _alone = reading[view.resource.name.as_str()].lock().await;
+                poll_one(engine, view, Extent::Everything).await;
+            }
+        }
+        tokio::time::sleep(SWEEP_LOOK).await;
+    }
+}
+
+/// False: it failed, and said so.
+async fn poll_one(engine: &Arc<Engine>, view: &View<'_>, extent: Extent) -> bool {
+    let (connection, resource) = (&view.connection.name, &view.resource.name);
+    match poll::run(engine, connection, resource, extent).await {
+        Ok(differed) => {
+            if differed > 0 || !view.resource.holds_stock.is_empty() {
+                engine.ring();
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(connection.id = connection, resource,
+                error = %chain(&error), "a poll failed");
+            false
+        }
     }
 }
 

@@ -279,3 +279,22 @@ fn a_long_value_is_cut_in_an_error() {
     let words = format!("expected a decimal, found \"{}…", "é".repeat(78));
     refuses_to_read("decimal", json!("é".repeat(500)), &words);
 }
+
+// A shop shows what it gave back as negative items, an ERP wants a return of negative quantity.
+#[test]
+fn the_other_sign_is_of_numbers_and_of_money() {
+    reads("decimal | negate", number("-1"), json!("1"));
+    reads("money(EUR) | negate", json!("-9.90"), json!("9.9 EUR"));
+    reads("money(EUR) | negate", json!("0.00"), json!("0 EUR"));
+    writes("decimal(number) | negate", json!("3"), number("-3"));
+    writes(
+        "tagged(Decimal) | negate",
+        json!("-19.04"),
+        json!({"__class__": "Decimal", "decimal": "19.04"}),
+    );
+    refuses_to_read(
+        "negate",
+        json!("a lot"),
+        "expected a decimal or an amount like \"12.5 EUR\", found \"a lot\"",
+    );
+}

@@ -172,6 +172,8 @@ fn exact() -> impl Strategy<Value = (String, Json)> {
         with("decimal | unit(kg,g)", amounts(6).prop_map(|amount| json!(amount))),
         with("decimal | unit(lb,oz)", amounts(2).prop_map(|amount| json!(amount))),
         with("decimal | unit(in,mm)", amounts(2).prop_map(|amount| json!(amount))),
+        with("decimal | negate", amounts(6).prop_map(|amount| json!(amount))),
+        with("money(EUR) | negate", amounts(2).prop_map(|amount| json!(format!("{amount} EUR")))),
         with("split(\",\")", words()),
         with("list", words()),
         with("prefix(\"gid://shop/\")", texts().prop_map(|text| json!(text))),

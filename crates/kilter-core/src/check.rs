@@ -113,6 +113,12 @@ fn resource_fits(
         let text = format!("{} is born once: its create needs [permit]", resource.root);
         say(&file, 1, text, "see the rules for orders in ARCHITECTURE.md".into(), problems);
     }
+    let whole = house.entities.get(&resource.root).and_then(|e| house.entities.whole_of(e));
+    if let (Some(whole), true, None) = (whole, creates, &resource.parent) {
+        let text = format!("{} follows its {whole}: its create needs `parent`", resource.root);
+        let hint = format!("parent = {{ facet = \"{whole}\", resource = \"…\" }}");
+        say(&file, 1, text, hint, problems);
+    }
 }
 
 fn facet_fits(

@@ -89,6 +89,14 @@ impl Entities {
         self.0.get(name)
     }
 
+    /// The field by which a document is part of another document: a refund's order.
+    pub fn whole_of<'e>(&self, entity: &'e Entity) -> Option<&'e str> {
+        let document = |to: &String| self.get(to).is_some_and(|e| e.document);
+        let whole = |f: &Field| f.part_of && f.to.as_ref().is_some_and(document);
+        let found = entity.fields.iter().find(|(_, field)| entity.document && whole(field));
+        found.map(|(name, _)| name.as_str())
+    }
+
     pub fn field(&self, entity: &str, field: &str) -> Option<&Field> {
         self.0.get(entity)?.fields.get(field)
     }

@@ -13,7 +13,6 @@
 //! | anywhere else                                  | is sent                                |
 
 use crate::Json;
-use crate::entity::Field;
 use crate::model::{Object, Record, RecordId, WaitKind};
 use crate::sync::house::{STATE_ROW, View};
 use crate::sync::lifecycle::{first_step, goals};
@@ -35,10 +34,7 @@ pub fn of(view: &View<'_>, record: &Record) -> Option<RecordId> {
 
 fn part<'v>(view: &View<'v>, record: &Record) -> Option<&'v str> {
     let entities = &view.house.entities;
-    let document = |to: &str| entities.get(to).is_some_and(|e| e.document);
-    let whole = |f: &Field| f.part_of && f.to.as_deref().is_some_and(document);
-    let entity = entities.get(&record.entity).filter(|e| e.document)?;
-    entity.fields.iter().find(|(_, field)| whole(field)).map(|(name, _)| name.as_str())
+    entities.whole_of(entities.get(&record.entity)?)
 }
 
 /// What stands for the whole in this connection: the resource is named by `parent`.

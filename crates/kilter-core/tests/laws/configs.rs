@@ -109,6 +109,19 @@ fn a_config_without_mistakes_has_no_problem() {
     assert!(problems.is_empty(), "{problems:?}");
 }
 
+/// Nobody could say whether its order is there.
+#[test]
+fn a_refund_that_follows_no_order_is_refused() {
+    let mut house = house(CONFIG);
+    let ledger = house.connectors.get_mut("ledger").unwrap();
+    let refunds = ledger.resources.iter_mut().find(|r| r.name == "refunds").unwrap();
+    refunds.parent = None;
+    let mut problems = Vec::new();
+    check(&house, &mut problems);
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(problem.to_string().contains("refund follows its order"), "{problem}");
+}
+
 /// A secret stands in the settings until the connector is asked which of them are secret: neither
 /// there nor later may it be printed.
 #[test]

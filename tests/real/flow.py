@@ -382,8 +382,8 @@ def beyond(act):
     """The other side of the tolerance: a total that rounding does not explain stays a draft, and is said."""
     shop = act.shops['DE']
     sku = sorted(shop.items())[0]
-    # 0.19995 a piece has five places: 0.2000 is 0.25 too much, and a cent a line may be rounding.
-    order = shop.office('orders', {'lines': [{'sku': sku, 'quantity': 5000, 'subtotal': '999.75', 'total': '999.75'}],
+    # 0.19995 a piece has five places: 0.2000 is 1.50 too much, and no more than 1.00 may be rounding.
+    order = shop.office('orders', {'lines': [{'sku': sku, 'quantity': 30000, 'subtotal': '5998.50', 'total': '5998.50'}],
                                    'billing': address('Ada0 Byron', 'ada0@example.com')})
     waits = act.sync('an order beyond the tolerance')
     act.expect(any('may be rounding' in w['reason'] and w['wait'] == 'held' for w in waits), 'it is not held: %s' % waits)

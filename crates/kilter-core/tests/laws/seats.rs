@@ -273,6 +273,31 @@ fn what_a_hint_named_first_gives_way_to_the_seat() {
     }
 }
 
+/// A refusal or a person may say the id of a seat before anything is read of it: what waits for
+/// that id is told, at the first read at the latest.
+///
+/// An order's line named the id of a product whose create was never answered. The next create was
+/// refused and named the same id, and the line waited on: the order stood held for ever.
+#[test]
+fn a_seat_that_was_told_its_id_wakes_who_waits_for_it() {
+    let mut hub = Hub::new();
+    hub.read("erp", "products", product(1, "MUG", "active"));
+    hub.read("erp", "variants", variant(10, "MUG-R", 1));
+    hub.read(
+        "north",
+        "orders",
+        json!({"id": 1, "number": "1", "status": "paid", "total": "9.90", "lines": [
+            {"id": 1, "sku": "MUG-R", "name": "Ding", "variant": 70, "quantity": 1, "total": "9.90", "tax": "0"},
+        ]}),
+    );
+    assert!(hub.store.sold.is_empty(), "nobody knows what was sold");
+    let root = hub.record("variant", "MUG-R").id;
+    let seat = hub.object("north", "variants", root).id;
+    hub.edit(seat, |o| o.remote = Some("70".to_owned()));
+    hub.read("north", "variants", json!({"id": 70, "sku": "MUG-R", "parent": 50}));
+    assert_eq!(hub.store.sold.values().map(|s| s.variant).collect::<Vec<_>>(), [root]);
+}
+
 /// Somebody else's object is not taken.
 #[test]
 fn what_stands_for_a_record_gives_way_to_nobody() {

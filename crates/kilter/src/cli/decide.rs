@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use kilter_core::model::{Object, State, Wait, WaitKind};
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, ROUNDED_ROW};
-use kilter_core::sync::mark::mark_object;
+use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::{document, lifecycle};
 use serde_json::json;
 
@@ -90,7 +90,14 @@ fn answer(
                 object.state = State::Live;
                 object.look = Some(tx.last_seq()?);
                 retry(&mut object);
-                tx.write_objects(std::iter::once(&object))?;
+                let mut world = tx.world()?;
+                let at = now();
+                let bound = object.id;
+                tx.step(house, &mut world, |w| {
+                    w.put_object(object.clone());
+                    object_bound(house, w, bound, &at);
+                })?;
+                tx.save(&world)?;
             }
             return Ok("link");
         }

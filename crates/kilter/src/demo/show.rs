@@ -83,21 +83,7 @@ pub fn verdict(verdict: &Verdict, sums: &OwnSums, ok: bool, took: Duration) {
         table.add_row([step, w.connection.clone(), w.calls.to_string(), w.least.to_string()]);
     }
     println!("{table}\n");
-    let o = &verdict.orders;
-    println!(
-        "orders: {} placed, {} in the ERP, {} duplicated, {} missing, {} parked, {} with a wrong total",
-        o.placed, o.in_erp, o.duplicated, o.missing, o.parked, o.wrong_totals
-    );
-    println!(
-        "stock: {} units oversold; {} raises checked, {} over a sale",
-        verdict.oversold_units, verdict.stock_raises_checked, verdict.stock_raises
-    );
-    if let Some(outage) = &verdict.outage {
-        println!(
-            "while the ERP took no orders: {} stock figures checked, {} wrong; then {} answers of {} lost",
-            outage.figures, outage.wrong, outage.answers_lost, outage.answers_wanted
-        );
-    }
+    counts(verdict);
     for sale in &verdict.oversold {
         println!("    {} × {}: {}", sale.units, sale.sku, sale.reason);
     }
@@ -133,5 +119,23 @@ pub fn verdict(verdict: &Verdict, sums: &OwnSums, ok: bool, took: Duration) {
         );
     } else {
         println!("\nOUT OF KILTER after {seconds:.0} s");
+    }
+}
+
+fn counts(verdict: &Verdict) {
+    let o = &verdict.orders;
+    println!(
+        "orders: {} placed, {} in the ERP, {} duplicated, {} missing, {} parked, {} with a wrong total",
+        o.placed, o.in_erp, o.duplicated, o.missing, o.parked, o.wrong_totals
+    );
+    println!(
+        "stock: {} units oversold; {} raises checked, {} over a sale",
+        verdict.oversold_units, verdict.stock_raises_checked, verdict.stock_raises
+    );
+    if let Some(outage) = &verdict.outage {
+        println!(
+            "while the ERP took no orders: {} stock figures checked, {} wrong; then {} answers of {} lost",
+            outage.figures, outage.wrong, outage.answers_lost, outage.answers_wanted
+        );
     }
 }

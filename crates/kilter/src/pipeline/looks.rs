@@ -123,9 +123,14 @@ async fn forget(engine: &Arc<Engine>, objects: Vec<Object>) -> Result<()> {
     if objects.is_empty() {
         return Ok(());
     }
+    // As they are now: a merge may have bound one of them since they were asked for.
     let write = move |tx: &crate::store::Tx<'_>| {
-        let cleared: Vec<Object> =
-            objects.into_iter().map(|o| Object { look: None, ..o }).collect();
+        let mut cleared = Vec::new();
+        for asked in objects {
+            if let Some(object) = tx.object(asked.id)?.filter(|now| now.look == asked.look) {
+                cleared.push(Object { look: None, ..object });
+            }
+        }
         tx.write_objects(cleared.iter())
     };
     engine.store.write_async(write).await

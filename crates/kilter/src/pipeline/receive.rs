@@ -5,7 +5,7 @@
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, State, Via};
-use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House};
+use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::world::World;
 use kilter_core::sync::{merge, seat};
@@ -100,8 +100,10 @@ fn known(
         house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
     let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
-    shadow.remove(BIRTH_ROW);
-    shadow.remove(DECIDED_ROW);
+    // What only we keep there no remote says.
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW] {
+        shadow.remove(own);
+    }
     let same = shadow == item.rows && object.resource == item.resource;
     Ok(settled && placed && same && object.root.is_none_or(|r| !awaited.contains(&r)))
 }

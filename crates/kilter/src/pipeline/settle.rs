@@ -364,6 +364,7 @@ fn adopt(
         }
         Some(mut other) => {
             // A listing found it first: the seat's record moves there, and the seat is free.
+            let id = other.id;
             other.root = object.root;
             other.unmatched_key = None;
             other.look = Some(tx.last_seq()?);
@@ -374,11 +375,15 @@ fn adopt(
             object.due = None;
             object.state = State::Left;
             world.put_object(object);
+            // Whoever waited for that id, as an order's line, is told.
+            tx.step(view.house, world, |w| object_bound(view.house, w, id, at))?;
         }
         None => {
+            let id = object.id;
             object.remote = Some(holder.to_owned());
             object.look = Some(tx.last_seq()?);
             world.put_object(object);
+            tx.step(view.house, world, |w| object_bound(view.house, w, id, at))?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kilter_core::model::{Fault, FaultKind, Wait, WaitKind};
+use kilter_core::model::{Fault, FaultKind, Object, ObjectId, RowKey, Wait, WaitKind};
 use kilter_core::sync::batch::id_json;
 use kilter_core::sync::plan::StepOp;
 use serde_json::json;
@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
 use crate::pipeline::settle::{Marks, retry};
-use crate::store::Result;
 use crate::store::deliveries::Delivery;
+use crate::store::{Result, Tx};
 
 pub async fn run(
     engine: &Arc<Engine>,
@@ -27,15 +27,9 @@ pub async fn run(
     let Some(view) = house.view(connection, resource) else { return Ok(()) };
     let id = step.object;
     let once = step.once.clone();
-    let noted = move |tx: &crate::store::Tx<'_>| {
-        let Some(mut object) = tx.object(id)? else { return Ok(None) };
-        if let Some((row, value)) = once {
-            object.shadow.insert(row, value);
-            tx.write_objects(std::iter::once(&object))?;
-        }
-        Ok(Some(object))
+    let Some(object) = engine.store.write_async(move |tx| noted(tx, id, once)).await? else {
+        return Ok(());
     };
-    let Some(object) = engine.store.write_async(noted).await? else { return Ok(()) };
     let mut vars = vars(&view, "");
     vars.extend(step.extra.clone());
     vars.insert("id".to_owned(), id_json(object.remote.as_deref().unwrap_or_default()));
@@ -91,4 +85,18 @@ pub async fn run(
             tx.write_deliveries(&[delivery], &now())
         })
         .await
+}
+
+/// What may be done once is written down before it is sent.
+fn noted(
+    tx: &Tx<'_>,
+    id: ObjectId,
+    once: Option<(RowKey, kilter_core::Json)>,
+) -> Result<Option<Object>> {
+    let Some(mut object) = tx.object(id)? else { return Ok(None) };
+    if let Some((row, value)) = once {
+        object.shadow.insert(row, value);
+        tx.write_objects(std::iter::once(&object))?;
+    }
+    Ok(Some(object))
 }

@@ -34,8 +34,9 @@ impl Tx<'_> {
             sum(due_mark IS NOT NULL), min(due_since), sum(look IS NOT NULL),
             coalesce(sum(wait_kind = 'parked'), 0), coalesce(sum(wait_kind = 'held'), 0),
             coalesce(sum(wait_kind = 'dead'), 0), coalesce(sum(wait_kind = 'later'), 0),
-            sum(root IS NULL)
-            FROM objects WHERE resource <> '' GROUP BY connection, resource ORDER BY 1, 2";
+            sum(root IS NULL AND remote IS NOT NULL)
+            FROM objects WHERE resource <> '' AND (root IS NOT NULL OR remote IS NOT NULL)
+            GROUP BY connection, resource ORDER BY 1, 2";
         let mut s = self.sql.prepare_cached(sql)?;
         let rows = s.query_map([], |r| {
             Ok(ResourceStatus {

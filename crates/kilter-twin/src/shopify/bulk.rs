@@ -12,7 +12,7 @@ use apollo_compiler::ExecutableDocument;
 use apollo_compiler::executable::{Selection, SelectionSet};
 use serde_json::{Value, json};
 
-use super::coerce::{text, whole};
+use super::coerce::text;
 use super::execute::Execution;
 use super::fail::{Answer, UserError, refused};
 use super::gid::{gid, number};
@@ -142,7 +142,7 @@ impl Shop {
     }
 
     pub fn current_bulk(&self, kind: &str) -> Value {
-        let last = self.store.all("BulkOperation").filter(|b| b.text("type") == kind).last();
+        let last = self.store.all("BulkOperation").rev().find(|b| b.text("type") == kind);
         last.map_or(Value::Null, |b| json!(gid("BulkOperation", b.id)))
     }
 
@@ -333,9 +333,4 @@ pub async fn work(shared: Arc<Shared>) {
         shared.shop().run_jobs();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// A whole number of an input.
-pub fn count_of(args: &Object, name: &str) -> i64 {
-    whole(args, name).unwrap_or(0)
 }

@@ -4,7 +4,7 @@
 //! Writes  nothing.
 //! Never   shows a fraction of a second: the platform's precision is one second.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -27,11 +27,6 @@ impl Clock {
     pub fn now(&self) -> Moment {
         let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.first.saturating_add(elapsed.saturating_mul(self.factor))
-    }
-
-    /// How long our clock takes for so much of the shop's.
-    pub fn wait(&self, ms: i64) -> Duration {
-        Duration::from_millis(u64::try_from(ms.max(0) / self.factor).unwrap_or(0))
     }
 }
 

@@ -210,6 +210,12 @@ impl Bucket {
         self.available = (self.available - points * 1000).max(0);
     }
 
+    /// Leaves a point less than is asked for.
+    pub fn drain_below(&mut self, requested: i64, now: Moment) {
+        self.fill(now);
+        self.available = self.available.min((requested * 1000 - 1000).max(0));
+    }
+
     pub fn status(&mut self, now: Moment) -> Value {
         self.fill(now);
         json!({

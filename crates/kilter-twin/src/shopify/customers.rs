@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::coerce::{items, map, text, texts};
 use super::execute::Out;
 use super::fail::{Answer, UserError, refused};
-use super::gid::{gid, number, tail};
+use super::gid::{gid, number};
 use super::money;
 use super::shop::Shop;
 use super::store::Object;
@@ -269,10 +269,5 @@ impl Shop {
             _ => return None,
         };
         Some(value.into())
-    }
-
-    /// The customer of an order's checkout, by number.
-    pub fn customer_of(&self, order: u64) -> u64 {
-        self.store.get("Order", order).map_or(0, |o| tail(o.text("customer")))
     }
 }

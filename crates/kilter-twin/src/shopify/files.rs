@@ -6,9 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::coerce::{items, map, text, texts};
+use super::coerce::{items, text, texts};
 use super::fail::{Answer, UserError, refused};
-use super::gid::{gid, tail};
+use super::gid::gid;
 use super::server::Reply;
 use super::shop::Shop;
 use super::store::Object;
@@ -268,14 +268,4 @@ fn multipart(kind: &str, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
-}
-
-/// The number of a file's id.
-pub fn file_number(id: &str) -> u64 {
-    tail(id)
-}
-
-/// An input's `files`, where it is a list.
-pub fn given(input: &Object) -> Option<&Object> {
-    map(input, "file")
 }

@@ -134,8 +134,7 @@ impl Shop {
         }
         let now = self.now();
         if throttle {
-            let full = self.bucket.maximum;
-            self.bucket.drain(full, now);
+            self.bucket.drain_below(requested, now);
         }
         if self.bucket.take(requested, now) {
             return None;
@@ -173,8 +172,12 @@ fn route(
 
 /// What the standard's words are in the platform's: a code and the names it is about.
 fn invalid(errors: &DiagnosticList) -> Value {
+    let unknown = |name: Option<&str>| name == Some("UndefinedField");
+    // A field that is not there leaves its parent bare: that is no second error.
+    let bared = errors.iter().any(|e| unknown(e.error.unstable_error_name()));
     let list: Vec<Value> = errors
         .iter()
+        .filter(|e| !bared || e.error.unstable_error_name() != Some("MissingSubselection"))
         .map(|error| {
             let json = error.unstable_to_json_compat();
             let code = match error.error.unstable_error_name() {

@@ -7,7 +7,7 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::gid::{gid, tail};
+use super::gid::tail;
 use super::money::{self, Pair, round};
 use super::settings::Settings;
 use super::shop::Shop;
@@ -247,10 +247,6 @@ impl Shop {
     pub fn lines_of(&self, order: u64) -> Vec<u64> {
         let row = self.store.get("Order", order);
         row.map_or(vec![], |row| row.texts("lineItems").iter().map(|id| tail(id)).collect())
-    }
-
-    pub fn order_gid(&self, line: u64) -> String {
-        self.store.get("LineItem", line).map_or(gid("Order", 0), |l| l.text("order").to_owned())
     }
 }
 

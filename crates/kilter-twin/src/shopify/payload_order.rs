@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::gid::{gid, tail};
 use super::money;
 use super::payload::address_payload;
-use super::settings::Settings;
 use super::shop::Shop;
 use super::store::Row;
 
@@ -271,6 +270,9 @@ impl Shop {
             .collect();
         let pair = self.pair(order);
         let none = self.set(&pair.bag(Default::default()));
+        let nil = |currency: &str| json!({ "amount": money::text(Default::default(), currency), "currency": currency });
+        let unsettled =
+            json!({ "shop_money": nil(&pair.shop), "presentment_money": nil(&pair.presentment) });
         let transactions: Vec<Value> = row
             .texts("transactions")
             .iter()
@@ -286,7 +288,7 @@ impl Shop {
                     "created_at": self.local(t.created), "processed_at": self.local(t.created),
                     "payment_id": t.text("paymentId"), "test": false, "receipt": {},
                     "source_name": "web", "manual_payment_gateway": false,
-                    "total_unsettled_set": none, "amount_rounding": null, "authorization": null,
+                    "total_unsettled_set": unsettled, "amount_rounding": null, "authorization": null,
                     "device_id": null, "error_code": null, "location_id": null, "message": null,
                     "user_id": null,
                 })
@@ -332,10 +334,5 @@ impl Shop {
             "tracking_urls": all("url"), "line_items": lines,
             "created_at": self.local(row.created), "updated_at": self.local(row.updated),
         })
-    }
-
-    /// Decimals of the shop's own currency.
-    pub fn places(&self) -> u32 {
-        Settings::places(&self.settings.currency)
     }
 }

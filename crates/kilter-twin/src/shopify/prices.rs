@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::coerce::{items, map, text, texts};
 use super::execute::Out;
 use super::fail::{Answer, UserError, refused};
-use super::gid::{gid, number, tail};
+use super::gid::{gid, number};
 use super::money;
 use super::paging::Listing;
 use super::shop::Shop;
@@ -164,21 +164,6 @@ impl Shop {
         }
         Some(Out::List(Listing::of(&list)))
     }
-
-    /// Variant → price, for the back office.
-    pub fn fixed_prices(&self, list: u64) -> Value {
-        let fixed = self.stored("PriceList", list, "fixed");
-        let rows = fixed.as_object().into_iter().flatten();
-        rows.map(|(variant, row)| {
-            let id: u64 = variant.parse().unwrap_or(0);
-            let sku = self.store.get("ProductVariant", id).map(|v| v.text("sku").to_owned());
-            json!({
-                "variant": id, "sku": sku, "price": row["price"]["amount"],
-                "compare_at_price": row["compareAtPrice"]["amount"],
-            })
-        })
-        .collect()
-    }
 }
 
 fn show(variant: u64, row: &Value, origin: &str) -> Value {
@@ -186,9 +171,4 @@ fn show(variant: u64, row: &Value, origin: &str) -> Value {
         "price": row["price"], "compareAtPrice": row["compareAtPrice"], "originType": origin,
         "variant": gid("ProductVariant", variant),
     })
-}
-
-/// The number of a variant's id, for a caller that has the text.
-pub fn variant_number(id: &str) -> u64 {
-    tail(id)
 }

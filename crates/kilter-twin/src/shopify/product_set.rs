@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::coerce::{flag, items, map, text, texts};
+use super::coerce::{items, map, text, texts};
 use super::fail::{Answer, UserError, refused};
 use super::gid::{gid, number};
 use super::shop::Shop;
@@ -368,9 +368,4 @@ pub fn chosen(
         values.push(value.to_owned());
     }
     Ok(values)
-}
-
-/// Whether an input asks to replace a file of the same name instead of adding one.
-pub fn replaces(input: &Object) -> bool {
-    text(input, "duplicateResolutionMode") == Some("REPLACE") && !flag(input, "never")
 }

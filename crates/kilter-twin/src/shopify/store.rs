@@ -107,14 +107,6 @@ impl Store {
         Some(&mut row.fields)
     }
 
-    /// For a back office that backdates things.
-    pub fn dates(&mut self, kind: &str, id: u64, created: Moment, updated: Moment) {
-        if let Some(row) = self.kinds.get_mut(kind).and_then(|rows| rows.get_mut(&id)) {
-            row.created = created;
-            row.updated = updated;
-        }
-    }
-
     pub fn remove(&mut self, kind: &str, id: u64) -> Option<Row> {
         self.kinds.get_mut(kind)?.remove(&id)
     }

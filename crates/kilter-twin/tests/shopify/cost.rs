@@ -149,6 +149,7 @@ async fn faults_come_as_asked_for() {
     let body = json!({ "query": query }).to_string();
     let (status, ..) = shop.post("/admin/api/2026-10/graphql.json", &headers, body).await;
     assert_eq!(status, 502);
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     shop.act("faults", json!({ "deny": ["Shop.name"] })).await;
     let reply = shop.raw("{ shop { id } products(first: 1) { nodes { id } } }", json!({})).await;
     assert!(reply.get("errors").is_none());

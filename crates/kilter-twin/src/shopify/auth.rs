@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::clock::Moment;
+use super::fail::{Answer, Fail};
 use super::shop::Shop;
 use super::store::Object;
 
@@ -61,6 +62,24 @@ impl Shop {
             return SCOPES.iter().map(|scope| (*scope).to_owned()).collect();
         }
         self.settings.scopes.clone()
+    }
+
+    /// A field of the root that needs a scope the app was not given.
+    pub fn in_scope(&self, ty: &str, field: &str) -> Answer<()> {
+        let needed = match (ty, scope_of(field)) {
+            ("QueryRoot", Some(of)) => format!("read_{of}"),
+            ("Mutation", Some(of)) => format!("write_{of}"),
+            _ => return Ok(()),
+        };
+        let own = self.scopes();
+        let writes = needed.replacen("read_", "write_", 1);
+        if own.contains(&needed) || own.contains(&writes) {
+            return Ok(());
+        }
+        let message =
+            format!("Access denied for {field} field. Required access: `{needed}` access scope.");
+        let access = format!("`{needed}` access scope.");
+        Err(Fail::new("ACCESS_DENIED", message).with("requiredAccess", json!(access)))
     }
 
     pub fn known_token(&self, token: &str) -> bool {
@@ -142,6 +161,23 @@ impl Shop {
         }
         json!({ "revoked": count, "static_revoked": self.tokens.static_revoked })
     }
+}
+
+/// What a field of the root is about, as scopes are named.
+fn scope_of(field: &str) -> Option<&'static str> {
+    let lower = field.to_lowercase();
+    let about = [
+        ("fulfillment", None),
+        ("product", Some("products")),
+        ("collection", Some("products")),
+        ("pricelist", Some("products")),
+        ("inventory", Some("inventory")),
+        ("order", Some("orders")),
+        ("refund", Some("orders")),
+        ("customer", Some("customers")),
+        ("file", Some("files")),
+    ];
+    about.iter().find(|(word, _)| lower.starts_with(word)).and_then(|(_, scope)| *scope)
 }
 
 /// `form=encoded&pairs` or JSON.

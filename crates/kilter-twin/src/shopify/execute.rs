@@ -153,6 +153,7 @@ impl<'a> Execution<'a> {
         let expected = &field.definition.ty;
         let answered = coerce::arguments(self.schema, field, self.variables).and_then(|args| {
             self.shop.faults.denied(ty, name)?;
+            self.shop.in_scope(ty, name)?;
             match ty {
                 "Mutation" => {
                     self.spent += cost::MUTATION;

@@ -12,6 +12,29 @@ use super::payload::address_payload;
 use super::shop::Shop;
 use super::store::Row;
 
+/// What an order of the twin never has.
+const NOTHING: &[&str] = &[
+    "app_id",
+    "cart_token",
+    "checkout_token",
+    "client_details",
+    "confirmation_number",
+    "current_total_additional_fees_set",
+    "current_total_duties_set",
+    "device_id",
+    "landing_site",
+    "landing_site_ref",
+    "location_id",
+    "merchant_of_record_app_id",
+    "original_total_additional_fees_set",
+    "original_total_duties_set",
+    "payment_terms",
+    "reference",
+    "referring_site",
+    "source_url",
+    "user_id",
+];
+
 impl Shop {
     /// `{shop_money, presentment_money}` with the currency's decimals.
     fn set(&self, bag: &Value) -> Value {
@@ -198,28 +221,8 @@ impl Shop {
         if let (Some(out), Value::Object(rest)) = (out.as_object_mut(), rest) {
             out.extend(rest);
         }
-        for name in [
-            "app_id",
-            "cart_token",
-            "checkout_token",
-            "client_details",
-            "confirmation_number",
-            "current_total_additional_fees_set",
-            "current_total_duties_set",
-            "device_id",
-            "landing_site",
-            "landing_site_ref",
-            "location_id",
-            "merchant_of_record_app_id",
-            "original_total_additional_fees_set",
-            "original_total_duties_set",
-            "payment_terms",
-            "reference",
-            "referring_site",
-            "source_url",
-            "user_id",
-        ] {
-            out[name] = Value::Null;
+        for name in NOTHING {
+            out[*name] = Value::Null;
         }
         out
     }

@@ -150,12 +150,9 @@ impl Shop {
         money::given(given.get("amount")).unwrap_or_default().min(whole)
     }
 
-    /// What a refund of these lines would come to.
-    pub fn suggested_refund(&self, order: u64, args: &Object) -> Value {
-        let pair = self.pair(order);
-        let (mut subtotal, mut tax) = (Decimal::ZERO, Decimal::ZERO);
-        let mut lines = Vec::new();
-        let asked: Vec<(u64, i64, Value)> = if flag(args, "suggestFullRefund") {
+    /// The lines a suggestion is about: line, quantity, how it is put back.
+    fn asked(&self, order: u64, args: &Object) -> Vec<(u64, i64, Value)> {
+        if flag(args, "suggestFullRefund") {
             let own = self.lines_of(order).into_iter();
             own.filter_map(|id| {
                 let row = self.store.get("LineItem", id)?;
@@ -171,8 +168,15 @@ impl Shop {
                     (id, whole(l, "quantity").unwrap_or(0), kind)
                 })
                 .collect()
-        };
-        for (id, quantity, kind) in asked {
+        }
+    }
+
+    /// What a refund of these lines would come to.
+    pub fn suggested_refund(&self, order: u64, args: &Object) -> Value {
+        let pair = self.pair(order);
+        let (mut subtotal, mut tax) = (Decimal::ZERO, Decimal::ZERO);
+        let mut lines = Vec::new();
+        for (id, quantity, kind) in self.asked(order, args) {
             let Some(row) = self.store.get("LineItem", id) else { continue };
             let all = Decimal::from(row.number("quantity").max(1));
             let part = |bag: &Value| money::of_bag(bag) * Decimal::from(quantity) / all;

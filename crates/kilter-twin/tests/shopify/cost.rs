@@ -172,3 +172,26 @@ async fn a_reply_that_is_lost_was_work_that_was_done() {
     let data = shop.ask("{ customersCount { count } }", json!({})).await;
     assert_eq!(data["customersCount"]["count"], 1);
 }
+
+#[tokio::test]
+async fn a_scope_that_was_not_given_denies_one_field_and_answers_the_rest() {
+    let shop = shop(&[("scopes", "write_products")]).await;
+    let query = "{ product(id: \"gid://shopify/Product/1\") { id }
+        customer(id: \"gid://shopify/Customer/1\") { id } shop { name } }";
+    let reply = shop.raw(query, json!({})).await;
+    assert_eq!(reply["data"]["shop"]["name"], "twin");
+    assert!(reply["data"]["customer"].is_null());
+    assert_eq!(reply["errors"].as_array().map(Vec::len), Some(1), "to write is to read");
+    assert_eq!(reply["errors"][0]["extensions"]["code"], "ACCESS_DENIED");
+    assert_eq!(reply["errors"][0]["path"], json!(["customer"]));
+}
+
+#[tokio::test]
+async fn tokens_are_revoked_from_the_back_office() {
+    let shop = shop(&[]).await;
+    shop.act("tokens/revoke", json!({ "static": true })).await;
+    let headers = [("X-Shopify-Access-Token", TOKEN)];
+    let body = json!({ "query": "{ shop { id } }" }).to_string();
+    let (status, ..) = shop.post("/admin/api/2026-10/graphql.json", &headers, body).await;
+    assert_eq!(status, 401);
+}

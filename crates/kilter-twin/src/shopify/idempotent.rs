@@ -16,7 +16,7 @@ use super::store::Object;
 pub const REQUIRED: &[&str] =
     &["inventorySetQuantities", "inventoryAdjustQuantities", "inventoryActivate", "refundCreate"];
 const KEPT_MS: i64 = 24 * 3600 * 1000;
-/// Most keys that are remembered; the oldest go first.
+/// Most keys that are remembered; beyond that the first by name is forgotten.
 const KEYS_MAX: usize = 100_000;
 
 #[derive(Debug)]

@@ -6,18 +6,20 @@
 
 pub mod odoo;
 pub mod scenario;
+pub mod shopify;
 pub mod woocommerce;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// The twins there are.
-pub const NAMES: &[&str] = &["odoo", "woocommerce"];
+pub const NAMES: &[&str] = &["odoo", "shopify", "woocommerce"];
 
 /// Starts the twin of that name.
 pub async fn start(name: &str, options: Options) -> Result<Running, Error> {
     match name {
         "odoo" => odoo::start(options).await,
+        "shopify" => shopify::start(options).await,
         "woocommerce" => woocommerce::start(options).await,
         other => Err(Error::UnknownTwin(other.to_owned())),
     }

@@ -18,6 +18,12 @@ pub struct TwinArgs {
     /// A setting of the twin, as currency=USD; several are allowed.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
+    /// The shop's plan, as standard, advanced, plus or enterprise: short for --set plan=PLAN.
+    #[arg(long)]
+    plan: Option<String>,
+    /// A fault that comes now and then, by name: short for --set faults=NAME; several are allowed.
+    #[arg(long, value_name = "NAME")]
+    faults: Vec<String>,
 }
 
 pub async fn run(args: TwinArgs) -> anyhow::Result<ExitCode> {
@@ -33,6 +39,12 @@ pub async fn run(args: TwinArgs) -> anyhow::Result<ExitCode> {
             Some((name, value)) => settings.insert(name.to_owned(), value.to_owned()),
             None => anyhow::bail!("read the setting \"{pair}\": say it as NAME=VALUE"),
         };
+    }
+    if let Some(plan) = args.plan {
+        settings.insert("plan".to_owned(), plan);
+    }
+    if !args.faults.is_empty() {
+        settings.insert("faults".to_owned(), args.faults.join(","));
     }
     let options = Options { port: Some(args.port), seed: args.seed, settings };
     let running = kilter_twin::start(&args.name, options).await?;

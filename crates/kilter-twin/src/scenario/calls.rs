@@ -2,7 +2,8 @@
 //!
 //! Reads   the twins' counts; the script.
 //! Writes  counts at the beginning of each step.
-//! Never   judges: it may take more calls than the least, for things come one after the other.
+//! Never   wants the least where things come one after the other: only the load and the prices, where
+//!         everything is there at once, are judged, and may take half as much again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +67,21 @@ impl Stage {
             }
         }
         Ok(list)
+    }
+
+    /// Who writes what stands there already is found by its calls.
+    pub(super) fn idle(writes: &[verdict::Writes]) -> Vec<String> {
+        let judged = |w: &&verdict::Writes| matches!(w.step, Step::Load | Step::Prices);
+        let shops = writes.iter().filter(judged).filter(|w| SHOPS.contains(&w.connection.as_str()));
+        let too_many = shops.filter(|w| w.calls * 2 > w.least * 3);
+        let say = |w: &verdict::Writes| {
+            let step = format!("{:?}", w.step).to_lowercase();
+            format!(
+                "{step}: {} took {} write calls where {} do: what stands there was written again",
+                w.connection, w.calls, w.least
+            )
+        };
+        too_many.map(say).collect()
     }
 
     fn least(&self, step: Step, connection: &str) -> usize {

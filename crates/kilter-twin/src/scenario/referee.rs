@@ -120,6 +120,7 @@ impl Stage {
             problems.push(format!("{} × {} oversold: {}", one.units, one.sku, one.reason));
         }
         problems.extend(verdict.outage.iter().flat_map(outage_problems));
+        problems.extend(Self::idle(&verdict.writes));
         self.unfinished(&mut problems);
         problems
     }

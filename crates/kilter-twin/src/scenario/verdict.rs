@@ -74,7 +74,7 @@ pub struct Writes {
     pub step: Step,
     pub connection: String,
     pub calls: u64,
-    /// From the batches' caps and grouping, had everything come at once; shown, not judged.
+    /// From the batches' caps and grouping, had everything come at once. Judged where it does.
     pub least: u64,
     pub routes: BTreeMap<String, u64>,
 }

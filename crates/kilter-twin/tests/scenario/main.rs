@@ -272,6 +272,33 @@ async fn who_is_not_told_oversells_and_nothing_excuses_it() {
     assert!(!verdict.ok);
 }
 
+/// A client that writes what stands there already: nothing is wrong, and it is found all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_what_stands_there_is_found_by_his_calls() {
+    let (mut stage, middleman) = stage().await;
+    middleman.load().await;
+    stage.change_prices().await.expect("prices");
+    middleman.align().await;
+    let sku = &stage.catalogue.templates[3].variants[1].sku;
+    let row = row_of(&middleman, "de", sku).await;
+    let path = format!("products/{}/variations/{}", row["parent"], row["id"]);
+    let least = stage.referee().await.expect("a verdict");
+    let least = least.writes.iter().find(|w| w.step == Step::Prices && w.connection == "de");
+    let least = least.expect("a row").least;
+    let write = async |calls: u64| {
+        for _ in 0..calls {
+            let same = json!({ "regular_price": row["price"].to_string() });
+            middleman.put("de", &path, same).await;
+        }
+        stage.referee().await.expect("a verdict")
+    };
+    let verdict = write(least * 3 / 2).await;
+    assert!(verdict.ok, "half as much again is no fault: {:#?}", verdict.problems);
+    let verdict = write(1).await;
+    assert!(!verdict.ok && verdict.rows.iter().all(|row| row.wrong == 0));
+    assert!(verdict.problems.join("\n").contains("prices: de took"), "{:#?}", verdict.problems);
+}
+
 /// While the ERP takes no orders, somebody must take what was sold off its figures; and the
 /// answers that it was to lose afterwards must have been asked for.
 async fn bad_hour(subtracts: bool) -> Verdict {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use apollo_compiler::request::coerce_variable_values;
-use apollo_compiler::response::JsonMap;
+use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 use kilter_core::Json;
@@ -72,9 +72,24 @@ fn coerce(schema: &Valid<Schema>, document: &str, variables: &Json) -> anyhow::R
     let document = ExecutableDocument::parse_and_validate(schema, document, "document")
         .map_err(|error| anyhow::anyhow!("{}", error.errors))?;
     let operation = document.operations.get(None).map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    let variables: JsonMap =
-        serde_json::from_value(variables.clone()).context("read the variables")?;
+    let variables = json_map(variables.as_object().context("read the variables: they are no map")?);
     coerce_variable_values(schema, operation, &variables)
         .map_err(|error| anyhow::anyhow!("{}", error.message()))?;
     Ok(())
+}
+
+/// Member by member: numbers kept as they were written do not survive a detour over serde.
+fn plain_json(value: &Json) -> JsonValue {
+    match value {
+        Json::Null => JsonValue::Null,
+        Json::Bool(flag) => JsonValue::Bool(*flag),
+        Json::Number(number) => JsonValue::Number(number.clone()),
+        Json::String(text) => JsonValue::String(text.as_str().into()),
+        Json::Array(items) => JsonValue::Array(items.iter().map(plain_json).collect()),
+        Json::Object(map) => JsonValue::Object(json_map(map)),
+    }
+}
+
+fn json_map(map: &serde_json::Map<String, Json>) -> JsonMap {
+    map.iter().map(|(key, value)| (key.as_str().into(), plain_json(value))).collect()
 }

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::Json;
-use crate::manifest::{Kind, ListPart, ListStyle, Row};
+use crate::manifest::{Facet, Kind, ListPart, ListStyle, Row};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, RecordId, Wait, WaitKind};
@@ -53,62 +53,93 @@ pub(super) fn draft(
     for facet in &view.resource.facets {
         let Some(id) = seat::facet_record(view, world, root, facet) else { continue };
         for row in &facet.rows {
-            let scope = view.scope(facet, row, &vars);
-            let record = world.record(id).cloned();
-            let mode = view.mode(facet, row, &scope, record.as_ref());
-            let wanted = if kind == Kind::Create { mode.creates } else { mode.writes };
-            if !wanted {
-                continue;
-            }
-            let rule = view.field(facet, row).and_then(|f| f.derive.clone());
-            let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
-            let value = match &rule {
-                Some(rule) => {
-                    derive::derive(rule, view, world, id, guards).map_err(|w| (w, None))?
-                }
-                None if row.field == SELF => Some(record_ref(id)),
-                None => cell.as_ref().map(|c| c.value.clone()),
-            };
-            let Some(value) = value else { continue };
-            let key = row_key(facet, row, &scope);
-            let old = object.shadow.get(&key).cloned();
-            let new = said(view, world, row, &value, &key)?;
-            if left_alone(row, &new, &view.env(&vars, None)) {
-                continue;
-            }
-            let normal = normal(row, &new, &view.env(&vars, None), &key)?;
-            let equal = old.as_ref().is_some_and(|o| same(o, &normal));
-            if kind == Kind::Update && equal && guards.echo_suppression {
-                continue;
-            }
-            let figure = rule.as_deref().is_some_and(|rule| derive::FIGURES.contains(&rule));
-            if guards.stock_rule && figure {
-                if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
-                    draft.partial = Some(wait);
-                    continue;
-                }
-                draft.derived = true;
-                draft.compared &= row.was.is_some();
-            }
-            draft.derived |= rule.as_deref() == Some("completion");
-            draft.compared &= rule.as_deref() != Some("completion");
-            let before = draft.payload.clone();
-            write_row(view, each, row, &mut draft.payload, &new, &key)?;
-            // The lens leaves the field alone: nothing would be said.
-            if kind == Kind::Update && draft.payload == before {
-                continue;
-            }
-            if let (Some(was), Kind::Update) = (&row.was, kind) {
-                let last = old.clone().unwrap_or(Json::Null);
-                was.write(&mut draft.payload, &last, &view.env(&vars, None)).or_else(|e| {
-                    stop(WaitKind::Held, format!("{key} cannot be compared: {e}"), None)
-                })?;
-            }
-            let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
-            draft.fields.push(Changed { row: key, old, new: normal, by, change });
+            let place = Place { facet, row, record: id, each };
+            draft_row(view, world, object, (kind, guards), &place, &mut draft)?;
         }
     }
     Ok(draft)
+}
+
+/// One row of one facet of the object.
+struct Place<'a> {
+    facet: &'a Facet,
+    row: &'a Row,
+    record: RecordId,
+    each: &'a str,
+}
+
+fn draft_row(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    (kind, guards): (Kind, Guards),
+    place: &Place<'_>,
+    draft: &mut Draft,
+) -> Result<(), Stop> {
+    let Place { facet, row, record: id, each } = *place;
+    let vars = view.connection.vars(each);
+    let scope = view.scope(facet, row, &vars);
+    let record = world.record(id).cloned();
+    let mode = view.mode(facet, row, &scope, record.as_ref());
+    let wanted = if kind == Kind::Create { mode.creates } else { mode.writes };
+    if !wanted {
+        return Ok(());
+    }
+    let rule = view.field(facet, row).and_then(|f| f.derive.clone());
+    let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
+    let value = match &rule {
+        Some(rule) => derive::derive(rule, view, world, id, guards).map_err(|w| (w, None))?,
+        None if row.field == SELF => Some(record_ref(id)),
+        None => cell.as_ref().map(|c| c.value.clone()),
+    };
+    let Some(value) = value else { return Ok(()) };
+    let key = row_key(facet, row, &scope);
+    let old = object.shadow.get(&key).cloned();
+    let new = said(view, world, row, &value, &key)?;
+    if left_alone(row, &new, &view.env(&vars, None)) {
+        return Ok(());
+    }
+    let normal = normal(row, &new, &view.env(&vars, None), &key)?;
+    let equal = old.as_ref().is_some_and(|o| same(o, &normal));
+    if kind == Kind::Update && equal && guards.echo_suppression {
+        return Ok(());
+    }
+    let figure = rule.as_deref().is_some_and(|rule| derive::FIGURES.contains(&rule));
+    if guards.stock_rule && figure {
+        if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
+            draft.partial = Some(wait);
+            return Ok(());
+        }
+        draft.derived = true;
+        draft.compared &= row.was.is_some();
+    }
+    draft.derived |= rule.as_deref() == Some("completion");
+    draft.compared &= rule.as_deref() != Some("completion");
+    let before = draft.payload.clone();
+    write_row(view, each, row, &mut draft.payload, &new, &key)?;
+    // The lens leaves the field alone: nothing would be said.
+    if kind == Kind::Update && draft.payload == before {
+        return Ok(());
+    }
+    if kind == Kind::Update {
+        compare(row, &mut draft.payload, old.as_ref(), &view.env(&vars, None), &key)?;
+    }
+    let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
+    draft.fields.push(Changed { row: key, old, new: normal, by, change });
+    Ok(())
+}
+
+/// Compare-and-set: says what the write is based on, null where nothing was read.
+fn compare(
+    row: &Row,
+    payload: &mut Json,
+    old: Option<&Json>,
+    env: &Env<'_>,
+    key: &str,
+) -> Result<(), Stop> {
+    let Some(was) = &row.was else { return Ok(()) };
+    was.write(payload, old.unwrap_or(&Json::Null), env)
+        .or_else(|e| stop(WaitKind::Held, format!("{key} cannot be compared: {e}"), None))
 }
 
 /// A value as this connection's rows say it: references by the ids they have here.

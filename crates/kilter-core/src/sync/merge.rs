@@ -64,7 +64,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     note_fall(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
-    let adopted = object.state == State::Seat && object.root.is_some();
+    let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
     let moved = object.shadow.get(STATE_ROW) != rows.get(STATE_ROW);
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());

@@ -6,7 +6,7 @@
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::request::coerce_variable_values;
-use apollo_compiler::response::JsonMap;
+use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::validation::DiagnosticList;
 use serde_json::{Value, json};
 
@@ -60,8 +60,8 @@ impl Shop {
         call.write = operation.is_mutation();
         call.route = route(&operation, &document);
         let given = body.get("variables").filter(|v| !v.is_null()).cloned();
-        let given = given.unwrap_or_else(|| json!({})).to_string();
-        let Ok(given) = serde_json::from_str::<JsonMap>(&given) else {
+        let given = given.unwrap_or_else(|| json!({}));
+        let Some(given) = given.as_object().map(json_map) else {
             return simple("Variables are invalid");
         };
         let coerced = match coerce_variable_values(schema, &operation, &given) {
@@ -226,4 +226,20 @@ fn refused(data: &Value) -> bool {
             .iter()
             .any(|name| field[name].as_array().is_some_and(|errors| !errors.is_empty()))
     })
+}
+
+/// Member by member: numbers kept as they were written do not survive a detour over serde.
+fn plain_json(value: &Value) -> JsonValue {
+    match value {
+        Value::Null => JsonValue::Null,
+        Value::Bool(flag) => JsonValue::Bool(*flag),
+        Value::Number(number) => JsonValue::Number(number.clone()),
+        Value::String(text) => JsonValue::String(text.as_str().into()),
+        Value::Array(items) => JsonValue::Array(items.iter().map(plain_json).collect()),
+        Value::Object(map) => JsonValue::Object(json_map(map)),
+    }
+}
+
+fn json_map(map: &serde_json::Map<String, Value>) -> JsonMap {
+    map.iter().map(|(key, value)| (key.as_str().into(), plain_json(value))).collect()
 }

@@ -136,12 +136,7 @@ fn applied(
     };
     object.wait = None;
     object.bindings.remove(kilter_core::sync::mark::WAITS_ON);
-    if object.due.as_ref().is_some_and(|d| d.mark == done.mark) {
-        object.due = None;
-    } else if let Some(due) = &mut object.due {
-        due.tries = 0;
-        due.not_before = None;
-    }
+    answered(&mut object, done.mark);
     if object.state == State::Seat {
         object.state = State::Live;
     }
@@ -180,6 +175,16 @@ fn applied(
         tx.end_changes(&[(change.clone(), kilter_core::model::End::Merged)])?;
     }
     finish(tx, house, view, world, done, change.seq, &expected, created)
+}
+
+/// What was marked since the call was planned stays due, and starts anew.
+fn answered(object: &mut Object, mark: i64) {
+    if object.due.as_ref().is_some_and(|d| d.mark == mark) {
+        object.due = None;
+    } else if let Some(due) = &mut object.due {
+        due.tries = 0;
+        due.not_before = None;
+    }
 }
 
 /// What a settled call is written with.

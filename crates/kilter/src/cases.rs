@@ -64,6 +64,9 @@ struct Case {
     expect: Json,
 }
 
+/// What `$idempotency_key` is in a case.
+const CASE_KEY: &str = "00000000-0000-4000-8000-000000000000";
+
 pub fn run(name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
     let mut problems = Vec::new();
     let Some(connector) = crate::catalog::connector(name, folder, &mut problems) else {
@@ -381,6 +384,3 @@ mod tests {
         cases.into_iter().find(|c| c.name == case.name).unwrap()
     }
 }
-
-/// What `$idempotency_key` is in a case.
-const CASE_KEY: &str = "00000000-0000-4000-8000-000000000000";

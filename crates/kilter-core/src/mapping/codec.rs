@@ -71,6 +71,8 @@ pub enum Codec {
     Words(Vec<String>),
     /// A list of texts as a list of maps with this one member.
     Wrapped(String),
+    /// An empty list or map says nothing: what stands there stays.
+    Some,
     /// The sum of a member over a list of maps.
     Sum(String),
     /// A decimal as `{value, unit}`, in this unit.
@@ -110,6 +112,7 @@ impl Codec {
             Codec::FirstItem => Err(WriteError::ReadOnly { what: "first_item".to_owned() }),
             Codec::Words(_) => Err(WriteError::ReadOnly { what: "words".to_owned() }),
             Codec::Sum(_) => Err(WriteError::ReadOnly { what: "sum".to_owned() }),
+            Codec::Some if wrapped::is_empty(&value) => Ok(None),
             Codec::NullAs(stand_in) if value.is_null() => Ok(Some(stand_in.clone())),
             Codec::Enum(choice) => choice.write(&value),
             _ if value.is_null() => Ok(Some(Json::Null)),
@@ -120,7 +123,7 @@ impl Codec {
     /// Whether every value that can be read can be written so that it reads the same again.
     pub fn is_invertible(&self) -> bool {
         match self {
-            Codec::FirstItem | Codec::Words(_) | Codec::Sum(_) => false,
+            Codec::FirstItem | Codec::Words(_) | Codec::Sum(_) | Codec::Some => false,
             Codec::Named { key, field } => !key.contains('.') && !field.contains('.'),
             Codec::Enum(choice) => choice.is_invertible(),
             _ => true,
@@ -174,6 +177,7 @@ impl Codec {
             Codec::Measured(unit) => wrapped::read_measure(&value, unit),
             Codec::MoneyObject { amount, currency } => wrapped::money(&value, amount, currency),
             Codec::StripTags => text(&value).map(Json::String),
+            Codec::Some => Ok(value),
             Codec::Enum(_) | Codec::Default(_) | Codec::NullAs(_) | Codec::Json => Ok(value),
         }
     }
@@ -218,7 +222,7 @@ impl Codec {
                 wrapped::write_money(&value, amount, currency)?
             }
             Codec::FirstItem | Codec::Words(_) | Codec::Sum(_) | Codec::Enum(_) => value,
-            Codec::Default(_) | Codec::NullAs(_) | Codec::Json => value,
+            Codec::Default(_) | Codec::NullAs(_) | Codec::Json | Codec::Some => value,
         })
     }
 }

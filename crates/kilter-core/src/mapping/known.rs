@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 36] = [
+pub(super) const NAMES: [&str; 37] = [
     "text",
     "id",
     "integer",
@@ -46,6 +46,7 @@ pub(super) const NAMES: [&str; 36] = [
     "words",
     "wrapped",
     "sum",
+    "some",
     "measured",
     "money_object",
 ];
@@ -99,6 +100,7 @@ impl Args<'_> {
             "strip_tags" => Codec::StripTags,
             "pair" => Codec::Pair,
             "list" => Codec::List,
+            "some" => Codec::Some,
             "first_item" => Codec::FirstItem,
             "json" => Codec::Json,
             _ => return None,

@@ -124,7 +124,8 @@ impl Shop {
         self.note_stock_read(level);
         let row = self.store.get("InventoryLevel", level);
         let list = names.iter().map(|name| {
-            let at = row.map_or(Value::Null, |row| row.fields["at"][name.as_str()].clone());
+            // A figure that was never set has no date.
+            let at = row.and_then(|row| row.fields.get("at")?.get(name.as_str()).cloned());
             json!({
                 "id": format!("gid://shopify/InventoryQuantity/{level}?name={name}"),
                 "name": name, "quantity": self.quantity(level, name), "updatedAt": at,

@@ -139,6 +139,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         observe: false,
         fixed: false,
         was: None,
+        with: serde_json::json!({}),
         list: None,
         line: node.line,
     };
@@ -164,6 +165,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
     row.was = lens_at(&mut inner, "was", problems);
+    row.with = json_table(inner.take("with"));
     let parts: Vec<ListPart> = inner
         .list("list", problems)
         .iter()

@@ -239,6 +239,9 @@ pub struct Row {
     pub fixed: bool,
     /// Compare-and-set: where an update says what we last read; null where nothing was read.
     pub was: Option<Lens>,
+    /// What stands beside the value, or the value means something else: said with each write, and
+    /// where another thing stands there the row reads as null. Names of the item → constants.
+    pub with: Json,
     pub list: Option<ListRow>,
     pub line: usize,
 }
@@ -249,6 +252,13 @@ impl Row {
         let mut parts = self.list.iter().flat_map(|list| &list.parts);
         let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
         self.write.is_some() || member
+    }
+
+    /// Does an item show the value beside another constant than ours? A name that the item leaves
+    /// out says nothing.
+    pub fn means_otherwise(&self, item: &Json) -> bool {
+        let mut with = self.with.as_object().into_iter().flatten();
+        with.any(|(name, value)| item.get(name).is_some_and(|shown| shown != value))
     }
 }
 

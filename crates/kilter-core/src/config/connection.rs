@@ -31,6 +31,9 @@ pub const OWN_KEYS: &[&str] = &[
     "gone",
 ];
 
+/// Keys that do not change what an object looks like.
+const SHAPELESS: &[&str] = &["paused", "observe", "every", "sweep", "gone"];
+
 pub(super) fn read_connection(
     file: &str,
     name: &str,
@@ -69,6 +72,7 @@ pub(super) fn read_connection(
         every: BTreeMap::new(),
         sweep: BTreeMap::new(),
         gone: BTreeMap::new(),
+        shape: crate::doc::shape(node, |key| !SHAPELESS.contains(&key)),
     };
     lines(node, "", &mut connection.lines);
     for (key, value) in settings {

@@ -135,6 +135,9 @@ pub struct Connection {
     pub every: BTreeMap<String, i64>,
     /// Resource, entity or `at` → minute of the day, UTC, from which it is swept.
     pub sweep: BTreeMap<String, u32>,
+    /// A hash of what shapes its objects: lists, locations, lookups, settings. Not how often it is
+    /// read, or whether.
+    pub shape: String,
     /// Entity, or `*` → what follows when it was deleted here.
     pub gone: BTreeMap<String, Gone>,
 }

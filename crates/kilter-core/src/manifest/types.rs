@@ -144,6 +144,8 @@ pub struct Resource {
     /// Paths that are true where the remote cut a list short: such an item is never taken.
     pub cut: Vec<Path>,
     pub facets: Vec<Facet>,
+    /// A hash of what shapes its objects: rows, selection, places. Calls and periods do not.
+    pub shape: String,
     pub list: Option<List>,
     pub get: Option<Get>,
     pub writes: Vec<Write>,

@@ -103,7 +103,7 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
             Ok(out)
         })
         .await?;
-    let asked = engine.store.write_async(|tx| guard::asked(tx)).await?;
+    let asked = engine.store.write_async(guard::asked).await?;
     report(&engine, &waiting, &faults, &asked, args.json);
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

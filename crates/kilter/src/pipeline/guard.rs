@@ -122,6 +122,13 @@ fn lowers(view: &View<'_>, operation: &Operation) -> bool {
     operation.fields.iter().all(|field| down(field) == Some(true))
 }
 
+/// The configuration changed: what was written before it counts as if it had stood there.
+pub fn close(tx: &Tx<'_>, view: &View<'_>) -> Result<()> {
+    let place = place(view);
+    tx.forget_meta(&format!("{HELD}{place}"))?;
+    tx.set_meta(&format!("{GATE}{place}"), &tx.last_seq()?.to_string())
+}
+
 /// A person looked at what is held, here and by sweeps, and says yes. Returns what was held.
 pub fn approve(tx: &Tx<'_>, now: &str) -> Result<Vec<String>> {
     let mut said = Vec::new();

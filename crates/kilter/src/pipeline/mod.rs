@@ -12,6 +12,7 @@ pub mod permits;
 pub mod poll;
 pub mod prepare;
 pub mod receive;
+pub mod reshape;
 pub mod resolve;
 pub mod schedule;
 pub mod settle;

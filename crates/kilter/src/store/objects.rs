@@ -138,6 +138,19 @@ impl Tx<'_> {
         )
     }
 
+    pub fn object_ids_after(
+        &self,
+        connection: &str,
+        resource: &str,
+        after: ObjectId,
+        limit: usize,
+    ) -> Result<Vec<ObjectId>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = "SELECT id FROM objects WHERE connection = ?1 AND resource = ?2 AND id > ?3
+                   ORDER BY id LIMIT ?4";
+        self.ids(sql, params![connection, resource, after, limit])
+    }
+
     /// Objects of a resource that are there: id, remote id, the place of their last settled write.
     pub fn live_remotes(
         &self,

@@ -330,6 +330,15 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// A hash of the keys of a table that are wanted: comments and lines have no say in it.
+pub fn shape(node: &Node, wanted: impl Fn(&str) -> bool) -> String {
+    let mut hash = blake3::Hasher::new();
+    for (key, value) in node.table().into_iter().flatten().filter(|(key, _)| wanted(key)) {
+        hash.update(key.as_bytes()).update(b"=").update(value.to_json().to_string().as_bytes());
+    }
+    hash.finalize().to_hex().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,13 +370,4 @@ mod tests {
         parse("k.toml", "a = 1\nb = = 2\n", &mut problems);
         assert_eq!(problems[0].line, 2);
     }
-}
-
-/// A hash of the keys of a table that are wanted: comments and lines have no say in it.
-pub fn shape(node: &Node, wanted: impl Fn(&str) -> bool) -> String {
-    let mut hash = blake3::Hasher::new();
-    for (key, value) in node.table().into_iter().flatten().filter(|(key, _)| wanted(key)) {
-        hash.update(key.as_bytes()).update(b"=").update(value.to_json().to_string().as_bytes());
-    }
-    hash.finalize().to_hex().to_string()
 }

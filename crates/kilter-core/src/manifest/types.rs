@@ -144,6 +144,8 @@ pub struct Resource {
     /// Paths that are true where the remote cut a list short: such an item is never taken.
     pub cut: Vec<Path>,
     pub facets: Vec<Facet>,
+    /// A hash of what shapes its objects: rows, selection, places. Calls and periods do not.
+    pub shape: String,
     pub list: Option<List>,
     pub get: Option<Get>,
     pub writes: Vec<Write>,
@@ -239,6 +241,9 @@ pub struct Row {
     pub fixed: bool,
     /// Compare-and-set: where an update says what we last read; null where nothing was read.
     pub was: Option<Lens>,
+    /// What stands beside the value, or the value means something else: said with each write, and
+    /// where another thing stands there the row reads as null. Names of the item → constants.
+    pub with: Json,
     pub list: Option<ListRow>,
     pub line: usize,
 }
@@ -249,6 +254,13 @@ impl Row {
         let mut parts = self.list.iter().flat_map(|list| &list.parts);
         let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
         self.write.is_some() || member
+    }
+
+    /// Does an item show the value beside another constant than ours? A name that the item leaves
+    /// out says nothing.
+    pub fn means_otherwise(&self, item: &Json) -> bool {
+        let mut with = self.with.as_object().into_iter().flatten();
+        with.any(|(name, value)| item.get(name).is_some_and(|shown| shown != value))
     }
 }
 

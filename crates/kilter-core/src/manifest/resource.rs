@@ -229,6 +229,7 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
     let part = ListPart {
         at: at?,
         set: json_table(inner.take("set")),
+        skip: keep(&mut inner, "skip", problems),
         only,
         style,
         rows,
@@ -245,7 +246,7 @@ fn map_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Li
     let rows = item_rows(place, &mut inner, problems);
     let (set, item_set) = (json_table(inner.take("set")), json_table(inner.take("item_set")));
     inner.finish(problems);
-    ListPart { at, set, only: Vec::new(), style: ListStyle::Map, rows, item_set }
+    ListPart { at, set, skip: Vec::new(), only: Vec::new(), style: ListStyle::Map, rows, item_set }
 }
 
 type ItemRows = Vec<(String, Option<Lens>, Option<Lens>)>;

@@ -146,7 +146,8 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
             _ => continue,
         };
         seen = true;
-        for child in &items {
+        let told = |child: &&Json| !part.skip.is_empty() && fits(&part.skip, child, env);
+        for child in items.iter().filter(|child| !told(child)) {
             out.push(read_part(part, child, env)?);
         }
     }

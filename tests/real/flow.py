@@ -360,6 +360,7 @@ def small(act, n=8):
     act.nothing_planned()
     given_back(act)
     beyond(act)
+    conformance(act)
 
 
 def given_back(act):
@@ -399,6 +400,17 @@ def beyond(act):
     act.expect([s['state'] for s in sales] == ['draft'], 'it is not one draft: %s' % [s['state'] for s in sales])
     act.expect(not any(li['description'] == 'Rounding' for s in sales for li in s['lines']), 'it was rounded')
     log('%s: an order beyond the tolerance is held as a draft' % act.name)
+
+
+def conformance(act):
+    """The story that every connector is told, to the real ERP: it has no twin. Last, for it orders something."""
+    code, told = act.kilter('connector', 'test', 'tryton', '--against', act.config, '--connection', 'erp')
+    for step in told['steps']:
+        log('%s: story: %-7s %s: %s' % (act.name, step['end'], step['name'], step['why']))
+    ends = {step['name']: step['end'] for step in told['steps']}
+    act.expect(code == 0 and 'failed' not in ends.values(), 'the story ended with %d' % code)
+    for name in ('reads page by page', 'creates', 'loses its token'):
+        act.expect(ends[name] == 'ok', 'the story left out: %s' % name)
 
 
 def plain(act):

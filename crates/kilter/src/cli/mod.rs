@@ -80,7 +80,7 @@ enum Command {
     Decide(decide::DecideArgs),
     /// Run a twin: a simulator of a platform, for trying things out.
     Twin(twin::TwinArgs),
-    /// Check a connector, or run its cases.
+    /// Check a connector, run its cases and the story that every connector must pass, or list all.
     Connector(connector::ConnectorArgs),
     /// See it work: two shops and an ERP (twins), aligned before your eyes.
     Demo(crate::demo::DemoArgs),
@@ -140,7 +140,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Why(args) => why::run(config, &args),
         Command::Decide(args) => decide::run(config, &args),
         Command::Twin(args) => twin::run(args).await,
-        Command::Connector(args) => connector::run(&args),
+        Command::Connector(args) => connector::run(&args).await,
         Command::Demo(args) => crate::demo::run(args).await,
     }
 }

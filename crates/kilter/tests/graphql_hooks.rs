@@ -112,12 +112,31 @@ async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
             "city": "Springfield", "zip": "12345", "countryCode": "US" } });
     let at = Instant::now();
     rig.post(&format!("{}/_twin/orders", plus.url()), &order).await;
-    let arrived = async || {
-        let erp = rig.get(&format!("{}/_twin/state", rig.erp.url())).await;
-        let orders = &erp["sale.order"];
-        let text = erp.to_string();
-        if text.contains("PLUS-") { Ok(()) } else { Err(orders.clone()) }
+    let in_erp = async || {
+        let erp = rig.get(&format!("{}/_twin/state?part=orders", rig.erp.url())).await;
+        let orders = erp["orders"].as_array().unwrap().clone();
+        let ours = orders
+            .iter()
+            .find(|o| o["client_order_ref"].as_str().unwrap_or("").starts_with("PLUS-"));
+        ours.filter(|o| o["state"] == "sale").cloned().ok_or(erp)
     };
-    until("the order in the ERP", arrived).await;
+    until("the order in the ERP", async || in_erp().await.map(|_| ())).await;
     assert!(at.elapsed() < Duration::from_secs(30), "orders are polled every minute");
+
+    let id = in_erp().await.unwrap()["id"].clone();
+    let parcel = json!([{ "order_id": id, "tracking": "UPS-1", "carrier": "UPS" }]);
+    rig.post(&format!("{}/_twin/ship", rig.erp.url()), &parcel).await;
+    let shipped = async || {
+        let shop = rig.get(&format!("{}/_twin/state", plus.url())).await;
+        let all = shop["fulfillments"].as_array().unwrap().clone();
+        if all.len() == 1 && all[0].to_string().contains("UPS-1") {
+            Ok(())
+        } else {
+            Err(json!(all))
+        }
+    };
+    until("the tracking number in the shop", shipped).await;
+    // What was told once is not told again.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    until("one fulfilment", shipped).await;
 }

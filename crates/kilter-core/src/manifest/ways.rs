@@ -92,6 +92,9 @@ pub struct Permit {
     pub id: Lens,
     /// Where the found item shows our reference, to match several at once.
     pub reference: Lens,
+    /// Where our own payload says what `reference` reads, if that is not our reference. Such a
+    /// look-up is made for one create at a time.
+    pub ours: Option<Path>,
     /// "Already exists", naming our reference: a fact (class A).
     pub exists: Vec<String>,
     /// How long the remote may still be working on a request we gave up on, in seconds.
@@ -270,6 +273,7 @@ pub(super) fn permit(reader: &mut Reader<'_>, problems: &mut Problems) -> Option
     let items = path_or_whole(&mut inner, "items", problems);
     let id = lens_at(&mut inner, "id", problems);
     let reference = lens_at(&mut inner, "reference", problems);
+    let ours = path_at(&mut inner, "ours", problems);
     let exists = inner.texts("exists", problems);
     let quiescence_seconds = inner.seconds("quiescence", problems).unwrap_or(120);
     if lookup.is_none() || id.is_none() || reference.is_none() {
@@ -283,6 +287,7 @@ pub(super) fn permit(reader: &mut Reader<'_>, problems: &mut Problems) -> Option
         items,
         id: id?,
         reference: reference?,
+        ours,
         exists,
         quiescence_seconds,
     })

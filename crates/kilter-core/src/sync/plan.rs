@@ -303,8 +303,20 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
 pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<Json> {
     match row {
         None => parent.remote.clone().map(Json::String),
-        Some(row) => parent.shadow.get(row).filter(|v| !v.is_null()).cloned(),
+        Some(row) => {
+            let told = |v: &&Json| !v.is_null() && v.as_array().is_none_or(|list| !list.is_empty());
+            parent.shadow.get(row).filter(told).cloned()
+        }
     }
+}
+
+/// The remote id of the object that stands above a root, whatever `$parent` is.
+pub fn above(view: &View<'_>, world: &mut World, root: RecordId) -> Option<String> {
+    let parent = view.resource.parent.as_ref()?;
+    let facet = view.resource.facets.iter().find(|f| f.name == parent.facet)?;
+    let record = seat::facet_record(view, world, root, facet)?;
+    let id = world.object_of_root(&view.connection.name, &parent.resource, record)?;
+    world.object(id)?.remote.clone()
 }
 
 /// What is repaired too often is not repaired again: the target does not keep it, or two fight.

@@ -173,7 +173,7 @@ pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
     {
         return false;
     }
-    if each_of(view, world, root).is_none() {
+    if each_of(view, world, root).is_none() || !whole_stands(view, world, root) {
         return false;
     }
     let vars = view.connection.vars("");
@@ -181,6 +181,21 @@ pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
         let value = select_value(view, world, root, &select.field);
         test(select, value.as_ref(), &vars)
     })
+}
+
+/// What is a part of a document (a shipment) stands only where the document does.
+fn whole_stands(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
+    let Some(parent) = &view.resource.parent else { return true };
+    let entity = |name: &str| view.house.entities.get(name);
+    let Some(facet) = view.resource.facets.iter().find(|f| f.name == parent.facet) else {
+        return true;
+    };
+    let part = entity(&view.resource.root).is_some_and(|e| !e.document);
+    if !part || !entity(&facet.entity).is_some_and(|e| e.document) {
+        return true;
+    }
+    let Some(whole) = facet_record(view, world, root, facet) else { return false };
+    world.object_of_root(&view.connection.name, &parent.resource, whole).is_some()
 }
 
 /// For which location or list a root stands here: the part of its key that the resource calls

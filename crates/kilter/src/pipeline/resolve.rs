@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Permit, plain};
-use kilter_core::model::{Fault, FaultKind};
+use kilter_core::model::{Fault, FaultKind, ObjectId};
 use kilter_core::sync::house::View;
 use serde_json::json;
 
@@ -39,7 +39,10 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     }
     let mut asked = 0;
     for (resource, intents) in by_resource {
-        for chunk in intents.chunks(LOOKUP_CAP) {
+        let alone = engine.house.view(connection, &resource).is_some_and(|v| {
+            v.resource.permit.as_ref().is_some_and(|permit| permit.ours.is_some())
+        });
+        for chunk in intents.chunks(if alone { 1 } else { LOOKUP_CAP }) {
             asked += chunk.len();
             look_up(engine, connection, &resource, chunk).await?;
         }
@@ -106,6 +109,9 @@ async fn ask(
     vars.insert("refs".to_owned(), intents.iter().map(|i| json!(i.reference)).collect());
     if let Some(first) = intents.first() {
         vars.insert("ref".to_owned(), json!(first.reference));
+        if let Some(above) = above(engine, view, first.object).await? {
+            vars.insert("above".to_owned(), json!(above));
+        }
     }
     let request = permit
         .lookup
@@ -124,7 +130,30 @@ async fn ask(
             found.entry(plain(&reference)).or_default().push(plain(&id));
         }
     }
-    Ok(found)
+    let Some(path) = &permit.ours else { return Ok(found) };
+    let ours = |i: &Intent| {
+        let said =
+            path.read(i.payload.as_ref()?, &view.env(&vars, None)).filter(|v| !v.is_null())?;
+        Some((i.reference.clone(), found.get(&plain(&said))?.clone()))
+    };
+    Ok(intents.iter().filter_map(ours).collect())
+}
+
+/// The remote id of what the object is a part of.
+async fn above(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    object: ObjectId,
+) -> std::result::Result<Option<String>, Fault> {
+    let house = Arc::clone(&engine.house);
+    let (connection, resource) = (view.connection.name.clone(), view.resource.name.clone());
+    let found = engine.store.write_async(move |tx| {
+        let Some(view) = house.view(&connection, &resource) else { return Ok(None) };
+        let Some(root) = tx.object(object)?.and_then(|o| o.root) else { return Ok(None) };
+        let mut world = tx.world()?;
+        tx.step(&house, &mut world, |w| kilter_core::sync::plan::above(&view, w, root))
+    });
+    found.await.map_err(|e| Fault::new(FaultKind::Unavailable, "", &e.to_string()))
 }
 
 fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<()> {

@@ -28,6 +28,9 @@ pub struct Able {
     /// New orders: it is where orders go.
     pub orders: bool,
     pub change: Option<Change>,
+    /// Prices and figures of what it created.
+    pub prices: bool,
+    pub stock: bool,
     pub archive: bool,
     pub webhooks: bool,
 }
@@ -45,6 +48,8 @@ impl Able {
                 let (entity, field) = c.field();
                 connector.resources.iter().any(|r| updates(r, entity, field))
             }),
+            prices: goods && writes(connector, "price").1,
+            stock: goods && writes(connector, "stock").1,
             archive: goods
                 && connector.resources.iter().any(|r| of_goods(r) && has(r, Kind::Archive)),
             webhooks: connector.webhook.is_some(),

@@ -94,12 +94,7 @@ fn told(problems: &[Problem]) -> anyhow::Result<()> {
 fn source(problems: &mut Vec<Problem>) -> anyhow::Result<Connector> {
     let files: Vec<(String, String)> =
         FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    let mut connector = read_connector(&files, problems).context("read the story's own files")?;
-    // Nobody is asked: the listing stands there for its names alone.
-    for resource in &mut connector.resources {
-        resource.list = None;
-    }
-    Ok(connector)
+    read_connector(&files, problems).context("read the story's own files")
 }
 
 /// The source speaks of the same locale, prices and places.

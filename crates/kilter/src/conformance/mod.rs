@@ -8,6 +8,7 @@
 //! | reads page by page              | a listing                                   |
 //! | creates                         | creates of variants or of orders            |
 //! | changes one field               | an update of a title or a barcode           |
+//! | changes a price and a figure    | updates of prices or of stock               |
 //! | sent twice, it stands there once| the fault `lost` of its twin                |
 //! | throttled, it waits             | the fault `throttled` of its twin           |
 //! | loses its token                 | credentials                                 |
@@ -70,10 +71,11 @@ enum Told {
     Skipped(String),
 }
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     "reads page by page",
     "creates",
     "changes one field",
+    "changes a price and a figure",
     "sent twice, it stands there once",
     "throttled, it waits",
     "loses its token",
@@ -128,6 +130,7 @@ async fn run(mut story: Story) -> Report {
             "reads page by page" => story.reads().await,
             "creates" => story.creates().await,
             "changes one field" => story.changes().await,
+            "changes a price and a figure" => story.changes_figures().await,
             "sent twice, it stands there once" => story.sends_twice().await,
             "throttled, it waits" => story.is_throttled().await,
             "loses its token" => story.loses_its_token().await,

@@ -123,24 +123,12 @@ impl Scene {
     }
 
     /// The source says something of its own.
-    pub async fn tell(
-        &self,
-        collection: &'static str,
-        each: &str,
-        item: Json,
-    ) -> anyhow::Result<()> {
+    pub async fn tell(&self, collection: &'static str, item: Json) -> anyhow::Result<()> {
         let house = Arc::clone(&self.engine.house);
-        let each = each.to_owned();
         let told = self.engine.store.write_async(move |tx| {
             let (asked, at) = (tx.last_seq()?, now());
-            let source = Source {
-                connection: SOURCE,
-                collection,
-                each: &each,
-                via: Via::Page,
-                asked,
-                at: &at,
-            };
+            let (connection, each, via) = (SOURCE, "", Via::Page);
+            let source = Source { connection, collection, each, via, asked, at: &at };
             receive::page(tx, &house, &source, vec![item])
         });
         told.await.context("keep what the source says")?;
@@ -199,6 +187,14 @@ impl Scene {
             .collect())
     }
 
+    /// What of the connection waits for a later look or a time.
+    pub async fn later(&self) -> anyhow::Result<Vec<String>> {
+        let x = self.x().to_owned();
+        let all = self.engine.store.write_async(|tx| tx.waiting(WAITING_MAX)).await?;
+        let own = all.into_iter().filter(|o| o.connection == x);
+        Ok(own.filter_map(|o| Some(format!("{}: {}", o.resource, o.wait?.reason))).collect())
+    }
+
     /// How many faults of a kind the connection met.
     pub async fn faults(&self, kinds: &[&str]) -> anyhow::Result<i64> {
         let groups = self.engine.store.write_async(|tx| tx.fault_counts()).await?;
@@ -252,6 +248,24 @@ impl Scene {
             }
         }
         Ok(found.into_values().collect())
+    }
+
+    /// Does a listing of goods, prices or stock show a row of these names with such a value?
+    pub async fn shows(&self, rows: &[&str], fits: impl Fn(&str) -> bool) -> anyhow::Result<bool> {
+        let house = Arc::clone(&self.engine.house);
+        let roots = ["product", "variant", "price", "stock"];
+        let views = house.views().filter(|v| v.connection.name == self.x());
+        for view in views.filter(|v| roots.contains(&v.resource.root.as_str())) {
+            for (each, item) in self.items(&view).await? {
+                let Ok(seen) = project(&view, &item, &each) else { continue };
+                let mut named =
+                    seen.rows.iter().filter(|(r, _)| rows.iter().any(|n| r.ends_with(n)));
+                if named.any(|(_, value)| fits(&kilter_core::manifest::plain(value))) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The same database, another config: for credentials that are wrong.
@@ -323,6 +337,9 @@ pub struct Good {
     pub title: String,
     pub barcode: String,
     pub status: &'static str,
+    pub price: String,
+    /// Pieces at each place.
+    pub pieces: u32,
 }
 
 impl Scene {
@@ -333,6 +350,8 @@ impl Scene {
             title: format!("A story {} {n}", self.mark),
             barcode: String::new(),
             status: "active",
+            price: "12.50".to_owned(),
+            pieces: 7,
         }
     }
 
@@ -340,15 +359,18 @@ impl Scene {
         let Good { n, sku, title, status, .. } = good;
         let product =
             json!({ "id": n, "code": sku, "kind": "simple", "status": status, "title": title });
-        self.tell("products", "", product).await?;
+        self.tell("products", product).await?;
         let variant = json!({
             "id": n, "sku": sku, "status": status, "product": n, "barcode": good.barcode,
         });
-        self.tell("variants", "", variant).await?;
-        self.tell("prices", "", json!({ "id": n, "variant": n, "amount": "12.50" })).await?;
+        self.tell("variants", variant).await?;
+        self.tell("prices", json!({ "id": n, "variant": n, "amount": good.price })).await?;
         let source = self.plot.config.connections.get(SOURCE);
         for (name, _) in source.iter().flat_map(|c| &c.locations) {
-            self.tell("stock", name, json!({ "id": n, "figure": "7" })).await?;
+            let id = format!("{n} at {name}");
+            let pieces = good.pieces.to_string();
+            let figure = json!({ "id": id, "variant": n, "location": name, "figure": pieces });
+            self.tell("stock", figure).await?;
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ impl Story {
                 let mut good = self.scene.good(1);
                 good.sku = sku.to_owned();
                 let known = json!({ "id": good.n, "sku": sku });
-                self.scene.tell("variants", "", known).await?;
+                self.scene.tell("variants", known).await?;
                 self.scene.align().await?;
                 return Ok(good);
             }
@@ -144,7 +144,7 @@ impl Story {
         self.told += 1;
         let number = format!("{}{}", self.scene.mark, self.told);
         let order = self.order_of(&number)?;
-        self.scene.tell("orders", "", order).await?;
+        self.scene.tell("orders", order).await?;
         self.scene.align().await?;
         let found =
             self.scene.holding(|r| r.root == "order" && r.document.is_some(), &number).await?.len();
@@ -194,7 +194,7 @@ impl Story {
         };
         if self.found {
             let known = json!({ "id": good.n, "sku": good.sku, "barcode": good.barcode });
-            self.scene.tell("variants", "", known).await?;
+            self.scene.tell("variants", known).await?;
         } else {
             self.scene.tell_good(good).await?;
         }
@@ -234,6 +234,43 @@ impl Story {
         let (entity, field) = change.field();
         let writes = self.calls().1 - before;
         Ok(Told::Ok(format!("{entity}.{field} in {writes} writes")))
+    }
+
+    pub async fn changes_figures(&mut self) -> anyhow::Result<Told> {
+        let (prices, stock) = (self.scene.able.prices, self.scene.able.stock);
+        if !prices && !stock {
+            return Ok(Told::Skipped("it writes no prices and no stock of its own".to_owned()));
+        }
+        let good = self.good.as_mut().context("change what was not created")?;
+        // Numbers that nothing else there has.
+        let price = Decimal::new(rand::random_range(100_000..1_000_000), 2);
+        good.price = price.to_string();
+        good.pieces = rand::random_range(1_000..9_000);
+        let pieces = good.pieces;
+        self.scene.tell_good(good).await?;
+        self.scene.align().await?;
+        self.in_order().await?;
+        let x = self.scene.plot.config.connections.get(self.scene.x());
+        let x = x.context("find the connection")?;
+        let all = pieces * u32::try_from(x.locations.len()).unwrap_or(1);
+        let sellable = [pieces, all].map(|n| n.saturating_sub(x.buffer).to_string());
+        let mut did = Vec::new();
+        if prices {
+            let start = format!("{} ", price.normalize());
+            ensure!(
+                self.scene.shows(&[".amount"], |v| v.starts_with(&start)).await?,
+                "find the price {price} there"
+            );
+            did.push(format!("a price of {price}"));
+        }
+        if stock {
+            let rows = [".sellable", ".available"];
+            let shown = self.scene.shows(&rows, |v| sellable.iter().any(|n| n == v)).await?;
+            let later = self.scene.later().await?.join("; ");
+            ensure!(shown, "find {pieces} pieces there; what waits: {later}");
+            did.push(format!("{pieces} pieces"));
+        }
+        Ok(Told::Ok(did.join(", ")))
     }
 
     pub async fn sends_twice(&mut self) -> anyhow::Result<Told> {

@@ -139,4 +139,37 @@ async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
     // What was told once is not told again.
     tokio::time::sleep(Duration::from_secs(6)).await;
     until("one fulfilment", shipped).await;
+
+    // One piece of three is given back with its line, two dollars more without any.
+    let shop = rig.get(&format!("{}/_twin/state", plus.url())).await;
+    let order = shop["orders"][0]["id"].clone();
+    let refund = |body: Value| {
+        let url = format!("{}/_twin/orders/{order}/refund", plus.url());
+        let rig = &rig;
+        async move { rig.post(&url, &body).await }
+    };
+    refund(json!({ "lines": [{ "sku": "MUG-001", "quantity": 1, "restock": false }] })).await;
+    refund(json!({ "amount": "2.00", "lines": [] })).await;
+    let query = json!({ "query": "{ orders(first: 1) { nodes { refunds { totalRefundedSet { \
+        shopMoney { amount } } } } } }" });
+    let url = format!("{}/admin/api/2026-10/graphql.json", plus.url());
+    let request = rig.http.post(url).header("x-shopify-access-token", "shpat_twin");
+    let request = request.header("content-type", "application/json").body(query.to_string());
+    let told: Value =
+        serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+    let refunds = told["data"]["orders"]["nodes"][0]["refunds"].as_array().unwrap().clone();
+    let amount = |v: &Value| v.as_str().map_or(v.as_f64(), |t| t.parse().ok()).unwrap();
+    let mut given: Vec<f64> =
+        refunds.iter().map(|r| amount(&r["totalRefundedSet"]["shopMoney"]["amount"])).collect();
+    given.sort_by(f64::total_cmp);
+    assert_eq!((given.len(), given[0]), (2, 2.0), "{told}");
+    let credited = async || {
+        let erp = rig.get(&format!("{}/_twin/state?part=invoices", rig.erp.url())).await;
+        let notes = erp["invoices"].as_array().cloned().unwrap_or_default();
+        let notes = notes.iter().filter(|m| m["move_type"] == "out_refund");
+        let mut there: Vec<f64> = notes.map(|m| amount(&m["amount_total"])).collect();
+        there.sort_by(f64::total_cmp);
+        if there == given { Ok(()) } else { Err(json!([there, given])) }
+    };
+    until("a credit note for each refund", credited).await;
 }

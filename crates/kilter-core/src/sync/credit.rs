@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::Json;
 use crate::model::record::record_of;
 use crate::model::{Record, RecordId, Wait, WaitKind};
-use crate::sync::document::{amount, list, or_none, priced, prices, text, tolerance};
+use crate::sync::document::{amount, list, net_and_tax, or_none, priced, prices, text, tolerance};
 use crate::sync::house::View;
 use crate::sync::whole;
 use crate::sync::world::{Key, World};
@@ -35,13 +35,13 @@ pub fn credit(view: &View<'_>, world: &mut World, refund: RecordId) -> Result<Js
     let mut out = Vec::new();
     let mut explained = Decimal::ZERO;
     for line in list(&record, "lines") {
-        let line = completed(line, &list(&order, "lines"));
+        let line = completed(line, &order, "lines");
         explained += sum(&line);
         let back = put_back(world, &record, &order, &line);
         product(&record, &line, back, style, &mut out)?;
     }
     for charge in list(&record, "charges") {
-        let charge = completed(charge, &list(&order, "charges"));
+        let charge = completed(charge, &order, "charges");
         explained += sum(&charge);
         if !sum(&charge).is_zero() {
             out.push(priced(&record, &charge, &text(&charge, "kind"), style.0, style.1));
@@ -89,7 +89,8 @@ fn currency(money: Option<&Json>) -> Option<&str> {
 }
 
 /// A refunded item with what only the order's own item says: its product, its tax, its name.
-fn completed(mut item: Json, of_order: &[Json]) -> Json {
+fn completed(mut item: Json, order: &Record, field: &str) -> Json {
+    let of_order = list(order, field);
     let own = of_order.iter().find(|o| text(o, "id") == text(&item, "line"));
     for field in ["variant", "tax_rate", "name", "sku", "kind"] {
         let lacks = match item.get(field) {
@@ -99,6 +100,12 @@ fn completed(mut item: Json, of_order: &[Json]) -> Json {
         if let (true, Some(value)) = (lacks, own.and_then(|o| o.get(field))) {
             item[field] = value.clone();
         }
+    }
+    // What it charged, with tax in it where the order says so.
+    if let (None, Some(code)) = (amount(item.get("total")), currency(item.get("subtotal"))) {
+        let (net, tax) = net_and_tax(order, &item);
+        let (total, tax) = (format!("{net} {code}"), format!("{tax} {code}"));
+        (item["total"], item["tax"]) = (json!(total), json!(tax));
     }
     item
 }
@@ -112,10 +119,13 @@ fn quantity(item: &Json) -> Decimal {
     text(item, "quantity").parse().unwrap_or_default()
 }
 
-/// How many pieces of this line came back into stock by this refund. The shop tells it for the
-/// order's line, over all its refunds: the older ones took first. So a line that was refunded twice,
+/// How many pieces of this line came back into stock by this refund. A shop says it with the line
+/// (`back`), or for the order's line, over all its refunds: the older ones took first. So a line that was refunded twice,
 /// once without putting back, may say too little here, and never too much.
 fn put_back(world: &mut World, refund: &Record, order: &Record, line: &Json) -> Decimal {
+    if let Some(back) = line.get("back").and_then(Json::as_bool) {
+        return if back { quantity(line).max(Decimal::ZERO) } else { Decimal::ZERO };
+    }
     let id = text(line, "line");
     let restocked = list(order, "restocked");
     let told = restocked.iter().find(|r| text(r, "line") == id && !id.is_empty());

@@ -29,7 +29,13 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     if let Some(reason) = whole::undone(view, world, &record).filter(|_| !left) {
         return held(reason);
     }
-    let Some(goals) = &goals(view, cycle, goal) else { return Plan::Nothing };
+    let Some(goals) = &goals(view, cycle, goal) else {
+        // Its shop asks for nothing here: it was edited and is not paid whole, say. What the figure
+        // contains is what was sent all the same, so a change of it is told.
+        let counted = view.resource.contains.iter().any(|s| s == state);
+        let changed = changed_after_birth(object, &record).filter(|_| counted);
+        return changed.unwrap_or(Plan::Nothing);
+    };
     // What is cancelled is cancelled, whatever it would have cost and whatever changed before.
     let contains = &view.resource.contains;
     let counts = contains.is_empty() || goals.iter().any(|g| contains.contains(g));

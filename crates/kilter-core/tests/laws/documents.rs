@@ -313,6 +313,9 @@ fn an_amendment_after_birth_is_held_with_both_sides() {
             let reason = held(&mut hub);
             assert!(reason.contains(field) && reason.contains("then 28.15 EUR"), "{reason}");
             assert!(reason.contains(says), "{reason}");
+            // An edit that leaves something to pay: its shop asks for nothing, and it is told still.
+            edit(&mut hub, "status", json!("pending"));
+            assert!(held(&mut hub).contains(says), "with something left to pay");
         }
     }
 }

@@ -61,7 +61,7 @@ async fn one(
     let env = view.env(vars, None);
     let items = match list.items.read(&answer.body, &env) {
         Some(Json::Array(items)) => items,
-        _ => return Err(Fault::new(FaultKind::Unknown, "", "the listing's answer holds no list")),
+        _ => return Err(Fault::new(FaultKind::Unknown, "", no_list(vars))),
     };
     let Some(next) = &list.next else {
         let more = items.len() >= size;
@@ -81,4 +81,15 @@ async fn one(
         vars.insert("after".to_owned(), token);
     }
     Ok((items, more))
+}
+
+/// Why there may be no list: what it was asked for may be gone.
+fn no_list(vars: &Vars) -> String {
+    match vars.get("each").map(plain) {
+        Some(each) => format!(
+            "nothing is listed for \"{each}\": was it closed or removed there? If so, take it out of \
+             the connection"
+        ),
+        None => "the listing's answer holds no list".to_owned(),
+    }
 }

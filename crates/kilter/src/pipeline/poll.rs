@@ -50,16 +50,19 @@ pub async fn run(
         Some(what) => view.connection.each(what),
         None => vec![String::new()],
     };
-    let mut differed = 0;
+    let (mut differed, mut failed) = (0, None);
     for each in each {
-        let fault = |f| Error::Remote(format!("{resource} of {connection}"), FaultError(f));
-        differed += match listing(engine, &view, list, &each, extent).await {
-            Ok(n) => n,
-            Err(Stop::Fault(f)) => return Err(fault(f)),
+        match listing(engine, &view, list, &each, extent).await {
+            Ok(n) => differed += n,
+            // One that is not there any more (a place that was closed) keeps no other waiting.
+            Err(Stop::Fault(fault)) => failed = failed.or(Some(fault)),
             Err(Stop::Store(e)) => return Err(e.into()),
-        };
+        }
     }
-    Ok(differed)
+    match failed {
+        Some(f) => Err(Error::Remote(format!("{resource} of {connection}"), FaultError(f))),
+        None => Ok(differed),
+    }
 }
 
 enum Stop {

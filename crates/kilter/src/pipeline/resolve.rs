@@ -153,7 +153,7 @@ async fn above(
         let mut world = tx.world()?;
         tx.step(&house, &mut world, |w| kilter_core::sync::plan::above(&view, w, root))
     });
-    found.await.map_err(|e| Fault::new(FaultKind::Unavailable, "", &e.to_string()))
+    found.await.map_err(|e| Fault::new(FaultKind::Unavailable, "", e.to_string()))
 }
 
 fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<()> {

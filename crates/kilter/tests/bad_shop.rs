@@ -283,14 +283,28 @@ impl House {
         gid.rsplit('/').next().unwrap().to_owned()
     }
 
-    /// The ERP's orders: reference, state, total.
-    async fn sold(&self) -> Vec<(String, String, String)> {
-        let url = format!("{}/_twin/state?part=orders", self.erp.url());
+    /// A part of the ERP's state.
+    async fn part(&self, part: &str) -> Vec<Value> {
+        let url = format!("{}/_twin/state?part={part}", self.erp.url());
         let text = self.http.get(&url).send().await.unwrap().text().await.unwrap();
         let state: Value = serde_json::from_str(&text).unwrap();
+        state[part].as_array().unwrap().clone()
+    }
+
+    /// What the ERP's credit notes give back.
+    async fn credits(&self) -> Vec<String> {
+        let all = self.part("invoices").await;
+        let notes = all.iter().filter(|m| m["move_type"] == "out_refund");
+        notes.map(|m| kilter_core::manifest::plain(&m["amount_total"])).collect()
+    }
+
+    /// The ERP's orders: reference, state, total.
+    async fn sold(&self) -> Vec<(String, String, String)> {
+        let orders = self.part("orders").await;
         let word = |o: &Value, key: &str| kilter_core::manifest::plain(&o[key]);
-        let all = state["orders"].as_array().unwrap().iter();
-        all.map(|o| (word(o, "client_order_ref"), word(o, "state"), word(o, "amount_total")))
+        orders
+            .iter()
+            .map(|o| (word(o, "client_order_ref"), word(o, "state"), word(o, "amount_total")))
             .collect()
     }
 }
@@ -321,6 +335,7 @@ async fn an_edited_order_is_held_and_a_merged_customer_buys_on() {
     let waits = house.sync().await;
     assert!(waits.iter().all(|(_, how, _)| how != "dead"), "{waits:#?}");
     assert_eq!(house.sold().await, before, "a refund is no other order");
+    assert_eq!(house.credits().await, ["3.33"], "{waits:#?}");
 
     // Two customers become one; both addresses buy on.
     let customers = house.look("state").await["customers"].clone();

@@ -13,6 +13,9 @@ use support::{Rig, Serving, seed};
 
 const WAIT: Duration = Duration::from_secs(30);
 
+/// The kind of shop: its headers bear its name.
+const KIND: &str = "shopify"; // tidy: names
+
 fn signature(secret: &str, body: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body.as_bytes());
@@ -32,7 +35,7 @@ async fn served(name: &str) -> (Rig, Running, Serving) {
     let ids: Vec<&str> = locations.map(|l| l["gid"].as_str().unwrap()).collect();
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     let table = format!(
-        "\n[connection.plus]\nconnector = \"shopify\"\nurl = \"{}\"\ntoken = \"shpat_twin\"\n\
+        "\n[connection.plus]\nconnector = \"{KIND}\"\nurl = \"{}\"\ntoken = \"shpat_twin\"\n\
          client_secret = \"hush\"\nformer_secret = \"once\"\nlocale = \"en_US\"\ncurrency = \"USD\"\n\
          price_list = \"retail-usd\"\nlocations = {{ main = \"{}\", west = \"{}\" }}\n",
         plus.url(),
@@ -49,11 +52,15 @@ async fn served(name: &str) -> (Rig, Running, Serving) {
     (rig, plus, serving)
 }
 
+fn named(header: &str) -> String {
+    format!("x-{KIND}-{header}")
+}
+
 async fn hook(rig: &Rig, topic: &str, id: &str, body: &str, signed: &str) -> u16 {
     let url = format!("http://127.0.0.1:{}/hooks/plus", rig.port);
     let request = rig.http.post(url).header("content-type", "application/json");
-    let request = request.header("x-shopify-topic", topic).header("x-shopify-webhook-id", id);
-    let request = request.header("x-shopify-hmac-sha256", signed).body(body.to_owned());
+    let request = request.header(named("topic"), topic).header(named("webhook-id"), id);
+    let request = request.header(named("hmac-sha256"), signed).body(body.to_owned());
     request.send().await.map_or(0, |answer| answer.status().as_u16())
 }
 
@@ -97,15 +104,8 @@ async fn either_secret_signs_a_delivery_counts_once_and_personal_requests_are_no
     assert_eq!(kept(&rig, "john@example.com"), 0, "and nothing personal of it kept");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
-    let (rig, plus, _serving) = served("graphql-served").await;
-    let subscribed = async || {
-        let hooks = rig.get(&format!("{}/_twin/webhooks", plus.url())).await;
-        if hooks["subscriptions"] == 12 { Ok(()) } else { Err(hooks) }
-    };
-    until("subscriptions", subscribed).await;
-
+/// An order, which is told long before it would be polled; its id in the ERP.
+async fn bought(rig: &Rig, plus: &Running) -> Value {
     let order = json!({ "lines": [{ "sku": "MUG-001", "quantity": 3 }], "check_stock": true,
         "customer": { "email": "ada@example.com", "firstName": "Ada", "lastName": "Byron" },
         "billing": { "firstName": "Ada", "lastName": "Byron", "address1": "1 Main St",
@@ -123,7 +123,19 @@ async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
     until("the order in the ERP", async || in_erp().await.map(|_| ())).await;
     assert!(at.elapsed() < Duration::from_secs(30), "orders are polled every minute");
 
-    let id = in_erp().await.unwrap()["id"].clone();
+    in_erp().await.unwrap()["id"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
+    let (rig, plus, _serving) = served("graphql-served").await;
+    let subscribed = async || {
+        let hooks = rig.get(&format!("{}/_twin/webhooks", plus.url())).await;
+        if hooks["subscriptions"] == 12 { Ok(()) } else { Err(hooks) }
+    };
+    until("subscriptions", subscribed).await;
+
+    let id = bought(&rig, &plus).await;
     let parcel = json!([{ "order_id": id, "tracking": "UPS-1", "carrier": "UPS" }]);
     rig.post(&format!("{}/_twin/ship", rig.erp.url()), &parcel).await;
     let shipped = async || {
@@ -153,7 +165,7 @@ async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
     let query = json!({ "query": "{ orders(first: 1) { nodes { refunds { totalRefundedSet { \
         shopMoney { amount } } } } } }" });
     let url = format!("{}/admin/api/2026-10/graphql.json", plus.url());
-    let request = rig.http.post(url).header("x-shopify-access-token", "shpat_twin");
+    let request = rig.http.post(url).header(named("access-token"), "shpat_twin");
     let request = request.header("content-type", "application/json").body(query.to_string());
     let told: Value =
         serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();

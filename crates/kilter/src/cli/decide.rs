@@ -92,8 +92,7 @@ fn answer(
                 object.look = Some(tx.last_seq()?);
                 retry(&mut object);
                 let mut world = tx.world()?;
-                let at = now();
-                let bound = object.id;
+                let (at, bound) = (now(), object.id);
                 tx.step(house, &mut world, |w| {
                     w.put_object(object.clone());
                     object_bound(house, w, bound, &at);

@@ -366,6 +366,8 @@ async fn a_product_that_is_too_large_for_the_shop_is_refused_whole_and_alone() {
     let house = House::start("large", &all).await;
     let waits = house.sync().await;
     waits_for(&waits, "products", "dead", &["shop said no", "260", "maximum"]);
+    let says = "waits for its product in shop: Too large is not there yet";
+    waits_for(&waits, "variants", "parked", &[says]);
     let there = house.look("brief").await;
     let half = there.as_array().unwrap().iter().filter(|v| v["title"] == "Too large");
     assert_eq!(half.count(), 0, "a half of it stands there");

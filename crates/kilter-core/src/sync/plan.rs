@@ -291,9 +291,9 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
     match found.and_then(|o| parent_id(&o, row.as_deref())) {
         Some(id) => Ok(Some(id)),
         None => {
-            let key = world.record(record).and_then(|r| r.key.clone()).unwrap_or_default();
+            let called = world.record(record).and_then(words::named).unwrap_or("it");
             let name = &view.connection.name;
-            let reason = format!("waits for its {facet_name} in {name}: {key} is not there yet");
+            let reason = format!("waits for its {facet_name} in {name}: {called} is not there yet");
             stop(WaitKind::Parked, reason, Some(record))
         }
     }

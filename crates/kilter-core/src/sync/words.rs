@@ -40,6 +40,13 @@ pub fn lacks(
     format!("waits for {its} {}{place}{scope}{from}", plain(field))
 }
 
+/// How people call a record: its key, else its title. None: it has neither.
+pub fn named(record: &Record) -> Option<&str> {
+    let key = record.key.as_deref().filter(|key| !key.is_empty());
+    let titles = || record.fields.get("title")?.values().find_map(|cell| cell.value.as_str());
+    key.or_else(titles)
+}
+
 fn plain(word: &str) -> String {
     word.replace('_', " ")
 }

@@ -308,6 +308,7 @@ fn written(view: &View<'_>, case: &Case, name: &str) -> anyhow::Result<Option<Re
         id: text("id"),
         each: case.each.clone(),
         parent: case.vars.get("parent").cloned(),
+        above: None,
         partial: None,
         carried: Vec::new(),
     };

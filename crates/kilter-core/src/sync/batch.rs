@@ -73,6 +73,9 @@ pub fn request(view: &View<'_>, write: &Write, batch: &Batch, key: &str) -> Opti
         let id = parent.as_str().map(id_json);
         vars.insert("parent".into(), id.unwrap_or_else(|| parent.clone()));
     }
+    if let Some(above) = &first.above {
+        vars.insert("above".into(), id_json(above));
+    }
     for (kind, name) in
         [(Kind::Create, "create"), (Kind::Update, "update"), (Kind::Archive, "archive")]
     {

@@ -113,6 +113,7 @@ fn create(
         id: None,
         each,
         parent: None,
+        above: None,
         partial: draft.partial,
         carried: Vec::new(),
     };

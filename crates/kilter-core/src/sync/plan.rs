@@ -61,6 +61,8 @@ pub struct Operation {
     pub each: String,
     /// `$parent`: the parent's id, or what its row says.
     pub parent: Option<Json>,
+    /// `$above`: the parent's own remote id, whatever `$parent` is.
+    pub above: Option<String>,
     /// Something was left out for now: the object stays due.
     pub partial: Option<Wait>,
     /// Creates of other resources that travel inside this one.
@@ -125,6 +127,7 @@ fn try_plan(
         requires(view, world, root)?;
     }
     let parent = parent(view, world, root)?;
+    let above = above(view, world, root);
     if kind == Kind::Create
         && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
     {
@@ -158,6 +161,7 @@ fn try_plan(
         id: object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned()),
         each,
         parent,
+        above,
         partial: draft.partial,
         carried: Vec::new(),
     };
@@ -211,6 +215,7 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
         id: Some(remote.clone()),
         each: String::new(),
         parent: None,
+        above: None,
         partial: None,
         carried: Vec::new(),
     })

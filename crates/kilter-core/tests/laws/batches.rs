@@ -19,6 +19,7 @@ fn operation(object: i64, kind: Kind, parent: u8, each: u8) -> Operation {
         id: (kind != Kind::Create).then(|| (object + 1000).to_string()),
         each: ["", "main", "depot"][usize::from(each)].to_owned(),
         parent: Some(json!(format!("{parent}"))),
+        above: None,
         partial: None,
         carried: Vec::new(),
     }

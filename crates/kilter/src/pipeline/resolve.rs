@@ -110,7 +110,7 @@ async fn ask(
     if let Some(first) = intents.first() {
         vars.insert("ref".to_owned(), json!(first.reference));
         if let Some(above) = above(engine, view, first.object).await? {
-            vars.insert("above".to_owned(), json!(above));
+            vars.insert("above".to_owned(), kilter_core::sync::batch::id_json(&above));
         }
     }
     let request = permit

@@ -44,7 +44,12 @@ impl Rig {
         let folder = std::env::temp_dir().join(format!("kilter-{name}-{}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).unwrap();
-        let german = [("currency", "EUR"), ("prices_include_tax", "true"), ("tax_rate", "19")];
+        let german = [
+            ("currency", "EUR"),
+            ("prices_include_tax", "true"),
+            ("tax_rate", "19"),
+            ("fulfillments", "true"),
+        ];
         let american = [("currency", "USD"), ("locale", "en_US")];
         let rig = Self {
             folder,

@@ -56,6 +56,7 @@ stock     = "2m"
 [connection.erp.lookup.taxes]
 "19" = "{tax_de}"
 "8"  = "{tax_us}"
+"0"  = "{tax_none}"
 [connection.erp.lookup.order_price_lists]
 EUR = "{eur}"
 USD = "{usd}"
@@ -74,6 +75,7 @@ US = "base.us"
             b2b = ids.b2b_usd,
             tax_de = ids.tax_de,
             tax_us = ids.tax_us,
+            tax_none = ids.tax_none,
             shipping = ids.shipping,
             fee = ids.fee,
         )

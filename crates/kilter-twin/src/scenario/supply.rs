@@ -21,6 +21,7 @@ pub struct Ids {
     pub west: i64,
     pub tax_de: i64,
     pub tax_us: i64,
+    pub tax_none: i64,
     pub shipping: i64,
     pub fee: i64,
     pub rounding: i64,
@@ -28,6 +29,8 @@ pub struct Ids {
 
 const TAX_DE: &str = "19 % incl.";
 const TAX_US: &str = "8 % incl.";
+/// Shopify takes no tax on shipping here, and nobody on a tip.
+const TAX_NONE: &str = "0 %";
 
 pub fn seed(catalogue: &Catalogue) -> Value {
     let service = |name: &str, sku: &str| {
@@ -47,6 +50,7 @@ pub fn seed(catalogue: &Catalogue) -> Value {
         "taxes": [
             { "name": TAX_DE, "amount": 19, "included": true, "default": true },
             { "name": TAX_US, "amount": 8, "included": true },
+            { "name": TAX_NONE, "amount": 0, "included": true },
         ],
         "warehouses": [{ "code": MAIN, "name": "Main" }, { "code": WEST, "name": "West" }],
         "pricelists": [
@@ -99,6 +103,7 @@ pub async fn ids(erp: &Office) -> Result<Ids, Error> {
         west: id("stock.warehouse", "code", WEST).await?,
         tax_de: id("account.tax", "name", TAX_DE).await?,
         tax_us: id("account.tax", "name", TAX_US).await?,
+        tax_none: id("account.tax", "name", TAX_NONE).await?,
         shipping: service("SHIPPING").await?,
         fee: service("FEE").await?,
         rounding: service("ROUNDING").await?,

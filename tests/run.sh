@@ -84,9 +84,16 @@ control echo_suppression prices "written again"
 control stock_rule orders "wrong figures"
 control permits orders "duplicates"
 
+python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv
+
+# It installs the pinned client below .local/, starts its twin on a free port and stops it.
+say "the vendor's own client against the twin of Shopify"
+setsid python3 tests/real/shopify_clients.py --kilter "$target/debug/kilter" &
+children+=($!)
+wait $!
+
 if [ -f tests/real/flow.py ]; then
     say "the flow against a real ERP"
-    python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv
     command -v curl >/dev/null || need curl
     setsid python3 tests/real/flow.py --kilter "$target/debug/kilter" &
     children+=($!)

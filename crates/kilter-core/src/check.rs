@@ -239,6 +239,11 @@ fn connection_fits(house: &House, connection: &Connection, problems: &mut Vec<Pr
         let text = format!("{place}.{key}: {} has no resource \"{resource}\"", connector.name);
         say(file, line(&format!("{key}.{resource}")), text, hint, problems);
     }
+    for entity in connection.gone.keys().filter(|e| *e != "*" && house.entities.get(e).is_none()) {
+        let hint = did_you_mean(entity, house.entities.0.keys().map(String::as_str));
+        let text = format!("{place}.gone: there is no entity \"{entity}\"");
+        say(file, line(&format!("gone.{entity}")), text, hint, problems);
+    }
     let states: BTreeSet<String> = house
         .entities
         .field("order", "status")

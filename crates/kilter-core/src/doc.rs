@@ -123,6 +123,7 @@ impl Node {
     }
 
     /// The value as JSON, for templates and constants. Numbers keep their digits.
+    /// Without lines.
     pub fn to_json(&self) -> Json {
         match &self.val {
             Val::Text(text) => Json::String(text.clone()),
@@ -327,6 +328,15 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// A hash of the keys of a table that are wanted: comments and lines have no say in it.
+pub fn shape(node: &Node, wanted: impl Fn(&str) -> bool) -> String {
+    let mut hash = blake3::Hasher::new();
+    for (key, value) in node.table().into_iter().flatten().filter(|(key, _)| wanted(key)) {
+        hash.update(key.as_bytes()).update(b"=").update(value.to_json().to_string().as_bytes());
+    }
+    hash.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]

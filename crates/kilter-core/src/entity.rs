@@ -66,6 +66,8 @@ pub struct Entity {
     /// Between polls, where neither a connector nor a connection says otherwise.
     pub every_seconds: Option<i64>,
     pub fields: BTreeMap<String, Field>,
+    /// A hash of its fields and key.
+    pub shape: String,
 }
 
 /// All entities, by name.
@@ -117,7 +119,8 @@ fn read_entity(file: &str, text: &str, problems: &mut Vec<Problem>) -> Entity {
         fields.insert(field.to_owned(), read_field(reader, problems));
     }
     reader.finish(problems);
-    Entity { name, key, document, initial, every_seconds, fields }
+    let shape = crate::doc::shape(&node, |key| key != "every");
+    Entity { name, key, document, initial, every_seconds, fields, shape }
 }
 
 fn read_field(mut reader: Reader<'_>, problems: &mut Vec<Problem>) -> Field {

@@ -226,6 +226,11 @@ fn small_codecs() {
     reads("first_item", json!([3, 4]), json!(3));
     refuses_to_write("first_item", json!(3), "first_item can only be read");
     reads("tagged(Decimal)", json!({ "__class__": "Decimal", "decimal": "1.0" }), json!("1"));
+    reads(
+        "unprefix(\"gid://P/\")",
+        json!(271_878_346_596_884_015_u64),
+        json!("gid://P/271878346596884015"),
+    );
     refuses_to_read("prefix(x-)", json!("y"), "expected a text that begins \"x-\", found \"y\"");
 }
 

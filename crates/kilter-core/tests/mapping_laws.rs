@@ -177,6 +177,7 @@ fn exact() -> impl Strategy<Value = (String, Json)> {
         with("split(\",\")", words()),
         with("list", words()),
         with("prefix(\"gid://shop/\")", texts().prop_map(|text| json!(text))),
+        with("unprefix(\"gid://shop/\")", texts().prop_map(|t| json!(format!("gid://shop/{t}")))),
         with("pair | id", any::<u64>().prop_map(|id| json!(id.to_string()))),
         with("null_as(false) | text", prop_oneof![Just(Json::Null), Just(json!(""))]),
         with("text | default(x)", texts().prop_map(|text| json!(text))),

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use kilter_core::Json;
@@ -24,6 +23,7 @@ use kilter_core::sync::batch::{self, Batch};
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::plan::Operation;
 use kilter_core::sync::{payload, project};
+use serde::Serialize;
 use serde_json::json;
 
 /// What every case is tried on; a case adds settings and look-ups of its own.
@@ -67,7 +67,19 @@ struct Case {
 /// What `$idempotency_key` is in a case.
 const CASE_KEY: &str = "00000000-0000-4000-8000-000000000000";
 
-pub fn run(name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
+/// How one case ended.
+#[derive(Debug, Serialize)]
+pub struct Tried {
+    pub kind: String,
+    pub name: String,
+    /// `file:line`.
+    pub place: String,
+    /// None: it holds.
+    pub error: Option<String>,
+}
+
+/// Tries every case of a connector. Err: the folder cannot be read, or holds none.
+pub fn run(name: &str, folder: &Path) -> anyhow::Result<Vec<Tried>> {
     let mut problems = Vec::new();
     let Some(connector) = crate::catalog::connector(name, folder, &mut problems) else {
         anyhow::bail!(
@@ -76,24 +88,16 @@ pub fn run(name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
         );
     };
     let cases = read(&crate::catalog::cases(name, folder), &mut problems);
-    for problem in &problems {
-        println!("{problem}");
-    }
+    let text: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    anyhow::ensure!(problems.is_empty(), "read {name}:\n{}", text.join("\n"));
     anyhow::ensure!(!cases.is_empty(), "find a case of {name}: its folder cases/ has none");
-    let mut failed = 0;
-    for case in &cases {
-        match check(&connector, case) {
-            Ok(()) => println!("ok      {}: {}", case.kind, case.name),
-            Err(error) => {
-                failed += 1;
-                println!("FAILED  {}: {}", case.kind, case.name);
-                println!("        {}:{}: {error:#}", case.file, case.line);
-            }
-        }
-    }
-    println!("{name}: {} cases, {failed} failed", cases.len());
-    let well = failed == 0 && problems.is_empty();
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let tried = cases.iter().map(|case| Tried {
+        kind: case.kind.clone(),
+        name: case.name.clone(),
+        place: format!("{}:{}", case.file, case.line),
+        error: check(&connector, case).err().map(|error| format!("{error:#}")),
+    });
+    Ok(tried.collect())
 }
 
 /// The GraphQL requests that the cases send: name of the case, document, variables.
@@ -109,9 +113,11 @@ pub fn graphql(name: &str, folder: &Path) -> anyhow::Result<Vec<(String, String,
         let house = house(&connector, &case)?;
         let request = request(&view(&house, &case)?, &case)?;
         let request = request.with_context(|| format!("render \"{}\"", case.name))?;
-        if let Some(document) = &request.document {
-            let variables = request.body.unwrap_or_default()["variables"].take();
-            out.push((case.name.clone(), document.to_string(), variables));
+        // The request names its document; what is sent is the text of it.
+        if request.document.is_some() {
+            let mut body = request.body.unwrap_or_default();
+            let text = body["query"].as_str().unwrap_or_default().to_owned();
+            out.push((case.name.clone(), text, body["variables"].take()));
         }
     }
     Ok(out)

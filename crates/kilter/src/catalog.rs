@@ -87,6 +87,15 @@ pub fn cases(name: &str, own: &Path) -> Vec<(String, String)> {
     only_toml(built_in(&format!("{name}/cases/")))
 }
 
+/// What a connector's folder says to the conformance story.
+pub fn conformance(name: &str, own: &Path) -> Vec<(String, String)> {
+    let folder = own.join(name);
+    if folder.join("connector.toml").is_file() {
+        return only_toml(read_files(&folder.join("conformance")));
+    }
+    only_toml(built_in(&format!("{name}/conformance/")))
+}
+
 fn only_toml(mut files: Vec<(String, String)>) -> Vec<(String, String)> {
     files.retain(|(file, _)| !is_document(file));
     files
@@ -131,7 +140,7 @@ pub fn connector(name: &str, own: &Path, problems: &mut Vec<Problem>) -> Option<
 }
 
 /// Settings that the connector calls secret leave the plain ones; defaults are filled in.
-fn seal(
+pub fn seal(
     config: &mut Config,
     connectors: &BTreeMap<String, Connector>,
     problems: &mut Vec<Problem>,

@@ -68,6 +68,7 @@ impl Engine {
             }
         }
         store.write(|tx| crate::pipeline::receive::seat_newcomers(tx, &house, &now()))?;
+        crate::pipeline::reshape::run(&store, &house, &now())?;
         Ok(Self {
             house: Arc::new(house),
             store,

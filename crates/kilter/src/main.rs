@@ -6,6 +6,7 @@ mod api;
 mod cases;
 mod catalog;
 mod cli;
+mod conformance;
 mod demo;
 mod engine;
 mod pipeline;

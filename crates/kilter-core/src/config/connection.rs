@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Connection, Orders};
+use super::{Connection, Gone, Orders};
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::plain;
 use crate::mapping::Table;
@@ -28,7 +28,11 @@ pub const OWN_KEYS: &[&str] = &[
     "observe",
     "every",
     "sweep",
+    "gone",
 ];
+
+/// Keys that do not change what an object looks like.
+const SHAPELESS: &[&str] = &["paused", "observe", "every", "sweep", "gone"];
 
 pub(super) fn read_connection(
     file: &str,
@@ -67,6 +71,8 @@ pub(super) fn read_connection(
         observe: inner.texts("observe", problems).into_iter().collect(),
         every: BTreeMap::new(),
         sweep: BTreeMap::new(),
+        gone: BTreeMap::new(),
+        shape: crate::doc::shape(node, |key| !SHAPELESS.contains(&key)),
     };
     lines(node, "", &mut connection.lines);
     for (key, value) in settings {
@@ -80,8 +86,40 @@ pub(super) fn read_connection(
     orders(&mut inner, name, &mut connection.orders, problems);
     connection.every = every(&mut inner, problems);
     connection.sweep = sweep(&mut inner, problems);
+    connection.gone = gone(&mut inner, problems);
     inner.finish(problems);
     connection
+}
+
+/// `gone = "ask"`, or a table: entity → policy.
+fn gone(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, Gone> {
+    let file = inner.file.to_owned();
+    let mut out = BTreeMap::new();
+    let Some(node) = inner.take("gone") else { return out };
+    let whole = [("*".to_owned(), node.clone())];
+    let rows: Vec<(String, Node)> = match &node.val {
+        Val::Table(table) => table.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        _ => whole.to_vec(),
+    };
+    for (entity, node) in rows {
+        let policy = match node.as_text() {
+            Some("ask") => Gone::Ask,
+            Some("leave") => Gone::Leave,
+            Some("recreate") => Gone::Recreate,
+            _ => {
+                problems.push(Problem {
+                    file: file.clone(),
+                    line: node.line,
+                    text: format!("gone: {} is no policy", node.to_json()),
+                    hint: "\"ask\", \"leave\" or \"recreate\"; or a table: entity → policy"
+                        .to_owned(),
+                });
+                continue;
+            }
+        };
+        out.insert(entity, policy);
+    }
+    out
 }
 
 fn lines(node: &Node, place: &str, out: &mut BTreeMap<String, usize>) {

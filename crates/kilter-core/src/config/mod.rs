@@ -66,6 +66,10 @@ pub struct Limits {
     /// Most cents that a document's total may be off by and still be rounding.
     pub rounding_cents_max: u32,
     pub pages_max: usize,
+    /// Most objects that a sweep may find absent, in percent and in number, whichever is fewer;
+    /// and most existing ones that a new resource changes. More wait for `sync --approve`.
+    pub mass_percent: usize,
+    pub mass_objects: usize,
     pub answer_bytes: usize,
 }
 
@@ -79,9 +83,23 @@ impl Default for Limits {
             repairs_max: 5,
             rounding_cents_max: 100,
             pages_max: 100_000,
+            mass_percent: 5,
+            mass_objects: 50,
             answer_bytes: 32 * 1024 * 1024,
         }
     }
+}
+
+/// What follows when somebody deletes what another system says should be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gone {
+    /// A person is asked.
+    #[default]
+    Ask,
+    /// It stays away, and nobody is asked.
+    Leave,
+    /// It is created again. Documents are not: a person is asked.
+    Recreate,
 }
 
 /// One account of a connector.
@@ -117,6 +135,17 @@ pub struct Connection {
     pub every: BTreeMap<String, i64>,
     /// Resource, entity or `at` → minute of the day, UTC, from which it is swept.
     pub sweep: BTreeMap<String, u32>,
+    /// A hash of what shapes its objects: lists, locations, lookups, settings. Not how often it is
+    /// read, or whether.
+    pub shape: String,
+    /// Entity, or `*` → what follows when it was deleted here.
+    pub gone: BTreeMap<String, Gone>,
+}
+
+impl Connection {
+    pub fn gone_policy(&self, entity: &str) -> Gone {
+        self.gone.get(entity).or_else(|| self.gone.get("*")).copied().unwrap_or_default()
+    }
 }
 
 /// Which settings are secret only the connector knows: their values are never printed.
@@ -246,6 +275,8 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
     size("merge_batch", &mut limits.merge_batch);
     size("deliver_batch", &mut limits.deliver_batch);
     size("pages_max", &mut limits.pages_max);
+    size("mass_percent", &mut limits.mass_percent);
+    size("mass_objects", &mut limits.mass_objects);
     size("answer_bytes", &mut limits.answer_bytes);
     let mut count = |key, field: &mut u32| {
         if let Some(n) = inner.integer(key, problems).and_then(|n| u32::try_from(n).ok()) {

@@ -159,6 +159,7 @@ fn webhook(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Webhook> 
     let signature = signature(&mut inner, problems);
     let ping_content_type = inner.text("ping_content_type", problems);
     let topic_header = inner.text("topic_header", problems);
+    let id_header = inner.text("id_header", problems);
     let routes = inner
         .list("routes", problems)
         .iter()
@@ -168,7 +169,7 @@ fn webhook(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Webhook> 
         subscriptions(Reader::new(file, "webhook.subscriptions", node, problems), problems)
     });
     inner.finish(problems);
-    Some(Webhook { signature, ping_content_type, topic_header, routes, subscriptions })
+    Some(Webhook { signature, ping_content_type, topic_header, id_header, routes, subscriptions })
 }
 
 fn signature(inner: &mut Reader<'_>, problems: &mut Problems) -> Signature {
@@ -179,10 +180,14 @@ fn signature(inner: &mut Reader<'_>, problems: &mut Problems) -> Signature {
     };
     let mut reader = Reader::new(inner.file, "webhook.signature", node, problems);
     let kind = reader.need_text("kind", problems);
-    let secret = reader.need_text("secret", problems);
+    let mut secrets = reader.texts("secrets", problems);
+    if secrets.is_empty() {
+        secrets.push(reader.need_text("secret", problems));
+    }
+    let secret = secrets[0].clone();
     let signature = match kind.as_str() {
         "hmac_sha256_base64" => {
-            Signature::HmacSha256Base64 { header: reader.need_text("header", problems), secret }
+            Signature::HmacSha256Base64 { header: reader.need_text("header", problems), secrets }
         }
         "url_secret" => Signature::UrlSecret { secret },
         other => {
@@ -198,24 +203,31 @@ fn signature(inner: &mut Reader<'_>, problems: &mut Problems) -> Signature {
 fn route(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Route> {
     let topic = reader.text("topic", problems);
     let keep = keep(&mut reader, "keep", problems);
-    let collection = reader.need_text("collection", problems);
     let id: Option<Lens> = lens_at(&mut reader, "id", problems);
-    let each = reader.text("each", problems).unwrap_or_default();
+    let each = match reader.text("each", problems) {
+        Some(name) => Some(Each::Named(name)),
+        None => lens_at(&mut reader, "location", problems).map(Each::Location),
+    };
     let body = match reader.text("body", problems).as_deref() {
         None | Some("state") => Body::State,
         Some("hint") => Body::Hint,
         Some("gone") => Body::Gone,
+        Some("nothing") => Body::Nothing,
         Some(other) => {
             let text = format!("a webhook's body is not \"{other}\"");
-            reader.problem(reader.line, text, "known: state, hint, gone", problems);
+            reader.problem(reader.line, text, "known: state, hint, gone, nothing", problems);
             Body::Hint
         }
     };
-    if id.is_none() {
+    let collection = match body {
+        Body::Nothing => reader.text("collection", problems).unwrap_or_default(),
+        _ => reader.need_text("collection", problems),
+    };
+    if id.is_none() && body != Body::Nothing {
         reader.missing("id", problems);
     }
     reader.finish(problems);
-    Some(Route { topic, keep, collection, id: id?, body, each })
+    Some(Route { topic, keep, collection, id, body, each })
 }
 
 fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subscriptions> {
@@ -228,6 +240,7 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
     let status = path_at(&mut reader, "status", problems);
     let active = reader.text("active", problems).unwrap_or_default();
     let topics = reader.texts("topics", problems);
+    let complaints = path_at(&mut reader, "problems", problems);
     reader.finish(problems);
     let status = status.map(|path| (path, active));
     Some(Subscriptions {
@@ -239,6 +252,7 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
         id,
         create: create?,
         enable,
+        problems: complaints,
         topics,
     })
 }

@@ -12,6 +12,26 @@ use crate::manifest::types::*;
 use crate::manifest::ways::{lifecycle, permit, writes};
 use crate::mapping::{Lens, Path};
 
+/// Keys of a resource that say what its objects look like and which there are.
+const SHAPING: &[&str] = &[
+    "collection",
+    "keep",
+    "root",
+    "id",
+    "select",
+    "requires",
+    "fold",
+    "parent",
+    "cut",
+    "facet",
+    "set",
+    "lifecycle",
+    "contains",
+    "holds_stock",
+    "document",
+    "only_if",
+];
+
 pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Resource {
     let mut reader = Reader::new(file, "the resource", node, problems);
     let name = reader.need_text("resource", problems);
@@ -31,6 +51,7 @@ pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Re
         parent: parent(&mut reader, problems),
         cut: paths(&mut reader, "cut", problems),
         facets: facets(&mut reader, &root, problems),
+        shape: crate::doc::shape(node, |key| SHAPING.contains(&key)),
         list: list(&mut reader, problems),
         get: get(&mut reader, problems),
         writes: writes(&mut reader, problems),
@@ -139,6 +160,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         observe: false,
         fixed: false,
         was: None,
+        with: serde_json::json!({}),
         list: None,
         line: node.line,
     };
@@ -164,6 +186,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
     row.was = lens_at(&mut inner, "was", problems);
+    row.with = json_table(inner.take("with"));
     let parts: Vec<ListPart> = inner
         .list("list", problems)
         .iter()
@@ -206,6 +229,7 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
     let part = ListPart {
         at: at?,
         set: json_table(inner.take("set")),
+        skip: keep(&mut inner, "skip", problems),
         only,
         style,
         rows,
@@ -222,7 +246,7 @@ fn map_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> Li
     let rows = item_rows(place, &mut inner, problems);
     let (set, item_set) = (json_table(inner.take("set")), json_table(inner.take("item_set")));
     inner.finish(problems);
-    ListPart { at, set, only: Vec::new(), style: ListStyle::Map, rows, item_set }
+    ListPart { at, set, skip: Vec::new(), only: Vec::new(), style: ListStyle::Map, rows, item_set }
 }
 
 type ItemRows = Vec<(String, Option<Lens>, Option<Lens>)>;

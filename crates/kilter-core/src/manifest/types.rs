@@ -81,6 +81,8 @@ pub struct Webhook {
     /// A content type that is answered 200 and not appended (a ping).
     pub ping_content_type: Option<String>,
     pub topic_header: Option<String>,
+    /// Names a delivery: one that comes again under the same is answered, and not taken.
+    pub id_header: Option<String>,
     pub routes: Vec<Route>,
     pub subscriptions: Option<Subscriptions>,
 }
@@ -88,9 +90,21 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signature {
     /// base64(HMAC-SHA256(secret, raw body)) in a header.
-    HmacSha256Base64 { header: String, secret: String },
+    /// Any of the secrets: there are two while one is rotated.
+    HmacSha256Base64 { header: String, secrets: Vec<String> },
     /// The secret is a part of the URL: for remotes that cannot sign.
     UrlSecret { secret: String },
+}
+
+impl Signature {
+    /// The setting that must be there for webhooks to be taken.
+    pub fn secret(&self) -> &str {
+        let name = match self {
+            Self::HmacSha256Base64 { secrets, .. } => secrets.first().map_or("", String::as_str),
+            Self::UrlSecret { secret } => secret,
+        };
+        name.trim_start_matches('$')
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -99,9 +113,17 @@ pub struct Route {
     pub topic: Option<String>,
     pub keep: Vec<(Path, Vec<Json>)>,
     pub collection: String,
-    pub id: Lens,
+    pub id: Option<Lens>,
     pub body: Body,
-    pub each: String,
+    pub each: Option<Each>,
+}
+
+/// Which each of its objects a webhook is about.
+#[derive(Debug, Clone)]
+pub enum Each {
+    Named(String),
+    /// The remote's id of one of the connection's locations.
+    Location(Lens),
 }
 
 /// What a webhook's body is.
@@ -110,6 +132,8 @@ pub enum Body {
     State,
     Hint,
     Gone,
+    /// Answered, and forgotten: its body is not even kept.
+    Nothing,
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +146,8 @@ pub struct Subscriptions {
     pub id: Path,
     pub create: Call,
     pub enable: Option<Call>,
+    /// What a create's answer complains about in a 200.
+    pub problems: Option<Path>,
     pub topics: Vec<String>,
 }
 
@@ -144,6 +170,8 @@ pub struct Resource {
     /// Paths that are true where the remote cut a list short: such an item is never taken.
     pub cut: Vec<Path>,
     pub facets: Vec<Facet>,
+    /// A hash of what shapes its objects: rows, selection, places. Calls and periods do not.
+    pub shape: String,
     pub list: Option<List>,
     pub get: Option<Get>,
     pub writes: Vec<Write>,
@@ -239,6 +267,9 @@ pub struct Row {
     pub fixed: bool,
     /// Compare-and-set: where an update says what we last read; null where nothing was read.
     pub was: Option<Lens>,
+    /// What stands beside the value, or the value means something else: said with each write, and
+    /// where another thing stands there the row reads as null. Names of the item → constants.
+    pub with: Json,
     pub list: Option<ListRow>,
     pub line: usize,
 }
@@ -249,6 +280,13 @@ impl Row {
         let mut parts = self.list.iter().flat_map(|list| &list.parts);
         let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
         self.write.is_some() || member
+    }
+
+    /// Does an item show the value beside another constant than ours? A name that the item leaves
+    /// out says nothing.
+    pub fn means_otherwise(&self, item: &Json) -> bool {
+        let mut with = self.with.as_object().into_iter().flatten();
+        with.any(|(name, value)| item.get(name).is_some_and(|shown| shown != value))
     }
 }
 
@@ -263,6 +301,8 @@ pub struct ListRow {
 pub struct ListPart {
     pub at: Path,
     pub set: Json,
+    /// Remote items with these values are not read: they are told elsewhere.
+    pub skip: Vec<(Path, Vec<Json>)>,
     /// Only canonical items with these values are written here.
     pub only: Vec<(String, Vec<Json>)>,
     pub style: ListStyle,

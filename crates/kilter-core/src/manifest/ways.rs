@@ -29,6 +29,8 @@ pub struct Write {
     pub by_parent: bool,
     /// Where the item's own id stands in an update (a batch's items).
     pub id_in_item: Option<Lens>,
+    /// Template: what every item says beside its fields, at update too.
+    pub set: Json,
     /// Creates of other resources that travel inside this one's.
     pub carries: Vec<Carry>,
     pub answer: Answer,
@@ -172,6 +174,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
     let id_in_item = lens_at(&mut inner, "id_in_item", problems);
+    let set = inner.take("set").map_or_else(|| serde_json::json!({}), Node::to_json);
     let carries = carries(&mut inner, problems);
     let answer = answer(&mut inner, problems);
     inner.finish(problems);
@@ -182,6 +185,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
         cap: cap.max(1),
         by_parent,
         id_in_item,
+        set,
         carries,
         answer,
     })

@@ -53,6 +53,8 @@ pub enum Codec {
     HtmlText,
     StripTags,
     Prefix(String),
+    /// The other way round: what is read lacks the prefix.
+    Unprefix(String),
     Lookup(String),
     Default(Operand),
     NullAs(Json),
@@ -164,6 +166,10 @@ impl Codec {
                     Err(ReadError::unexpected(format!("a text that begins {prefix:?}"), &value))
                 }
             },
+            Codec::Unprefix(prefix) => match text_of(&value) {
+                Ok(text) => Ok(json!(format!("{prefix}{text}"))),
+                Err(_) => Err(ReadError::unexpected("a text or a number", &value)),
+            },
             Codec::Lookup(table) => read_lookup(&value, table, env),
             Codec::Pair => read_pair(&value),
             Codec::List => list(value),
@@ -211,6 +217,13 @@ impl Codec {
             Codec::Upper => json!(text(&value)?.to_uppercase()),
             Codec::HtmlText | Codec::StripTags => Json::String(text(&value)?),
             Codec::Prefix(prefix) => Json::String(format!("{prefix}{}", text_of(&value)?)),
+            Codec::Unprefix(prefix) => match text(&value)?.strip_prefix(prefix) {
+                Some(rest) => json!(rest),
+                None => {
+                    let wanted = format!("a text that begins {prefix:?}");
+                    return Err(WriteError::unexpected(wanted, &value));
+                }
+            },
             Codec::Lookup(table) => write_lookup(&value, table, env)?,
             Codec::Pair => read_pair(&value)?,
             Codec::List => list(value)?,

@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 37] = [
+pub(super) const NAMES: [&str; 38] = [
     "text",
     "id",
     "integer",
@@ -33,6 +33,7 @@ pub(super) const NAMES: [&str; 37] = [
     "html_text",
     "strip_tags",
     "prefix",
+    "unprefix",
     "lookup",
     "default",
     "null_as",
@@ -127,6 +128,7 @@ impl Args<'_> {
             "split" => self.separator().map(Codec::Split),
             "join" => self.separator().map(Codec::Join),
             "prefix" => self.only_text("a prefix").map(Codec::Prefix),
+            "unprefix" => self.only_text("a prefix").map(Codec::Unprefix),
             "lookup" => self.only_text("the name of a lookup table").map(Codec::Lookup),
             "default" => {
                 self.count(1, 1)?;

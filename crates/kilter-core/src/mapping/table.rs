@@ -40,6 +40,11 @@ impl Table {
         Ok(table)
     }
 
+    /// The canonical texts, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.forward.keys().map(String::as_str)
+    }
+
     /// The remote text for a canonical one.
     pub fn remote(&self, canonical: &str) -> Option<&str> {
         self.forward.get(canonical).map(String::as_str)

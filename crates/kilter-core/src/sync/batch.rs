@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::Json;
-use crate::manifest::{Kind, Request, Write, plain};
+use crate::manifest::{Kind, Request, Write, plain, render};
 use crate::sync::house::View;
 use crate::sync::plan::Operation;
 
@@ -85,8 +85,11 @@ pub fn request(view: &View<'_>, write: &Write, batch: &Batch, key: &str) -> Opti
 
 fn item(view: &View<'_>, write: &Write, operation: &Operation) -> Option<Json> {
     let mut item = operation.payload.clone();
+    let vars = view.connection.vars(&operation.each);
+    for (name, value) in render(&write.set, &vars)?.as_object().into_iter().flatten() {
+        item[name.as_str()] = value.clone();
+    }
     if let (Some(lens), Some(id)) = (&write.id_in_item, &operation.id) {
-        let vars = view.connection.vars(&operation.each);
         lens.write(&mut item, &Json::String(id.clone()), &view.env(&vars, None)).ok()?;
     }
     Some(item)

@@ -206,6 +206,9 @@ pub(super) fn write_row(
         (None, Some(lens)) => lens.write(payload, value, &env).map_err(|e| e.to_string()),
         (None, None) => Ok(()),
     };
+    for (name, constant) in row.with.as_object().into_iter().flatten() {
+        payload[name.as_str()] = constant.clone();
+    }
     written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))
 }
 

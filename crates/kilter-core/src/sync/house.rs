@@ -165,6 +165,23 @@ impl<'h> View<'h> {
         }
     }
 
+    /// A hash of what shapes the objects of this resource: its rows, the connection's settings, the
+    /// entities it shows, and who owns their fields. Where it changes, all is looked at again.
+    pub fn shape(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.resource.shape.as_bytes()).update(self.connection.shape.as_bytes());
+        let config = &self.house.config;
+        hash.update(format!("{:?}{:?}", config.price_lists, config.locations).as_bytes());
+        for facet in &self.resource.facets {
+            let entity = self.house.entities.get(&facet.entity);
+            hash.update(entity.map_or("", |e| e.shape.as_str()).as_bytes());
+            for (field, own) in config.ownership.0.get(&facet.entity).into_iter().flatten() {
+                hash.update(format!("{field}={:?}/{:?};", own.owner, own.seed).as_bytes());
+            }
+        }
+        hash.finalize().to_hex().to_string()
+    }
+
     /// May this connection bring a record of this entity into being?
     pub fn bears(&self, entity: &str) -> bool {
         match self.house.config.ownership.existence(entity).map(|own| &own.owner) {

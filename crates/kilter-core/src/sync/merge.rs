@@ -24,7 +24,7 @@ use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
 use crate::sync::seat;
 use crate::sync::sold;
-use crate::sync::take::{Said, double_gone, find_root, give_way, take};
+use crate::sync::take::{Said, find_root, give_way, take};
 use crate::sync::world::World;
 
 /// Merges one understood change. Run it between `begin_step` and a check of `missing`.
@@ -94,49 +94,6 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     }
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
-    End::Merged
-}
-
-/// The remote says that an object is not there (any more).
-pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
-    let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
-    let Some(mut object) = found.and_then(|id| world.object(id)).cloned() else {
-        return End::Filtered("gone, and never known".into());
-    };
-    if change.asked > 0 && change.asked < object.settled {
-        object.look = Some(change.seq);
-        world.put_object(object);
-        return End::Filtered("asked before our last write".into());
-    }
-    if change.asked > 0 && change.asked < object.asked {
-        return End::Filtered("asked before a newer read".into());
-    }
-    object.asked = object.asked.max(change.asked);
-    object.look = None;
-    if object.state == State::Gone {
-        world.put_object(object);
-        return End::Unchanged;
-    }
-    let left = object.state == State::Left;
-    object.state = State::Gone;
-    object.due = None;
-    let view = house.view(&object.connection, &object.resource);
-    let ours = view.is_some_and(|v| v.bears(&v.resource.root));
-    if !left && !ours && object.root.is_some() {
-        object.wait = Some(crate::model::Wait {
-            kind: crate::model::WaitKind::Held,
-            reason: format!(
-                "someone deleted it in {}: recreate it, or leave it?",
-                object.connection
-            ),
-        });
-    }
-    let key = object.unmatched_key.clone().filter(|_| object.root.is_none());
-    let resource = object.resource.clone();
-    world.put_object(object);
-    if let (Some(key), Some(view)) = (key, house.view(&change.connection, &resource)) {
-        double_gone(&view, world, &key, &change.at);
-    }
     End::Merged
 }
 

@@ -13,6 +13,7 @@ pub mod credit;
 pub mod derive;
 pub mod document;
 pub mod draft;
+pub mod existence;
 pub mod guards;
 pub mod house;
 pub mod lifecycle;

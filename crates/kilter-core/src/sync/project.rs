@@ -99,6 +99,7 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
             let key = row_key(facet, row, &view.scope(facet, row, &vars));
             let read = match (&row.list, &row.read) {
                 (Some(list), _) => read_list(list, item, &env),
+                (None, Some(_)) if row.means_otherwise(item) => Ok(Some(Json::Null)),
                 (None, Some(lens)) => lens.read(item, &env).map_err(|e| e.to_string()),
                 (None, None) => continue,
             };
@@ -145,7 +146,8 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
             _ => continue,
         };
         seen = true;
-        for child in &items {
+        let told = |child: &&Json| !part.skip.is_empty() && fits(&part.skip, child, env);
+        for child in items.iter().filter(|child| !told(child)) {
             out.push(read_part(part, child, env)?);
         }
     }

@@ -12,10 +12,11 @@
 //! | too large                      | 413                                    |
 //! | signed, and not JSON           | 400                                    |
 //! | signed, of no use to us        | 202, counted as filtered               |
+//! | a delivery that was taken      | 202, counted as filtered               |
 //! | the database can't be written  | 503: send it again                     |
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -24,7 +25,7 @@ use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use kilter_core::Json;
 use kilter_core::manifest::parts::fits;
-use kilter_core::manifest::{Body, Connector, Route, Signature, Webhook, plain};
+use kilter_core::manifest::{Body, Connector, Each, Route, Signature, Webhook, plain};
 use kilter_core::mapping::Env;
 use kilter_core::model::{Change, Via};
 use kilter_core::sync::project::remote_of;
@@ -38,6 +39,7 @@ use crate::engine::{Engine, now};
 pub struct Inbox {
     engine: Arc<Engine>,
     queue: mpsc::Sender<(Change, oneshot::Sender<bool>)>,
+    taken: Arc<Mutex<Taken>>,
 }
 
 /// Most webhooks that wait; beyond, senders wait with them.
@@ -49,7 +51,7 @@ impl Inbox {
     pub fn open(engine: Arc<Engine>) -> Self {
         let (queue, inbox) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(commit(Arc::clone(&engine), inbox));
-        Self { engine, queue }
+        Self { engine, queue, taken: Arc::default() }
     }
 }
 
@@ -98,15 +100,32 @@ pub async fn receive(
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n");
     };
     let topic = webhook.topic_header.as_deref().map(header).unwrap_or_default();
-    let change = change(&name, connection, connector, webhook, topic, item);
+    // Two connections may hear of one delivery.
+    let id = webhook.id_header.as_deref().map(header).filter(|id| !id.is_empty());
+    let id = id.map(|id| format!("{name} {id}"));
+    let mut change = change(&name, connection, connector, webhook, topic, item);
+    if id.as_ref().is_some_and(|id| lock(&inbox.taken).known.contains(id)) {
+        // Counted, like any other: it ends as filtered.
+        (change.collection, change.remote) = (connector.name.clone(), String::new());
+        change.body = serde_json::json!({ "$hint": topic, "again": true });
+    }
     let (answer, done) = oneshot::channel();
     if inbox.queue.send((change, answer)).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping: send it again\n");
     }
     match done.await {
-        Ok(true) => (StatusCode::ACCEPTED, ""),
+        Ok(true) => {
+            if let Some(id) = id {
+                lock(&inbox.taken).add(id);
+            }
+            (StatusCode::ACCEPTED, "")
+        }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "not kept: send it again\n"),
     }
+}
+
+fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn signed(
@@ -121,19 +140,16 @@ fn signed(
         Some(secret.expose()).filter(|s| !s.is_empty())
     };
     match &webhook.signature {
-        Signature::HmacSha256Base64 { header, secret: name } => {
-            let (Some(secret), Some(given)) = (secret(name), headers.get(header)) else {
-                return false;
-            };
+        Signature::HmacSha256Base64 { header, secrets } => {
+            let Some(given) = headers.get(header) else { return false };
             let Ok(given) = base64::engine::general_purpose::STANDARD.decode(given.as_bytes())
             else {
                 return false;
             };
-            let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()) else {
-                return false;
-            };
-            mac.update(body);
-            mac.verify_slice(&given).is_ok()
+            secrets.iter().filter_map(|name| secret(name)).any(|secret| {
+                Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes())
+                    .is_ok_and(|mac| mac.chain_update(body).verify_slice(&given).is_ok())
+            })
         }
         Signature::UrlSecret { secret: name } => {
             let (Some(secret), Some(given)) = (secret(name), query.get("secret")) else {
@@ -156,13 +172,19 @@ fn change(
     let vars = connection.vars("");
     let env = Env { vars: &vars, tables: &connection.lookups, root: Some(&item) };
     let route = webhook.routes.iter().find(|r| takes(r, topic, &item, &env));
-    let id = route.and_then(|r| r.id.read(&item, &env).ok().flatten()).filter(|v| !v.is_null());
-    let (collection, remote, hint) = match (route, &id) {
-        (Some(route), Some(id)) => {
+    let id = route.and_then(|r| r.id.as_ref()?.read(&item, &env).ok().flatten());
+    let id = id.filter(|v| !v.is_null());
+    let each = route.and_then(|r| each_of(r, connection, &item, &env));
+    let (collection, remote, hint) = match (route, &id, each) {
+        (Some(route), Some(id), Some(each)) => {
             let hint = route.body == Body::Hint || route.body == Body::Gone;
-            (route.collection.clone(), remote_of(&plain(id), &route.each), hint)
+            (route.collection.clone(), remote_of(&plain(id), &each), hint)
         }
-        _ => (connector.name.clone(), String::new(), false),
+        // Nobody's, or answered alone: what is personal in it is not kept.
+        (route, ..) => {
+            let nothing = route.is_some_and(|r| r.body == Body::Nothing);
+            (connector.name.clone(), String::new(), nothing)
+        }
     };
     let body = if hint { serde_json::json!({ "$hint": topic }) } else { item };
     Change {
@@ -175,6 +197,51 @@ fn change(
         asked: 0,
         body,
         at: now(),
+    }
+}
+
+/// None: a location that is none of ours.
+fn each_of(
+    route: &Route,
+    connection: &kilter_core::config::Connection,
+    item: &Json,
+    env: &Env<'_>,
+) -> Option<String> {
+    match &route.each {
+        None => Some(String::new()),
+        Some(Each::Named(name)) => Some(name.clone()),
+        Some(Each::Location(lens)) => {
+            let id = plain(&lens.read(item, env).ok().flatten()?);
+            connection
+                .locations
+                .iter()
+                .find(|(_, there)| *there == id)
+                .map(|(name, _)| name.clone())
+        }
+    }
+}
+
+/// Deliveries that were taken, by their ids: bounded, and forgotten with the process. One that comes
+/// again after that is compared with what is known, and changes nothing.
+#[derive(Debug, Default)]
+struct Taken {
+    known: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+/// Most ids that are kept.
+const TAKEN_MAX: usize = 50_000;
+
+impl Taken {
+    fn add(&mut self, id: String) {
+        if self.known.insert(id.clone()) {
+            self.order.push_back(id);
+        }
+        while self.order.len() > TAKEN_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
     }
 }
 

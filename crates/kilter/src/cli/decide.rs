@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use kilter_core::model::{Object, State, Wait, WaitKind};
+use kilter_core::sync::existence;
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, ROUNDED_ROW};
 use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::{document, lifecycle};
@@ -108,11 +109,14 @@ fn answer(
             return Ok("create-again");
         }
         Answer::Recreate if object.state == State::Gone => {
-            object.state = State::Seat;
-            object.remote = None;
-            object.shadow.clear();
-            retry(&mut object);
-            "recreate"
+            let (at, id) = (now(), object.id);
+            let mut world = tx.world()?;
+            tx.step(house, &mut world, |w| {
+                w.put_object(object.clone());
+                existence::recreate(house, w, id, &at);
+            })?;
+            tx.save(&world)?;
+            return Ok("recreate");
         }
         Answer::Recreate => return refuse("recreate it: it is not gone; say \"retry\""),
         Answer::Leave => {

@@ -3,9 +3,11 @@
 //! Reads   arguments, `kilter.toml`.   Writes  to the terminal; the rest through the engine.
 //! Never   prints a secret; every refusal says what to do next.
 
+mod adopt;
 mod check;
 mod connector;
 mod decide;
+mod links;
 mod plan;
 mod serve;
 mod status;
@@ -60,6 +62,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Show what would be written where. Exit code: 0 nothing, 2 changes, 1 error.
     Plan(plan::PlanArgs),
+    /// First contact with full systems: what belongs together, what is doubtful, double, or nobody's.
+    /// Writes to no system.
+    Adopt(adopt::AdoptArgs),
     /// Align everything, until nothing moves without a person or a later look; then stop.
     ///
     /// Exit code: 0 also where something waits or is held, which the last line counts; 1 where a
@@ -75,7 +80,7 @@ enum Command {
     Decide(decide::DecideArgs),
     /// Run a twin: a simulator of a platform, for trying things out.
     Twin(twin::TwinArgs),
-    /// Check a connector, or run its cases.
+    /// Check a connector, run its cases and the story that every connector must pass, or list all.
     Connector(connector::ConnectorArgs),
     /// See it work: two shops and an ERP (twins), aligned before your eyes.
     Demo(crate::demo::DemoArgs),
@@ -128,13 +133,14 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config).await,
         Command::Check(args) => check::run(config, &args),
         Command::Plan(args) => plan::run(config, &args).await,
+        Command::Adopt(args) => adopt::run(config, &args).await,
         Command::Sync(args) => sync::run(config, &args, false).await,
         Command::Backfill(args) => sync::run(config, &args, true).await,
         Command::Status(args) => status::run(config, &args),
         Command::Why(args) => why::run(config, &args),
         Command::Decide(args) => decide::run(config, &args),
         Command::Twin(args) => twin::run(args).await,
-        Command::Connector(args) => connector::run(&args),
+        Command::Connector(args) => connector::run(&args).await,
         Command::Demo(args) => crate::demo::run(args).await,
     }
 }

@@ -70,6 +70,8 @@ struct Found {
     polls: Vec<(String, String, String)>,
     dead: Vec<(i64, String, String, String, String)>,
     open: i64,
+    /// What `sync --approve` would let through.
+    asked: Vec<String>,
     /// Connection, status, how many creates by permit.
     intents: Vec<(String, String, i64)>,
 }
@@ -92,6 +94,7 @@ pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
             polls: tx.last_polls()?,
             dead: tx.dead_changes(100)?,
             open: tx.open_count()?,
+            asked: crate::pipeline::guard::asked(tx)?,
             intents,
         })
     })?;
@@ -131,11 +134,14 @@ impl Found {
             .collect();
         json!({ "entities": self.entities, "resources": self.resources, "waits": waits, "sums": sums,
             "faults": self.faults, "polls": self.polls, "dead": self.dead, "open": self.open,
-            "intents": self.intents, "conserved": self.conserved() })
+            "intents": self.intents, "asked": self.asked, "conserved": self.conserved() })
     }
 
     fn print(&self) {
         println!("{}\n", self.table());
+        for reason in &self.asked {
+            println!("held: {reason}");
+        }
         println!(
             "received {} = unchanged {} + merged {} + filtered {} + dead {} + open {}: {}",
             self.total("received"),

@@ -12,6 +12,8 @@ use kilter_core::model::{Object, WaitKind};
 use serde_json::json;
 
 use super::Scope;
+use crate::engine::now;
+use crate::pipeline::guard;
 use crate::pipeline::poll::Extent;
 use crate::pipeline::schedule::{self, Event};
 use crate::store::Tx;
@@ -20,6 +22,10 @@ use crate::store::Tx;
 pub struct SyncArgs {
     #[command(flatten)]
     scope: Scope,
+    /// Say yes to what is held because it would change or delete much at once: `kilter status` and
+    /// the last lines of `kilter sync` tell what that is.
+    #[arg(long)]
+    approve: bool,
     /// One JSON object at the end instead of text.
     #[arg(long)]
     json: bool,
@@ -51,6 +57,15 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
     let scoped = args.scope.entity.is_some() || args.scope.wanted.is_some();
     if args.scope.connection.is_some() || scoped {
         *engine.scope.lock().unwrap_or_else(PoisonError::into_inner) = Some(args.scope.clone());
+    }
+    let mut everything = everything;
+    if args.approve {
+        let said = engine.store.write_async(|tx| guard::approve(tx, &now())).await?;
+        // What is not listed any more is found absent by the next whole listing.
+        everything |= !said.is_empty();
+        for reason in said.iter().filter(|_| !args.json) {
+            println!("approved: {reason}");
+        }
     }
     let bar = progress(args.json);
     let seen: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
@@ -88,7 +103,8 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
             Ok(out)
         })
         .await?;
-    report(&engine, &waiting, &faults, args.json);
+    let asked = engine.store.write_async(guard::asked).await?;
+    report(&engine, &waiting, &faults, &asked, args.json);
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -98,6 +114,7 @@ fn report(
     engine: &crate::engine::Engine,
     waiting: &[Object],
     faults: &BTreeMap<String, String>,
+    asked: &[String],
     as_json: bool,
 ) {
     use std::sync::atomic::Ordering;
@@ -115,7 +132,7 @@ fn report(
         })
         .collect();
     if as_json {
-        println!("{}", json!({ "waits": rows, "faults": faults, "calls": calls }));
+        println!("{}", json!({ "waits": rows, "faults": faults, "asked": asked, "calls": calls }));
         return;
     }
     for row in &rows {
@@ -128,6 +145,9 @@ fn report(
             super::cell(&row["id"]),
             row["reason"].as_str().unwrap_or_default()
         );
+    }
+    for reason in asked {
+        println!("held: {reason}");
     }
     for (what, fault) in faults {
         println!("not read: {what}: {fault}");

@@ -25,6 +25,7 @@ use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
 use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, after, now};
+use crate::pipeline::guard::Gates;
 use crate::pipeline::{answers, looks, permits, prepare, settle, steps};
 use crate::store::{Result, Tx};
 
@@ -95,10 +96,12 @@ async fn plan_due(
             };
             let mut world = tx.world()?;
             let mut round = Round::default();
+            let gates = Gates::of(tx, &house, &connection)?;
             for object in objects {
-                plan_one(tx, &house, &mut world, object, fresh, guards, &mut round)?;
+                plan_one(tx, &house, &mut world, object, (fresh, guards, &gates), &mut round)?;
             }
             tx.save(&world)?;
+            round.planned += gates.decide(tx, &house, &connection, &at)?;
             Ok(round)
         })
         .await
@@ -119,8 +122,7 @@ fn plan_one(
     house: &House,
     world: &mut World,
     object: Object,
-    fresh: Seq,
-    guards: Guards,
+    (fresh, guards, gates): (Seq, Guards, &Gates),
     round: &mut Round,
 ) -> Result<()> {
     round.planned += 1;
@@ -153,6 +155,10 @@ fn plan_one(
             soon(world, object.id);
         }
         Plan::Write(operation) => {
+            if let Some(reason) = gates.stops(&view, &object, &operation) {
+                counted(world, object.id, reason);
+                return Ok(());
+            }
             round.marks.insert(object.id, mark);
             let by_permit = view.resource.permit.is_some() && operation.kind == Kind::Create;
             let to = if by_permit { &mut round.creates } else { &mut round.writes };
@@ -163,7 +169,7 @@ fn plan_one(
 }
 
 /// No create before the resource's first complete listing, or a full shop would be doubled.
-fn listed(tx: &Tx<'_>, view: &kilter_core::sync::house::View<'_>) -> Result<bool> {
+pub(super) fn listed(tx: &Tx<'_>, view: &kilter_core::sync::house::View<'_>) -> Result<bool> {
     let Some(list) = &view.resource.list else { return Ok(true) };
     let each = match &list.each {
         Some(what) => view.connection.each(what),
@@ -219,6 +225,16 @@ fn wait(world: &mut World, id: ObjectId, reason: Wait, on: Option<i64>) {
     object.bindings.remove(WAITS_ON);
     if let Some(record) = on {
         object.bindings.insert(WAITS_ON.to_owned(), record);
+    }
+    object.wait = Some(reason);
+    world.put_object(object);
+}
+
+/// It stays due, whoever decides.
+fn counted(world: &mut World, id: ObjectId, reason: Wait) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    if let Some(due) = &mut object.due {
+        due.next_at = Some(after(LATER));
     }
     object.wait = Some(reason);
     world.put_object(object);

@@ -153,7 +153,10 @@ async fn read_chunk(
     let answer = call(engine, view, get, each, parent, &ids).await;
     let items = match answer {
         Ok(items) => items,
-        Err(fault) if fault.kind == FaultKind::Missing && get.single => Vec::new(),
+        // Not there: the object itself, or the parent of all of them.
+        Err(fault) if fault.kind == FaultKind::Missing && (get.single || get.by_parent) => {
+            Vec::new()
+        }
         Err(fault) => {
             tracing::info!(connection.id = view.connection.name, fault = %fault, "a look failed");
             return Ok(if fault.smaller { Chunk::TooLarge } else { Chunk::Failed });

@@ -1,8 +1,10 @@
 //! The stages. Each reads a batch, lets the core decide, writes a batch, in one transaction.
 //! They meet in the store; only `sync` and `serve` know their order.
 
+pub mod absent;
 pub mod answers;
 pub mod deliver;
+pub mod guard;
 pub mod looks;
 pub mod merge;
 pub mod pages;
@@ -10,6 +12,7 @@ pub mod permits;
 pub mod poll;
 pub mod prepare;
 pub mod receive;
+pub mod reshape;
 pub mod resolve;
 pub mod schedule;
 pub mod settle;

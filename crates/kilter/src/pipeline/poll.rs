@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Call, Cursor as CursorSpec, List, Page, Vars, plain};
-use kilter_core::model::{Fault, Via};
+use kilter_core::model::{Fault, FaultKind, Via};
 use kilter_core::sync::house::View;
 
 use crate::engine::{Engine, now};
-use crate::pipeline::pages;
 use crate::pipeline::receive::{self, Source};
+use crate::pipeline::{absent, pages};
 use crate::store::cursors::Cursor;
 
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,8 @@ async fn listing(
         vars.insert("since".to_owned(), since);
     }
     let mut newest = cursor.value.clone();
+    let mut shown = (full && list.newest.is_none()).then(absent::Shown::default);
+    let mut whole = false;
     let mut differed = 0;
     let mut size = list.page.size().unwrap_or(usize::MAX);
     for page in 1..=engine.house.config.limits.pages_max {
@@ -109,11 +111,20 @@ async fn listing(
             .map_err(Stop::Fault)?;
         for item in &items {
             newest = newest.max(changed_at(view, list.cursor.as_ref(), item, &vars));
+            if let Some(shown) = &mut shown {
+                shown.note(view, item, each);
+            }
         }
         differed += keep(engine, view, each, asked, full, items).await?;
         if !more {
+            whole = true;
             break;
         }
+    }
+    if !whole {
+        let pages = engine.house.config.limits.pages_max;
+        let text = format!("there are more than {pages} pages: see limits.pages_max");
+        return Err(Stop::Fault(Fault::new(FaultKind::Rejected, "", &text)));
     }
     // While a long listing ran, what was already read may have changed again: one that is not in
     // the order of its dates steps back as well.
@@ -121,6 +132,9 @@ async fn listing(
     let value = newest.map(|v| if back { earlier(&v, started.elapsed().as_secs()) } else { v });
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
     finish(engine, view, each, done, full).await?;
+    if let Some(shown) = shown {
+        absent::look_for(engine, view, each, asked, shown).await?;
+    }
     Ok(differed)
 }
 

@@ -8,7 +8,7 @@ use kilter_core::model::{Change, End, Seq, State, Via};
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::world::World;
-use kilter_core::sync::{merge, seat};
+use kilter_core::sync::{existence, merge, seat};
 
 use crate::store::{Result, Tx};
 
@@ -127,7 +127,7 @@ pub fn merge_now(
 /// Merges one change into the world, and asks for what it hints at.
 pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
     if change.via == Via::Gone {
-        return tx.step(house, world, |w| merge::gone(house, w, change));
+        return tx.step(house, world, |w| existence::gone(house, w, change));
     }
     if change.body.get(HINT).is_some() {
         return tx.step(house, world, |w| merge::hint(w, change));

@@ -26,8 +26,9 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<bool, Fault> 
     else {
         return Ok(false);
     };
-    if !found.secrets.contains_key("webhook_secret") {
-        tracing::warn!(connection.id = connection, "no webhook_secret: webhooks stay off");
+    let secret = connector.webhook.as_ref().map_or("", |w| w.signature.secret());
+    if !found.secrets.contains_key(secret) {
+        tracing::warn!(connection.id = connection, "no {secret}: webhooks stay off");
         return Ok(false);
     }
     let view = View { house: &house, connection: found, connector, resource };
@@ -79,7 +80,11 @@ async fn mend(
         {
             vars.insert("id".to_owned(), id);
         }
-        engine.send(view, &call.render(&vars).ok_or_else(lacks)?).await?;
+        let answer = engine.send(view, &call.render(&vars).ok_or_else(lacks)?).await?;
+        let told = subscriptions.problems.as_ref().and_then(|p| p.read(&answer.body, &env));
+        if let Some(problem) = told.as_ref().and_then(|list| list.get(0)) {
+            return Err(view.connector.errors.classify(0, problem, &env));
+        }
         tracing::info!(connection.id = view.connection.name, topic, off, "webhook subscribed");
         mended = true;
     }

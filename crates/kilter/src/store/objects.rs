@@ -138,6 +138,94 @@ impl Tx<'_> {
         )
     }
 
+    pub fn object_ids_after(
+        &self,
+        connection: &str,
+        resource: &str,
+        after: ObjectId,
+        limit: usize,
+    ) -> Result<Vec<ObjectId>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = "SELECT id FROM objects WHERE connection = ?1 AND resource = ?2 AND id > ?3
+                   ORDER BY id LIMIT ?4";
+        self.ids(sql, params![connection, resource, after, limit])
+    }
+
+    /// Objects of a resource that are there: id, remote id, the place of their last settled write.
+    pub fn live_remotes(
+        &self,
+        connection: &str,
+        resource: &str,
+    ) -> Result<Vec<(ObjectId, String, i64)>> {
+        let sql = "SELECT id, remote, settled FROM objects WHERE connection = ?1 AND resource = ?2
+                   AND state = 'live' AND remote IS NOT NULL";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows =
+            s.query_map([connection, resource], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub fn count_live(&self, connection: &str, resource: &str) -> Result<usize> {
+        let sql = "SELECT count(*) FROM objects WHERE connection = ?1 AND resource = ?2
+                   AND state = 'live'";
+        self.count(sql, params![connection, resource])
+    }
+
+    pub fn any_due(&self, connection: &str, resource: &str, now: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM objects WHERE connection = ?1 AND resource = ?2
+                   AND due_mark IS NOT NULL AND due_next <= ?3)";
+        Ok(self.count(sql, params![connection, resource, now])? > 0)
+    }
+
+    /// Objects of a resource that wait for one reason.
+    pub fn count_waits(&self, connection: &str, resource: &str, reason: &str) -> Result<usize> {
+        let sql = "SELECT count(*) FROM objects WHERE connection = ?1 AND resource = ?2
+                   AND wait_reason = ?3";
+        self.count(sql, params![connection, resource, reason])
+    }
+
+    /// They are due now. Returns how many.
+    pub fn wake_waits(
+        &self,
+        connection: &str,
+        resource: &str,
+        reason: &str,
+        now: &str,
+    ) -> Result<usize> {
+        let sql = "UPDATE objects SET due_next = ?4, wait_kind = NULL, wait_reason = NULL
+                   WHERE connection = ?1 AND resource = ?2 AND wait_reason = ?3
+                   AND due_mark IS NOT NULL";
+        Ok(self.sql.prepare_cached(sql)?.execute(params![connection, resource, reason, now])?)
+    }
+
+    /// They wait for a person now, and stay due.
+    pub fn hold_waits(
+        &self,
+        connection: &str,
+        resource: &str,
+        reason: &str,
+        told: &str,
+    ) -> Result<()> {
+        let sql = "UPDATE objects SET wait_kind = 'held', wait_reason = ?4
+                   WHERE connection = ?1 AND resource = ?2 AND wait_reason = ?3";
+        self.sql.prepare_cached(sql)?.execute(params![connection, resource, reason, told])?;
+        Ok(())
+    }
+
+    fn count(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
+        let n: i64 = self.sql.prepare_cached(sql)?.query_row(params, |r| r.get(0))?;
+        Ok(usize::try_from(n).unwrap_or(0))
+    }
+
+    /// These are read by id.
+    pub fn look_at(&self, ids: &[ObjectId], since: i64) -> Result<()> {
+        let mut s = self.sql.prepare_cached("UPDATE objects SET look = ?2 WHERE id = ?1")?;
+        for id in ids {
+            s.execute(params![id, since])?;
+        }
+        Ok(())
+    }
+
     /// Objects that wait, for a person or a later look.
     pub fn waiting(&self, limit: usize) -> Result<Vec<Object>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -98,6 +98,14 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// (connection, kind, how many) of the faults that are kept.
+    pub fn fault_counts(&self) -> Result<Vec<(String, String, i64)>> {
+        let sql = "SELECT connection, kind, count(*) FROM faults GROUP BY 1, 2 ORDER BY 1, 2";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows = s.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub fn objects_of_record(&self, record: RecordId) -> Result<Vec<i64>> {
         self.object_ids_showing(record)
     }

@@ -14,11 +14,11 @@ use kilter_core::model::{
 use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark;
-use kilter_core::sync::merge;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Operation, Plan, plan};
 use kilter_core::sync::project::{project, remote_of, resource_of};
 use kilter_core::sync::reference::same;
 use kilter_core::sync::world::World;
+use kilter_core::sync::{existence, merge};
 use serde_json::json;
 
 use store::Store;
@@ -99,7 +99,7 @@ impl Hub {
             at: NOW.to_owned(),
         };
         if via == Via::Gone {
-            return self.step(|house, w| merge::gone(house, w, &change));
+            return self.step(|house, w| existence::gone(house, w, &change));
         }
         if change.body.get("$hint").is_some() {
             return self.step(|_, w| merge::hint(w, &change));

@@ -1,0 +1,131 @@
+//! Existence: an object that is not there any more, and what follows from it.
+//!
+//! Reads   who decides that it should be there; the connection's `gone` policy.
+//! Writes  its state, its children's; a wait for a person, or a seat that is created again.
+//! Never   creates a document again by itself; never takes a stale answer for a delete.
+
+use crate::config::Gone;
+use crate::model::{Change, End, Object, ObjectId, State, Wait, WaitKind};
+use crate::sync::house::House;
+use crate::sync::mark::mark_object;
+use crate::sync::take::double_gone;
+use crate::sync::world::{Key, World};
+
+/// Somebody who deletes it as often as this means it.
+const RECREATED_MAX: u32 = 3;
+
+/// Where `repairs` counts how often an object was created again.
+const RECREATED: &str = "~recreated";
+
+/// The remote says that an object is not there (any more).
+pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
+    let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
+    let Some(mut object) = found.and_then(|id| world.object(id)).cloned() else {
+        return End::Filtered("gone, and never known".into());
+    };
+    if change.asked > 0 && change.asked < object.settled {
+        object.look = Some(change.seq);
+        world.put_object(object);
+        return End::Filtered("asked before our last write".into());
+    }
+    if change.asked > 0 && change.asked < object.asked {
+        return End::Filtered("asked before a newer read".into());
+    }
+    object.asked = object.asked.max(change.asked);
+    object.look = None;
+    if object.state == State::Gone {
+        world.put_object(object);
+        return End::Unchanged;
+    }
+    let left = object.state == State::Left;
+    object.state = State::Gone;
+    object.due = None;
+    let key = object.unmatched_key.clone().filter(|_| object.root.is_none());
+    let (id, resource) = (object.id, object.resource.clone());
+    world.put_object(object);
+    for child in children(house, world, id) {
+        set_gone(world, child);
+    }
+    if !left {
+        follow(house, world, id, &change.at);
+    }
+    if let (Some(key), Some(view)) = (key, house.view(&change.connection, &resource)) {
+        double_gone(&view, world, &key, &change.at);
+    }
+    End::Merged
+}
+
+/// What its policy says. Where the connection itself decides what exists, nothing follows.
+fn follow(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    let Some(view) = house.view(&object.connection, &object.resource) else { return };
+    if object.root.is_none() || view.bears(&view.resource.root) {
+        return;
+    }
+    let document = house.entities.get(&view.resource.root).is_some_and(|e| e.document);
+    let times = object.repairs.get(RECREATED).map_or(0, |(times, _)| *times);
+    let policy = view.connection.gone_policy(&view.resource.root);
+    let name = &view.connection.name;
+    let reason = match policy {
+        Gone::Leave => return,
+        Gone::Recreate if !document && times < RECREATED_MAX => {
+            object.repairs.insert(RECREATED.to_owned(), (times + 1, crate::Json::Null));
+            world.put_object(object);
+            recreate(house, world, id, now);
+            return;
+        }
+        Gone::Recreate if !document => {
+            format!(
+                "deleted in {name} again, after {times} times created: recreate it, or leave it?"
+            )
+        }
+        _ => format!("someone deleted it in {name}: recreate it, or leave it?"),
+    };
+    object.wait = Some(Wait { kind: WaitKind::Held, reason });
+    world.put_object(object);
+}
+
+fn set_gone(world: &mut World, id: ObjectId) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    if object.state == State::Live {
+        object.state = State::Gone;
+        (object.due, object.look, object.wait) = (None, None, None);
+        world.put_object(object);
+    }
+}
+
+/// An object that is gone takes its seat again, and with it what stood below it.
+pub fn recreate(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let below = children(house, world, id);
+    for id in std::iter::once(id).chain(below) {
+        let Some(mut object) = world.object(id).filter(|o| o.state == State::Gone).cloned() else {
+            continue;
+        };
+        let Some(view) = house.view(&object.connection, &object.resource) else { continue };
+        object.state = State::Seat;
+        object.remote = None;
+        object.wait = None;
+        object.shadow.clear();
+        mark_object(&mut object, now, view.resource.lane);
+        world.put_object(object);
+    }
+}
+
+/// What cannot stand without it: objects whose resource names its resource as their parent's.
+fn children(house: &House, world: &mut World, id: ObjectId) -> Vec<ObjectId> {
+    let Some(object) = world.object(id).cloned() else { return Vec::new() };
+    let Some(root) = object.root else { return Vec::new() };
+    let mut showing = world.ids(&Key::ObjectsShowing(root));
+    showing.retain(|other| {
+        let below = |o: &Object| {
+            let view = house.view(&o.connection, &o.resource);
+            let parent = view.and_then(|v| v.resource.parent.as_ref());
+            o.connection == object.connection
+                && parent.is_some_and(|p| {
+                    p.resource == object.resource && o.bindings.get(&p.facet) == Some(&root)
+                })
+        };
+        *other != id && world.object(*other).is_some_and(below)
+    });
+    showing.into_iter().collect()
+}

@@ -1,0 +1,91 @@
+//! Absent: what a whole listing did not show is asked for by its id.
+//!
+//! Reads   the ids that a listing showed; the live objects of its resource.
+//! Writes  looks. More than the cap: a sentence for people, and nothing else, until it is approved.
+//! Never   takes absence for a delete: only a read by id that says *not there* is one. What has no
+//!         such read is never found absent.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use kilter_core::Json;
+use kilter_core::config::Limits;
+use kilter_core::manifest::plain;
+use kilter_core::sync::house::View;
+use kilter_core::sync::project::{remote_of, split_remote};
+
+use crate::engine::Engine;
+use crate::store::Result;
+
+/// The ids of one listing, eight bytes each. Two ids that hash alike hide a delete from one sweep;
+/// the next one hashes otherwise.
+#[derive(Default)]
+pub struct Shown {
+    hasher: RandomState,
+    ids: HashSet<u64>,
+}
+
+impl Shown {
+    pub fn note(&mut self, view: &View<'_>, item: &Json, each: &str) {
+        let vars = view.connection.vars(each);
+        let env = view.env(&vars, Some(item));
+        if let Ok(Some(id)) = view.resource.id.read(item, &env) {
+            self.ids.insert(self.hasher.hash_one(remote_of(&plain(&id), each)));
+        }
+    }
+
+    fn holds(&self, remote: &str) -> bool {
+        self.ids.contains(&self.hasher.hash_one(remote))
+    }
+}
+
+/// As many may always be absent: five per cent of a small shop is nothing.
+const ALWAYS: usize = 5;
+
+/// How many of `total` may change at once without a person.
+pub fn cap(limits: &Limits, total: usize) -> usize {
+    (total * limits.mass_percent / 100).min(limits.mass_objects).max(ALWAYS)
+}
+
+/// Where a sweep that stopped says so; `sync --approve` answers below `approved.`
+pub const HELD: &str = "absent.";
+pub const APPROVED: &str = "approved.absent.";
+
+/// After a whole listing that was asked at `asked`.
+pub async fn look_for(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    each: &str,
+    asked: i64,
+    shown: Shown,
+) -> Result<()> {
+    if view.resource.get.is_none() || view.resource.facets.is_empty() {
+        return Ok(());
+    }
+    let limits = engine.house.config.limits.clone();
+    let (connection, resource) = (view.connection.name.clone(), view.resource.name.clone());
+    let (each, has_each) = (each.to_owned(), !each.is_empty());
+    let write = move |tx: &crate::store::Tx<'_>| {
+        let mut live = tx.live_remotes(&connection, &resource)?;
+        live.retain(|(_, remote, _)| split_remote(remote, has_each).1 == each);
+        let total = live.len();
+        // What was settled after the listing was asked for may not be in it.
+        live.retain(|(_, remote, settled)| *settled <= asked && !shown.holds(remote));
+        let place = format!("{connection}.{resource}");
+        let (held, approved) = (format!("{HELD}{place}"), format!("{APPROVED}{place}"));
+        if live.len() > cap(&limits, total) && !tx.forget_meta(&approved)? {
+            let text = format!(
+                "{} of {total} {resource} are not listed any more in {connection}: is it the right \
+                 account? `kilter sync --approve` goes on",
+                live.len()
+            );
+            tracing::warn!(connection.id = connection, resource, "{text}");
+            return tx.set_meta(&held, &text);
+        }
+        tx.forget_meta(&held)?;
+        let ids: Vec<i64> = live.into_iter().map(|(id, _, _)| id).collect();
+        tx.look_at(&ids, asked)
+    };
+    engine.store.write_async(write).await
+}

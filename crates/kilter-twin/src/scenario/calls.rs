@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::script::{SHOPS, Step, Writes, list_of, warehouses_of};
+use super::script::{MAIN, Step, Writes};
+use super::shops::{EDITOR, Facts, SHOPS, Work, facts};
 use super::verdict;
 use super::{Error, Stage};
 
-/// Most items of a shop's batch; of one load of partners; of one load of orders.
-const BATCH: usize = 100;
+/// Most items of one load of partners; of one load of orders.
 const PARTNERS: usize = 50;
 const ORDERS: usize = 20;
 
@@ -31,8 +31,9 @@ impl Stage {
 
     async fn count(&self) -> Result<BTreeMap<String, Writes>, Error> {
         let mut counted = BTreeMap::new();
-        for shop in SHOPS {
-            counted.insert(shop.to_owned(), shop_writes(&self.office(shop).get("calls").await?));
+        for Facts { name, platform, .. } in &SHOPS {
+            let calls = self.office(name).get("calls").await?;
+            counted.insert((*name).to_owned(), platform.writes(&calls));
         }
         let mut erp = erp_writes(&self.erp.get("calls").await?);
         for (route, own) in &self.script.own_writes {
@@ -72,8 +73,11 @@ impl Stage {
     /// Who writes what stands there already is found by its calls.
     pub(super) fn idle(writes: &[verdict::Writes]) -> Vec<String> {
         let judged = |w: &&verdict::Writes| matches!(w.step, Step::Load | Step::Prices);
-        let shops = writes.iter().filter(judged).filter(|w| SHOPS.contains(&w.connection.as_str()));
-        let too_many = shops.filter(|w| w.calls * 2 > w.least * 3);
+        let of_shop = |w: &&verdict::Writes| {
+            facts(&w.connection).is_some_and(|shop| shop.platform.judges_writes())
+        };
+        let too_many =
+            writes.iter().filter(judged).filter(of_shop).filter(|w| w.calls * 2 > w.least * 3);
         let say = |w: &verdict::Writes| {
             let step = format!("{:?}", w.step).to_lowercase();
             format!(
@@ -85,68 +89,71 @@ impl Stage {
     }
 
     fn least(&self, step: Step, connection: &str) -> usize {
-        let script = &self.script;
-        let shop = connection != "erp";
-        let list = list_of(connection);
-        let priced = |edits: &[(&'static str, String)]| -> BTreeSet<String> {
-            let here = edits.iter().filter(|(of, _)| *of == list);
-            here.map(|(_, sku)| sku.clone()).collect()
-        };
-        match step {
-            Step::Load if shop => {
-                let all = self.catalogue.sellable().flat_map(|t| &t.variants);
-                let products = self.catalogue.sellable().count();
-                let simple = self.catalogue.sellable().filter(|t| t.is_simple()).count();
-                let skus: BTreeSet<String> = all.map(|v| v.sku.clone()).collect();
-                self.grouped(&skus) - simple.div_ceil(BATCH) + products.div_ceil(BATCH)
-            }
-            Step::Prices if shop => self.grouped(&priced(&script.price_step)),
-            Step::Titles if shop => self.grouped(&priced(&script.title_prices)),
-            Step::Stock if shop => {
-                let places = warehouses_of(connection);
-                let here = script.stock_step.iter().filter(|(place, _)| places.contains(place));
-                self.grouped(&here.map(|(_, sku)| sku.clone()).collect())
-            }
-            Step::Orders if shop => {
-                let elsewhere = script.sales.iter().filter(|sale| sale.shop != connection);
-                let lines = elsewhere.flat_map(|sale| &sale.lines).map(|(sku, _)| sku);
-                self.grouped(&lines.chain(&script.recounted).cloned().collect())
-            }
-            Step::Ship if shop => {
-                script.parcels.iter().filter(|p| p.shop == connection).count().div_ceil(BATCH)
-            }
-            Step::Orders => {
-                let orders = script.sales.len();
-                let buyers: BTreeSet<&str> =
-                    script.sales.iter().map(|s| s.email.as_str()).collect();
-                let partners = buyers.len().div_ceil(PARTNERS) + 2 * orders.div_ceil(PARTNERS);
-                partners + orders.div_ceil(ORDERS) + orders
-            }
-            _ => 0,
+        if let Some(shop) = facts(connection) {
+            return shop.platform.least(&self.catalogue, &self.work(step, shop));
         }
+        if step != Step::Orders {
+            return 0;
+        }
+        let script = &self.script;
+        let orders = script.sales.len();
+        let buyers: BTreeSet<&str> = script.sales.iter().map(|s| s.email.as_str()).collect();
+        let partners = buyers.len().div_ceil(PARTNERS) + 2 * orders.div_ceil(PARTNERS);
+        partners + orders.div_ceil(ORDERS) + orders
     }
 
-    /// Calls to write these SKUs once: simple products together, variations by their parent.
-    fn grouped(&self, skus: &BTreeSet<String>) -> usize {
-        let mut simple = 0;
-        let mut calls = 0;
-        for template in self.catalogue.sellable() {
-            let here = template.variants.iter().filter(|v| skus.contains(&v.sku)).count();
-            match template.is_simple() {
-                true => simple += here,
-                false => calls += here.div_ceil(BATCH),
+    /// What a step changes in a shop. Where it sells itself its figure falls by itself.
+    fn work(&self, step: Step, shop: &Facts) -> Work {
+        let script = &self.script;
+        let mut work = Work::default();
+        match step {
+            Step::Load => {
+                let all = self.catalogue.templates.iter().enumerate();
+                let here = all.filter(|(_, template)| shop.refuses(template).is_none());
+                work.created = here.map(|(at, _)| at).collect();
+                for (_, own) in shop.lists.iter().filter(|(_, own)| !own.is_empty()) {
+                    let variants = shop.offered(&self.catalogue).flat_map(|t| &t.variants);
+                    work.listed.extend(variants.map(|v| ((*own).to_owned(), v.sku.clone())));
+                }
+            }
+            Step::Prices => priced(shop, &script.price_step, &mut work),
+            Step::Titles => {
+                priced(shop, &script.title_prices, &mut work);
+                if shop.name != EDITOR && !shop.german() {
+                    work.titles = script.titles.iter().map(|edit| edit.template).collect();
+                }
+            }
+            Step::Stock => {
+                let counted = script.stock_step.iter();
+                counted.for_each(|(place, sku)| figures(shop, place, sku, &mut work));
+            }
+            Step::Orders => {
+                let elsewhere = script.sales.iter().filter(|sale| sale.shop != shop.name);
+                let lines = elsewhere.flat_map(|sale| &sale.lines).map(|(sku, _)| sku);
+                let lines = lines.chain(&script.recounted);
+                lines.for_each(|sku| figures(shop, MAIN, sku, &mut work));
+            }
+            Step::Ship => {
+                work.parcels = script.parcels.iter().filter(|p| p.shop == shop.name).count();
             }
         }
-        calls + simple.div_ceil(BATCH)
+        work
     }
 }
 
-fn shop_writes(page: &Value) -> Writes {
-    let routes = page["routes"].as_object().into_iter().flatten();
-    routes
-        .filter(|(route, _)| !["GET ", "HEAD ", "OPTIONS "].iter().any(|m| route.starts_with(m)))
-        .map(|(route, count)| (route.clone(), count["calls"].as_u64().unwrap_or(0)))
-        .collect()
+fn priced(shop: &Facts, edits: &[(&'static str, String)], work: &mut Work) {
+    for (list, sku) in edits {
+        match shop.list(list) {
+            Some("") => drop(work.prices.insert(sku.clone())),
+            Some(own) => drop(work.listed.insert((own.to_owned(), sku.clone()))),
+            None => {}
+        }
+    }
+}
+
+fn figures(shop: &Facts, warehouse: &str, sku: &str, work: &mut Work) {
+    let fed = shop.figures.iter().filter(|(_, from)| from.contains(&warehouse));
+    work.figures.extend(fed.map(|(place, _)| ((*place).to_owned(), sku.to_owned())));
 }
 
 fn erp_writes(page: &Value) -> Writes {

@@ -7,13 +7,14 @@
 use rust_decimal::Decimal;
 
 use super::dice::Dice;
+use super::script::{B2B_USD, RETAIL_EUR};
 use super::words::{COLOURS, NOUNS, SERIES, SINGLES, SIZES};
 
 /// Products with variations, and without, at scale 1; with the ugly cases on top.
 const VARIABLE: usize = 150;
 const SIMPLE: usize = 60;
 
-/// Two SKUs that a shop takes for one.
+/// Two SKUs that a shop which ignores case takes for one.
 pub const CASE_PAIR: [&str; 2] = ["KLT-Case-1", "KLT-CASE-1"];
 pub const LONG_SKU: &str = "KLT-LONG-0123456789-ABCDEFGHIJKLMNOPQRST";
 pub const ZERO_SKU: &str = "000471";
@@ -28,8 +29,21 @@ pub struct Variant {
     pub options: Vec<(&'static str, &'static str)>,
     pub eur: Decimal,
     pub usd: Decimal,
+    /// What business customers pay, in dollars.
+    pub b2b: Decimal,
     pub main: i64,
     pub west: i64,
+}
+
+impl Variant {
+    /// What it costs at the start, in that list of the ERP.
+    pub fn price(&self, list: &str) -> Decimal {
+        match list {
+            RETAIL_EUR => self.eur,
+            B2B_USD => self.b2b,
+            _ => self.usd,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -37,8 +51,8 @@ pub struct Template {
     pub english: String,
     pub german: String,
     pub variants: Vec<Variant>,
-    /// Why no shop can take it; predicted, so no fault.
-    pub held: Option<&'static str>,
+    /// Why no shop that ignores case can take it; predicted, so no fault there.
+    pub clash: Option<&'static str>,
 }
 
 impl Template {
@@ -64,9 +78,9 @@ impl Catalogue {
         Self { templates }
     }
 
-    /// What the shops can take.
+    /// What every shop can take.
     pub fn sellable(&self) -> impl Iterator<Item = &Template> {
-        self.templates.iter().filter(|template| template.held.is_none())
+        self.templates.iter().filter(|template| template.clash.is_none())
     }
 
     pub fn variants(&self) -> impl Iterator<Item = (&Template, &Variant)> {
@@ -93,7 +107,8 @@ impl Maker {
         let first_size = self.dice.below(4);
         let sizes: Vec<usize> = (first_size..first_size + 2 + number % 3).collect();
         let code = format!("{code}-{:04}", number + 1);
-        Template { english, german, variants: self.grid(&code, base, &colours, &sizes), held: None }
+        let variants = self.grid(&code, base, &colours, &sizes);
+        Template { english, german, variants, clash: None }
     }
 
     fn simple(&mut self, number: usize) -> Template {
@@ -101,7 +116,7 @@ impl Maker {
         let (english, german) = titles(english, german, number / SINGLES.len());
         let base = self.dice.between(4, 59) * 100;
         let sku = format!("{code}-{:04}", number + 1);
-        Template { english, german, variants: vec![self.variant(sku, base, vec![])], held: None }
+        Template { english, german, variants: vec![self.variant(sku, base, vec![])], clash: None }
     }
 
     /// More variations than one batch of a shop carries.
@@ -112,7 +127,7 @@ impl Maker {
             english: "Coverall in Every Colour & Size".to_owned(),
             german: "Overall in jeder Farbe & Größe".to_owned(),
             variants: self.grid("ALL-0001", 4900, &colours, &sizes),
-            held: None,
+            clash: None,
         }
     }
 
@@ -133,15 +148,17 @@ impl Maker {
             (CASE_PAIR[1], "Suitcase", "Handkoffer", Some(pair)),
         ];
         let mut templates = Vec::new();
-        for (sku, english, german, held) in rows {
+        for (sku, english, german, clash) in rows {
             let mut variant = self.variant(sku.to_owned(), 1900, vec![]);
             match sku {
                 "KLT-FEATHER" => variant.weight = Decimal::new(125, 3),
-                PENNY_SKU => (variant.eur, variant.usd) = (cents(1), cents(1)),
+                PENNY_SKU => {
+                    (variant.eur, variant.usd, variant.b2b) = (cents(1), cents(1), cents(1))
+                }
                 _ => {}
             }
             let (english, german) = (english.to_owned(), german.to_owned());
-            templates.push(Template { english, german, variants: vec![variant], held });
+            templates.push(Template { english, german, variants: vec![variant], clash });
         }
         templates
     }
@@ -178,13 +195,15 @@ impl Maker {
         let step = self.dice.between(0, 4) * 50;
         let abroad = base * self.dice.between(104, 118) / 10_000 * 100;
         let barcode = self.dice.one_in(2).then(|| self.barcode());
+        let usd = abroad + step + 99;
         Variant {
             sku,
             barcode,
             weight: Decimal::new(self.dice.between(5, 250), 2),
             options,
             eur: cents(base + step + 95),
-            usd: cents(abroad + step + 99),
+            usd: cents(usd),
+            b2b: cents(usd * 85 / 100),
             main: if self.dice.one_in(12) { 0 } else { self.dice.between(8, 120) },
             west: if self.dice.one_in(4) { 0 } else { self.dice.between(3, 60) },
         }

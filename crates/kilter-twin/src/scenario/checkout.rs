@@ -1,4 +1,4 @@
-//! What buyers do: 200 orders in two shops, a few of them for the same last units.
+//! What buyers do: 200 orders in three shops, a few of them for the same last units.
 //!
 //! Reads   the ERP's goods once, to see of what there is enough.
 //! Writes  orders, through the shops' checkouts, which refuse what the shop does not have.
@@ -6,40 +6,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::catalogue::PENNY_SKU;
 use super::clerk::WANTED;
 use super::dice::Dice;
-use super::office::{decimal, text};
-use super::script::{MAIN, SHOPS, Sale, Step};
+use super::office::text;
+use super::script::{MAIN, Sale, Step};
+use super::shops::{Facts, SHOPS};
 use super::words::{AMERICAN_PLACES, AMERICANS, GERMAN_PLACES, GERMANS};
 use super::{Did, Error, Stage, erp};
 
 /// A SKU is sold only as long as this many are left.
 const RESERVE: i64 = 6;
-/// Units in a contended order: two of them are more than there is.
-const GREED: i64 = 3;
+const NOTE: &str = "Bitte beim Nachbarn abgeben – danke! <3 & \"Grüße\"";
+
+/// Units in a contended order: one in each shop is more than there is, one less is not.
+const GREED: i64 = 2;
 
 #[derive(Debug, Clone)]
-struct Buyer {
-    first: String,
-    last: String,
+pub struct Buyer {
+    pub first: String,
+    pub last: String,
     /// As typed; capitals happen.
-    email: String,
-    street: String,
-    postcode: String,
-    city: String,
-    country: &'static str,
+    pub email: String,
+    pub street: String,
+    pub postcode: String,
+    pub city: String,
+    pub country: &'static str,
 }
 
 /// An order before it is placed.
 #[derive(Debug, Clone)]
-struct Basket {
-    shop: &'static str,
-    buyer: Buyer,
-    lines: Vec<(String, i64)>,
-    body: Value,
+pub struct Basket {
+    pub shop: &'static Facts,
+    pub buyer: Buyer,
+    pub lines: Vec<(String, i64)>,
+    /// Something beside goods and their shipping: gift wrap, or a tip.
+    pub extra: bool,
+    /// Percent off.
+    pub coupon: Option<u8>,
+    pub note: Option<&'static str>,
 }
 
 struct Market {
@@ -63,19 +70,22 @@ impl Stage {
         let contended = self.script.contended.clone();
         for sku in &contended {
             let lines = vec![(sku.clone(), GREED)];
-            let both = SHOPS.map(|shop| market.basket(shop, lines.clone()));
-            let [de, us] = both;
+            let all = SHOPS.each_ref().map(|shop| market.basket(shop, lines.clone()));
+            let [first, second, third] = &all;
             let at = self.elapsed_ms();
-            let (first, second) = tokio::join!(self.check_out(&de), self.check_out(&us));
-            self.note(de, first?, at, false)?;
-            self.note(us, second?, at, false)?;
+            let answers: [_; SHOPS.len()] =
+                tokio::join!(self.check_out(first), self.check_out(second), self.check_out(third))
+                    .into();
+            for (basket, answer) in all.into_iter().zip(answers) {
+                self.note(basket, answer?, at, false)?;
+            }
         }
         let told = tokio::time::Instant::now() + self.pace.tell_within;
         for number in self.script.sales.len()..WANTED.orders {
             if number == WANTED.orders / 2 {
                 self.recount().await?;
             }
-            let shop = SHOPS[number % SHOPS.len()];
+            let shop = &SHOPS[number % SHOPS.len()];
             let lines = market.lines();
             if lines.is_empty() {
                 break;
@@ -89,7 +99,7 @@ impl Stage {
         // By now each shop must know that nothing is left: who comes late is refused.
         tokio::time::sleep_until(told + self.pace.between_orders).await;
         for sku in &contended {
-            for shop in SHOPS {
+            for shop in &SHOPS {
                 let basket = market.basket(shop, vec![(sku.clone(), 1)]);
                 let at = self.elapsed_ms();
                 let answer = self.check_out(&basket).await?;
@@ -104,8 +114,8 @@ impl Stage {
 
     fn told(&self) -> Did {
         let sales = self.script.sales.iter().take(6).map(|sale| {
-            let (shop, id, total) = (sale.shop, sale.id, sale.total);
-            format!("{shop} {id}: {total} {}, {} lines", sale.currency, sale.lines.len())
+            let (shop, number, total) = (sale.shop, &sale.number, sale.total);
+            format!("{shop} {number}: {total} {}, {} lines", sale.currency, sale.lines.len())
         });
         let refused = self.script.refused.iter().take(2);
         let refused = refused.map(|(shop, why, _)| format!("{shop} refused: {why}"));
@@ -113,7 +123,8 @@ impl Stage {
     }
 
     async fn check_out(&self, basket: &Basket) -> Result<(u16, Value), Error> {
-        self.office(basket.shop).try_post("orders", &basket.body).await
+        let body = basket.shop.platform.checkout(basket);
+        self.office(basket.shop.name).try_post("orders", &body).await
     }
 
     /// `late`: the script wants the shop to refuse.
@@ -128,20 +139,23 @@ impl Stage {
             let why = text(&order["message"]).to_owned();
             let meant = late && status == 409;
             let sku = basket.lines.first().map_or("", |(sku, _)| sku.as_str());
-            self.script.refused.push((basket.shop, format!("{sku}: {why}"), meant));
+            self.script.refused.push((basket.shop.name, format!("{sku}: {why}"), meant));
             return Ok(());
         }
-        let unread = || Error::Unread(format!("{} answered an order without its id", basket.shop));
-        let id = order["id"].as_u64().ok_or_else(unread)?;
+        let name = basket.shop.name;
+        let placed = basket.shop.platform.placed(&order);
+        let placed = placed
+            .ok_or_else(|| Error::Unread(format!("{name} answered an order without its id")))?;
         let mut lines = basket.lines;
         lines.sort();
         self.script.sales.push(Sale {
-            shop: basket.shop,
-            id,
+            shop: name,
+            id: placed.id,
+            number: placed.number,
             email: basket.buyer.email.to_lowercase(),
             lines,
-            total: decimal(&order["total"]).ok_or_else(unread)?,
-            currency: text(&order["currency"]).to_owned(),
+            total: placed.total,
+            currency: placed.currency,
             at_ms,
         });
         Ok(())
@@ -203,8 +217,8 @@ impl Market {
         true
     }
 
-    /// Nobody buys the same twice; a few buy again, and some of those in the other shop.
-    fn basket(&mut self, shop: &'static str, lines: Vec<(String, i64)>) -> Basket {
+    /// Nobody buys the same twice; a few buy again, and some of those in another shop.
+    fn basket(&mut self, shop: &'static Facts, lines: Vec<(String, i64)>) -> Basket {
         self.count += 1;
         let mut number = if self.dice.one_in(12) { self.count / 2 } else { self.count };
         let mut key = lines.clone();
@@ -216,43 +230,12 @@ impl Market {
             }
             number += 1;
         };
-        let body = self.body(shop, &buyer, &lines);
-        Basket { shop, buyer, lines, body }
-    }
-
-    fn body(&mut self, shop: &str, buyer: &Buyer, lines: &[(String, i64)]) -> Value {
-        let german = shop == "de";
-        let items: Vec<Value> = lines
-            .iter()
-            .map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity }))
-            .collect();
-        let address = json!({
-            "first_name": buyer.first, "last_name": buyer.last, "address_1": buyer.street,
-            "postcode": buyer.postcode, "city": buyer.city, "country": buyer.country,
-        });
-        let mut billing = address.clone();
-        billing["email"] = json!(buyer.email);
-        billing["phone"] = json!("+49 30 901820");
-        let (title, cost) = if german { ("Versand", "4.12") } else { ("Flat rate", "6.50") };
-        let mut body = json!({
-            "lines": items, "billing": billing, "shipping": address, "status": "processing",
-            "check_stock": true, "payment_method": "stripe",
-            "payment_method_title": if german { "Kreditkarte" } else { "Credit card" },
-            "shipping_lines": [{ "method_id": "flat_rate", "method_title": title, "total": cost }],
-        });
-        if self.dice.one_in(6) {
-            let (name, cost) =
-                if german { ("Geschenkpapier", "2.51") } else { ("Gift wrap & card", "3.00") };
-            body["fee_lines"] = json!([{ "name": name, "total": cost }]);
-        }
+        let extra = self.dice.one_in(6);
         let penny = lines.iter().any(|(sku, _)| sku == PENNY_SKU);
-        if self.dice.one_in(6) && !penny {
-            body["coupon_percent"] = json!([5, 10, 15][self.dice.below(3)]);
-        }
-        if self.dice.one_in(9) {
-            body["customer_note"] = json!("Bitte beim Nachbarn abgeben – danke! <3 & \"Grüße\"");
-        }
-        body
+        let coupon = self.dice.one_in(6) && !penny;
+        let coupon = coupon.then(|| [5, 10, 15][self.dice.below(3)]);
+        let note = self.dice.one_in(9).then_some(NOTE);
+        Basket { shop, buyer, lines, extra, coupon, note }
     }
 }
 

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::catalogue::{Catalogue, PENNY_SKU, Variant, cents};
 use super::dice::Dice;
-use super::office::{items, text};
-use super::paper::{self, Ledger};
-use super::script::{LISTS, MAIN, Parcel, SHOPS, Script, Step, Title, WEST, warehouses_of};
+use super::paper::Ledger;
+use super::script::{LISTS, MAIN, Parcel, RETAIL_USD, Script, Step, Title, WEST};
 use super::shop::Shop;
+use super::shops::{EDITOR, Facts, SHOPS, ShopOrder, facts};
 use super::{Did, ERP_KEY, Error, Stage, erp, goods};
 
 /// How much of everything the script wants.
@@ -24,7 +24,7 @@ pub struct Wanted {
     pub orders: usize,
     pub parcels: usize,
     pub titles: usize,
-    /// SKUs that both shops are made to sell out at once.
+    /// SKUs that all shops are made to sell out at once.
     pub contended: usize,
     /// Of the edited titles, those that the ERP renames as well.
     pub renamed: usize,
@@ -51,13 +51,14 @@ impl Did {
 }
 
 impl Stage {
-    /// Half of the changes in each price list: each may reach one shop only.
+    /// As many changes in each price list: each reaches the shops that show it, and no other.
     pub async fn change_prices(&mut self) -> Result<Did, Error> {
         self.begin(Step::Prices).await?;
         let mut dice = Dice::new(self.seed, "prices");
         let mut wanted = Vec::new();
-        for (list, _) in LISTS {
-            let variants = drawn(&self.catalogue, &mut dice, WANTED.prices / LISTS.len());
+        for (at, list) in LISTS.into_iter().enumerate() {
+            let share = (WANTED.prices + at) / LISTS.len();
+            let variants = drawn(&self.catalogue, &mut dice, share);
             wanted.extend(variants.into_iter().map(|variant| (list, variant)));
         }
         let said = self.reprice(&wanted, &mut dice).await?;
@@ -135,10 +136,11 @@ impl Stage {
             let (sale, Some(order)) = (&self.script.sales[at], ledger.confirmed(at)) else {
                 continue;
             };
-            let carrier = if sale.shop == "de" { "DHL" } else { "UPS" };
+            let german = facts(sale.shop).is_some_and(Facts::german);
+            let carrier = if german { "DHL" } else { "UPS" };
             let tracking = format!("{carrier}{:06}-{}", self.seed % 1_000_000, parcels.len() + 1);
             edits.push(json!({ "order_id": order.id, "tracking": tracking, "carrier": carrier }));
-            said.push(format!("{} ({} {}): {tracking}", order.name, sale.shop, sale.id));
+            said.push(format!("{} ({} {}): {tracking}", order.name, sale.shop, sale.number));
             parcels.push(Parcel { shop: sale.shop, order: sale.id, carrier, tracking });
         }
         self.erp.post("ship", &Value::Array(edits)).await?;
@@ -146,14 +148,17 @@ impl Stage {
         Ok(Did::new(said.len(), said))
     }
 
-    /// Editors of the American shop give titles; the ERP renames a few of the same products, and
+    /// Editors of the shop that owns them give titles; the ERP renames a few of the same products, and
     /// changes a price of each: whoever writes that price must leave the title alone.
     pub async fn edit_titles(&mut self) -> Result<Did, Error> {
         self.begin(Step::Titles).await?;
         let mut dice = Dice::new(self.seed, "titles");
-        let shop = self.shop("us").await?;
+        let Some(editor) = facts(EDITOR) else {
+            return Err(Error::Unread(format!("there is no shop {EDITOR}")));
+        };
+        let shop = self.shop(editor).await?;
         let mut places: Vec<usize> = (0..self.catalogue.templates.len())
-            .filter(|at| self.catalogue.templates[*at].held.is_none())
+            .filter(|at| self.catalogue.templates[*at].clash.is_none())
             .collect();
         dice.shuffle(&mut places);
         let (mut said, mut priced) = (Vec::new(), Vec::new());
@@ -172,13 +177,13 @@ impl Stage {
                 _ => format!("The \"{old}\""),
             };
             let page = format!("products/{}", good.id);
-            self.office("us").post(&page, &json!({ "name": title })).await?;
+            self.office(EDITOR).post(&page, &json!({ "name": title })).await?;
             said.push(format!("{old} → {title}"));
             self.script.titles.push(Title { template: place, title, renamed: None });
             if self.script.titles.len() <= WANTED.renamed {
                 self.rename(&variant.sku, &old).await?;
             }
-            priced.push((LISTS[1].0, variant));
+            priced.push((RETAIL_USD, variant));
         }
         self.reprice(&priced, &mut dice).await?;
         self.script.title_prices = priced.into_iter().map(|(list, v)| (list, v.sku)).collect();
@@ -212,32 +217,33 @@ impl Stage {
             return Ok((ledger.confirmed_count(), self.script.sales.len()));
         }
         let mut sum = (0, 0);
-        for name in SHOPS {
+        for facts in &SHOPS {
             let (arrived, expected) = match step {
                 Step::Ship => {
-                    let page = self.office(name).get("orders").await?;
-                    shipped(name, &self.script, &page)
+                    let page = self.office(facts.name).get("orders").await?;
+                    shipped(facts, &self.script, &facts.platform.orders(&page))
                 }
-                _ => self.goods_arrived(step, name, &self.shop(name).await?),
+                _ => self.goods_arrived(step, facts, &self.shop(facts).await?),
             };
             sum = (sum.0 + arrived, sum.1 + expected);
         }
         Ok(sum)
     }
 
-    fn goods_arrived(&self, step: Step, name: &'static str, shop: &Shop) -> (usize, usize) {
+    fn goods_arrived(&self, step: Step, facts: &Facts, shop: &Shop) -> (usize, usize) {
         let script = &self.script;
         let priced = |(list, sku): &(&'static str, String)| {
             let price = script.prices.get(&(*list, sku.clone())).map(|price| price.normalize());
-            price.is_some() && shop.find(sku).and_then(|good| good.price) == price
+            let own = facts.list(list).and_then(|own| shop.find(sku)?.prices.get(own).copied());
+            price.is_some() && own == price
         };
         match step {
             Step::Prices => {
                 let edits = script.price_step.iter();
-                let here = edits.filter(|(list, _)| LISTS.contains(&(*list, name)));
+                let here = edits.filter(|(list, _)| facts.list(list).is_some());
                 (here.clone().filter(|edit| priced(edit)).count(), here.count())
             }
-            Step::Titles if name == "us" => {
+            Step::Titles if !facts.german() => {
                 let edits = script.titles.iter().zip(&script.title_prices);
                 let stays = |(edit, price): &(&Title, &(&'static str, String))| {
                     let good = shop.find(&price.1).and_then(|good| shop.product_of(good));
@@ -245,37 +251,40 @@ impl Stage {
                 };
                 (edits.clone().filter(stays).count(), edits.count())
             }
-            Step::Stock => {
-                let places = warehouses_of(name);
-                let here = script.stock_step.iter().filter(|(place, _)| places.contains(place));
-                let skus: BTreeSet<&str> = here.map(|(_, sku)| sku.as_str()).collect();
-                let all = self.catalogue.variants().filter(|(_, v)| skus.contains(v.sku.as_str()));
-                let counted = all.filter(|(_, variant)| {
-                    let there = [MAIN, WEST].map(|p| (p.to_owned(), script.counted(p, variant)));
-                    let sold = script.sold(&variant.sku);
-                    let figure = Decimal::from(goods::figure(name, &there.into(), sold));
-                    shop.find(&variant.sku).and_then(|good| good.stock) == Some(figure)
-                });
-                (counted.count(), skus.len())
-            }
+            Step::Stock => self.stock_arrived(facts, shop),
             Step::Load => {
-                let there = goods::there(&self.catalogue, shop);
+                let there = goods::there(&self.catalogue, facts, shop);
                 (there.done, there.total)
             }
             _ => (0, 0),
         }
     }
+
+    /// SKUs that were counted anew and of which every figure of the shop says so.
+    fn stock_arrived(&self, facts: &Facts, shop: &Shop) -> (usize, usize) {
+        let script = &self.script;
+        let here = script.stock_step.iter().filter(|(place, _)| facts.sells_from(place));
+        let skus: BTreeSet<&str> = here.map(|(_, sku)| sku.as_str()).collect();
+        let all = self.catalogue.variants().filter(|(_, v)| skus.contains(v.sku.as_str()));
+        let counted = all.filter(|(_, variant)| {
+            let there = [MAIN, WEST].map(|p| (p.to_owned(), script.counted(p, variant))).into();
+            let sold = script.sold(&variant.sku);
+            facts.figures.iter().all(|(place, warehouses)| {
+                let figure = Decimal::from(facts.figure(warehouses, &there, sold));
+                shop.find(&variant.sku).and_then(|good| good.stock.get(*place)) == Some(&figure)
+            })
+        });
+        (counted.count(), skus.len())
+    }
 }
 
-fn shipped(name: &str, script: &Script, shop: &Value) -> (usize, usize) {
-    let here: Vec<&Parcel> = script.parcels.iter().filter(|p| p.shop == name).collect();
+fn shipped(facts: &Facts, script: &Script, shop: &[ShopOrder]) -> (usize, usize) {
+    let here: Vec<&Parcel> = script.parcels.iter().filter(|p| p.shop == facts.name).collect();
     let mut arrived = 0;
-    for order in items(shop).filter(|order| text(&order["status"]) == "completed") {
-        let Some(parcel) = here.iter().find(|p| Some(p.order) == order["id"].as_u64()) else {
-            continue;
-        };
+    for order in shop.iter().filter(|order| order.state == "shipped") {
+        let Some(parcel) = here.iter().find(|p| p.order == order.id) else { continue };
         let expected = format!("{} {}", parcel.carrier, parcel.tracking);
-        arrived += usize::from(paper::tracking(order) == [expected]);
+        arrived += usize::from(order.parcels == [expected]);
     }
     (arrived, here.len())
 }

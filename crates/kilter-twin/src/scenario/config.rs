@@ -4,19 +4,18 @@
 //! Writes  text.
 //! Never   holds a secret of anything but these twins.
 
-use super::{ERP_HOOK_SECRET, ERP_KEY, HOOK_SECRET, Stage, shop_key, shop_secret};
+use super::shops::SHOPS;
+use super::{ERP_HOOK_SECRET, ERP_KEY, Stage};
 
 impl Stage {
     /// `hooks_listen` is where `kilter serve` will listen, as `127.0.0.1:8700`.
     pub fn config(&self, hooks_listen: &str) -> String {
         let mut text = head(hooks_listen, &self.since);
         text.push_str(&self.erp());
-        text.push_str(DE);
-        text.push_str(&self.shop_section("de", DE_SCOPE));
-        text.push_str(&tax("de", "19"));
-        text.push_str(US);
-        text.push_str(&self.shop_section("us", US_SCOPE));
-        text.push_str(&tax("us", "8"));
+        for shop in &SHOPS {
+            let (url, ids) = (&self.office(shop.name).url, &self.shop_ids[shop.name]);
+            text.push_str(&shop.platform.section(shop, url, ids, &self.since));
+        }
         text.push_str(OWN);
         text
     }
@@ -36,7 +35,7 @@ webhook_secret   = "{ERP_HOOK_SECRET}"
 prices           = "gross"                      # order lines carry prices with the tax in them
 warehouse        = "{main}"                          # ships all orders
 rounding_product = "{rounding}"
-price_lists      = {{ retail-eur = "{eur}", retail-usd = "{usd}" }}
+price_lists      = {{ retail-eur = "{eur}", retail-usd = "{usd}", b2b-usd = "{b2b}" }}
 locations        = {{ main = "{main}", west = "{west}" }}
 locales          = {{ en_US = "en_US", de_DE = "de_DE" }}
 
@@ -57,6 +56,7 @@ stock     = "2m"
 [connection.erp.lookup.taxes]
 "19" = "{tax_de}"
 "8"  = "{tax_us}"
+"0"  = "{tax_none}"
 [connection.erp.lookup.order_price_lists]
 EUR = "{eur}"
 USD = "{usd}"
@@ -72,65 +72,20 @@ US = "base.us"
             rounding = ids.rounding,
             eur = ids.retail_eur,
             usd = ids.retail_usd,
+            b2b = ids.b2b_usd,
             tax_de = ids.tax_de,
             tax_us = ids.tax_us,
+            tax_none = ids.tax_none,
             shipping = ids.shipping,
             fee = ids.fee,
         )
     }
-
-    fn shop_section(&self, name: &str, scope: &str) -> String {
-        let url = self.shops.get(name).map_or("", |shop| shop.url.as_str());
-        format!(
-            r#"[connection.{name}]
-connector       = "woocommerce"
-url             = "{url}"
-consumer_key    = "{key}"
-consumer_secret = "{secret}"
-webhook_secret  = "{HOOK_SECRET}"
-{scope}
-orders          = {{ prefix = "{prefix}", import = ["paid", "completed"], since = "{since}" }}
-
-[connection.{name}.every]
-orders     = "5s"
-simple     = "2m"
-variable   = "2m"
-variations = "2m"
-"#,
-            key = shop_key(name),
-            secret = shop_secret(name),
-            prefix = name.to_uppercase(),
-            since = self.since,
-        )
-    }
-}
-
-const DE: &str = "
-# The German shop: prices in euros, tax included. It sells from one warehouse.
-";
-const DE_SCOPE: &str = r#"locale          = "de_DE"
-currency        = "EUR"
-price_list      = "retail-eur"
-locations       = ["main"]"#;
-
-const US: &str = "
-# The American shop: prices in dollars, tax on top. It sells from both warehouses.
-";
-const US_SCOPE: &str = r#"locale          = "en_US"
-currency        = "USD"
-price_list      = "retail-usd"
-locations       = ["main", "west"]"#;
-
-fn tax(shop: &str, rate: &str) -> String {
-    format!(
-        "\n# The rate, and the shop's id of it.\n[connection.{shop}.lookup.taxes]\n\"{rate}\" = \"1\"\n"
-    )
 }
 
 fn head(listen: &str, since: &str) -> String {
     format!(
-        r#"# The demo: two shops and an ERP kept in agreement. Written at {since}.
-# The three systems are simulators on this machine; the keys are good for nothing else.
+        r#"# The demo: three shops and an ERP kept in agreement. Written at {since}.
+# The four systems are simulators on this machine; the keys are good for nothing else.
 
 # Names of ours. Each connection says below what stands behind them.
 locations = ["main", "west"]
@@ -147,13 +102,17 @@ tax      = "included"
 [price_list.retail-usd]
 currency = "USD"
 tax      = "excluded"
+
+[price_list.b2b-usd]                            # what business customers pay
+currency = "USD"
+tax      = "excluded"
 "#
     )
 }
 
 const OWN: &str = r#"
 # Who decides. Everything about products is the ERP's, but for English titles: the ERP
-# proposes them once, from then on the American shop's editors write them.
+# proposes them once, from then on the editors of shop us write them; shop plus shows them.
 [own.product]
 "*"           = "erp"
 "title@en_US" = { owner = "us", seed = "erp" }

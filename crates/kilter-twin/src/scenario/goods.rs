@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Done;
 use super::catalogue::{Catalogue, Template, Variant};
 use super::erp;
-use super::script::{Script, list_of, warehouses_of};
-use super::shop::{Row as Good, Shop};
+use super::script::{LISTS, Script};
+use super::shop::{Offer, Product, Shop};
+use super::shops::Facts;
 use super::verdict::{Held, Row};
 
 /// Objects of a shop: a simple product is one, a variable one and each of its variations.
-pub fn there(catalogue: &Catalogue, shop: &Shop) -> Done {
+pub fn there(catalogue: &Catalogue, facts: &Facts, shop: &Shop) -> Done {
     let mut progress = Done { done: 0, total: 0 };
-    for template in catalogue.sellable() {
+    for template in facts.offered(catalogue) {
         let found = template.variants.iter().filter(|v| shop.find(&v.sku).is_some()).count();
         let own = usize::from(!template.is_simple());
         progress.total += template.variants.len() + own;
@@ -25,16 +26,8 @@ pub fn there(catalogue: &Catalogue, shop: &Shop) -> Done {
     progress
 }
 
-/// What a shop should say that there is: the ERP's forecast at the places it sells from, less
-/// what was sold and the ERP does not know of; never below zero.
-pub fn figure(shop: &str, forecast: &BTreeMap<String, i64>, unsettled: i64) -> i64 {
-    let places = warehouses_of(shop).iter();
-    let there: i64 = places.map(|place| forecast.get(*place).copied().unwrap_or(0)).sum();
-    (there - unsettled).max(0)
-}
-
 pub struct Goods<'a> {
-    pub name: &'static str,
+    pub facts: &'static Facts,
     pub catalogue: &'a Catalogue,
     pub script: &'a Script,
     pub shop: &'a Shop,
@@ -54,7 +47,7 @@ struct Rows {
 
 impl Goods<'_> {
     pub fn judge(&self, held: &mut Vec<Held>) -> Vec<Row> {
-        let row = |entity| Row::new(self.name, entity);
+        let row = |entity| Row::new(self.facts.name, entity);
         let mut rows = Rows {
             products: row("products"),
             variants: row("variants"),
@@ -64,14 +57,13 @@ impl Goods<'_> {
         };
         let mut seen = BTreeSet::new();
         for (place, template) in self.catalogue.templates.iter().enumerate() {
-            match template.held {
+            match self.facts.refuses(template) {
                 Some(reason) => self.held(template, reason, &mut rows, &mut seen, held),
                 None => self.template(place, template, &mut rows, &mut seen),
             }
         }
-        let strangers =
-            self.shop.rows.values().filter(|good| good.parent == 0 && !seen.contains(&good.id));
-        for good in strangers {
+        let all = self.shop.products.values();
+        for good in all.filter(|good| !seen.contains(&good.id)) {
             let what = format!("product {} \"{}\"", good.id, good.name);
             rows.products.extra(&what, "nothing", "a product that the ERP does not have");
         }
@@ -90,8 +82,8 @@ impl Goods<'_> {
         let sku = template.variants.first().map_or("", |variant| variant.sku.as_str());
         let holders = self.shop.holders(sku);
         if let Some(good) = holders.first() {
-            seen.extend(holders.iter().map(|good| good.id));
-            let found = format!("product {} \"{}\"", good.id, good.sku);
+            seen.extend(holders.iter().map(|good| good.product));
+            let found = format!("product {} \"{}\"", good.product, good.sku);
             rows.products.wrong(sku, &format!("held: {reason}"), &found);
             return;
         }
@@ -103,7 +95,8 @@ impl Goods<'_> {
             &mut rows.titles,
         ];
         all.into_iter().for_each(Row::held);
-        let (connection, sku, reason) = (self.name.to_owned(), sku.to_owned(), reason.to_owned());
+        let (connection, sku, reason) =
+            (self.facts.name.to_owned(), sku.to_owned(), reason.to_owned());
         held.push(Held { connection, sku, reason });
     }
 
@@ -114,7 +107,7 @@ impl Goods<'_> {
         rows: &mut Rows,
         seen: &mut BTreeSet<u64>,
     ) {
-        let mut products: BTreeMap<u64, &Good> = BTreeMap::new();
+        let mut products: BTreeMap<u64, &Product> = BTreeMap::new();
         for variant in &template.variants {
             for holder in self.shop.holders(&variant.sku) {
                 if let Some(product) = self.shop.product_of(holder) {
@@ -125,7 +118,7 @@ impl Goods<'_> {
         }
         seen.extend(products.keys());
         let what = &template.english;
-        let products: Vec<&Good> = products.into_values().collect();
+        let products: Vec<&Product> = products.into_values().collect();
         let [product] = products.as_slice() else {
             let found = if products.is_empty() {
                 "missing".to_owned()
@@ -141,20 +134,22 @@ impl Goods<'_> {
         rows.titles.compare(sku, &self.title(place, sku), &product.name);
     }
 
+    /// English titles are the editors' of one shop, wherever they are shown.
     fn title(&self, place: usize, sku: &str) -> String {
         let edited = self.script.titles.iter().find(|edit| edit.template == place);
-        match (self.name, edited, self.erp.get(sku)) {
-            ("us", Some(edit), _) => edit.title.clone(),
-            ("us", None, Some(variant)) => variant.english.clone(),
-            (_, _, Some(variant)) => variant.german.clone(),
+        match (self.facts.german(), edited, self.erp.get(sku)) {
+            (false, Some(edit), _) => edit.title.clone(),
+            (false, None, Some(variant)) => variant.english.clone(),
+            (true, _, Some(variant)) => variant.german.clone(),
             (_, _, None) => "nothing: the ERP has lost it".to_owned(),
         }
     }
 
     /// Kind, state, number of variations, options: in words, so that a difference can be read.
     fn shape(&self, template: &Template) -> String {
+        let kind = self.facts.platform.kind(template.is_simple());
         if template.is_simple() {
-            return "simple, publish".to_owned();
+            return kind.to_owned();
         }
         let mut options: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for variant in template.variants.iter().filter_map(|v| self.erp.get(&v.sku)) {
@@ -162,20 +157,20 @@ impl Goods<'_> {
                 options.entry(name).or_default().insert(value);
             }
         }
-        format!("variable, publish, {} variations, {options:?}", template.variants.len())
+        format!("{kind}, {} variations, {options:?}", template.variants.len())
     }
 
-    fn shape_of(&self, template: &Template, product: &Good) -> String {
-        let kind = format!("{}, {}", product.kind, product.status);
-        if template.is_simple() && self.shop.children(product.id) == 0 {
-            return kind;
+    fn shape_of(&self, template: &Template, product: &Product) -> String {
+        let kind = &product.kind;
+        if template.is_simple() && product.variants == 0 {
+            return kind.clone();
         }
         let options: BTreeMap<&str, BTreeSet<&str>> = product
-            .attributes
+            .options
             .iter()
             .map(|(name, all)| (name.as_str(), all.iter().map(String::as_str).collect()))
             .collect();
-        format!("{kind}, {} variations, {options:?}", self.shop.children(product.id))
+        format!("{kind}, {} variations, {options:?}", product.variants)
     }
 
     fn variant(&self, variant: &Variant, rows: &mut Rows) {
@@ -190,31 +185,42 @@ impl Goods<'_> {
                 None => "missing".to_owned(),
                 Some(other) => format!("{} of it, first \"{}\"", holders.len(), other.sku),
             };
-            for row in [&mut rows.variants, &mut rows.prices, &mut rows.stock] {
-                row.wrong(sku, "one of exactly this SKU", &found);
-            }
+            rows.variants.wrong(sku, "one of exactly this SKU", &found);
+            self.facts.lists.iter().for_each(|_| rows.prices.wrong(sku, "a price", &found));
+            self.facts.figures.iter().for_each(|_| rows.stock.wrong(sku, "a figure", &found));
             return;
         };
         let weight = good.weight.unwrap_or_default();
         let options: BTreeMap<&str, &str> =
             erp.attributes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let shown: BTreeMap<&str, &str> = good
-            .attributes
-            .iter()
-            .map(|(name, all)| (name.as_str(), all.first().map_or("", String::as_str)))
-            .collect();
+        let shown: BTreeMap<&str, &str> =
+            good.options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let expected =
             format!("{} kg, barcode {:?}, {options:?}", erp.weight.normalize(), erp.barcode);
         let found = format!("{} kg, barcode {:?}, {shown:?}", weight.normalize(), good.barcode);
         rows.variants.compare(sku, &expected, &found);
-        let expected = erp.prices.get(list_of(self.name)).map(ToString::to_string);
-        let found = good.price.map(|price| price.to_string());
-        rows.prices.compare(sku, &shown_or(expected), &shown_or(found));
-        let unsettled = self.unsettled.get(sku).copied().unwrap_or(0);
-        let expected = figure(self.name, &erp.forecast, unsettled).to_string();
-        let found = good.stock.filter(|_| good.manage).map(|stock| stock.to_string());
-        rows.stock.compare(sku, &expected, &shown_or(found));
+        self.figures(sku, erp, good, rows);
     }
+
+    /// Each list's price and each place's figure that the shop shows.
+    fn figures(&self, sku: &str, erp: &erp::Variant, good: &Offer, rows: &mut Rows) {
+        for (list, own) in self.facts.lists {
+            let expected = erp.prices.get(*list).map(ToString::to_string);
+            let found = good.prices.get(*own).map(ToString::to_string);
+            let what = named(sku, own);
+            rows.prices.compare(&what, &shown_or(expected), &shown_or(found));
+        }
+        let unsettled = self.unsettled.get(sku).copied().unwrap_or(0);
+        for (place, warehouses) in self.facts.figures {
+            let expected = self.facts.figure(warehouses, &erp.forecast, unsettled).to_string();
+            let found = good.stock.get(*place).map(ToString::to_string);
+            rows.stock.compare(&named(sku, place), &expected, &shown_or(found));
+        }
+    }
+}
+
+fn named(sku: &str, of: &str) -> String {
+    if of.is_empty() { sku.to_owned() } else { format!("{sku} in {of}") }
 }
 
 fn shown_or(amount: Option<String>) -> String {
@@ -246,7 +252,7 @@ pub fn untouched(
             };
             variants.aligned();
             let shown = |list: &str| found.prices.get(list).map(ToString::to_string);
-            for list in ["Retail EUR", "Retail USD"] {
+            for list in LISTS {
                 let expected = script.price(list, variant).normalize().to_string();
                 prices.compare(sku, &expected, &shown_or(shown(list)));
             }

@@ -1,8 +1,8 @@
-//! The demo's stage: two shops and an ERP, what people do in them, and a referee.
+//! The demo's stage: three shops and an ERP, what people do in them, and a referee.
 //!
 //! Reads   the twins' own state, over their back offices.
 //! Writes  the ERP's catalogue at the start; then what clerks, editors and buyers would.
-//! Never   looks at Kilter or its store: what it did must be seen in the three systems.
+//! Never   looks at Kilter or its store: what it did must be seen in the four systems.
 
 mod calls;
 pub mod catalogue;
@@ -19,8 +19,11 @@ mod paper;
 mod referee;
 pub mod script;
 mod shop;
+mod shopify;
+mod shops;
 mod supply;
 pub mod verdict;
+mod woocommerce;
 mod words;
 
 use std::collections::BTreeMap;
@@ -31,7 +34,8 @@ use serde_json::json;
 use crate::{Options, Running};
 use catalogue::Catalogue;
 use office::Office;
-use script::{SHOPS, Script};
+use script::Script;
+use shops::{Facts, SHOPS};
 
 pub use script::Step;
 pub use verdict::Verdict;
@@ -39,14 +43,6 @@ pub use verdict::Verdict;
 const ERP_KEY: &str = "demo-erp-key";
 const ERP_HOOK_SECRET: &str = "demo-erp-hook-secret";
 const HOOK_SECRET: &str = "demo-shop-hook-secret";
-
-fn shop_key(shop: &str) -> String {
-    format!("ck_demo_{shop}")
-}
-
-fn shop_secret(shop: &str) -> String {
-    format!("cs_demo_{shop}")
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -113,31 +109,27 @@ pub struct Stage {
     erp: Office,
     shops: BTreeMap<&'static str, Office>,
     ids: supply::Ids,
+    /// Shop → what it calls its places and lists → its ids of them.
+    shop_ids: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// Dropped last: then the twins stop.
     _twins: Vec<Running>,
 }
 
 impl Stage {
-    /// Starts the three twins on free ports of this machine and fills the ERP.
+    /// Starts the four twins on free ports of this machine and fills the ERP.
     pub async fn start(seed: u64, scale: u32) -> Result<Self, Error> {
         let http = reqwest::Client::new();
         let mut twins = Vec::new();
-        let settings = [("api_key", ERP_KEY), ("currency", "EUR")];
+        let settings = [("api_key", ERP_KEY.to_owned()), ("currency", "EUR".to_owned())];
         twins.push(crate::start("odoo", options(seed, &settings)).await?);
         let erp = Office::new(&http, twins[0].url());
-        let mut shops = BTreeMap::new();
-        for name in SHOPS {
-            let (key, secret) = (shop_key(name), shop_secret(name));
-            let scope = match name {
-                "de" => [("currency", "EUR"), ("locale", "de_DE"), ("tax_rate", "19")],
-                _ => [("currency", "USD"), ("locale", "en_US"), ("tax_rate", "8")],
-            };
-            let mut settings = scope.to_vec();
-            settings.push(("prices_include_tax", if name == "de" { "true" } else { "false" }));
-            settings.push(("first_id", if name == "de" { "101" } else { "5001" }));
-            settings.extend([("consumer_key", key.as_str()), ("consumer_secret", secret.as_str())]);
-            let twin = crate::start("woocommerce", options(seed, &settings)).await?;
-            shops.insert(name, Office::new(&http, twin.url()));
+        let (mut shops, mut shop_ids) = (BTreeMap::new(), BTreeMap::new());
+        for facts in &SHOPS {
+            let settings = options(seed, &facts.platform.settings(facts));
+            let twin = crate::start(facts.platform.twin(), settings).await?;
+            let office = Office::new(&http, twin.url());
+            shop_ids.insert(facts.name, facts.platform.ids(&office.get("state").await?));
+            shops.insert(facts.name, office);
             twins.push(twin);
         }
         let catalogue = Catalogue::new(seed, scale);
@@ -154,6 +146,7 @@ impl Stage {
             erp,
             shops,
             ids,
+            shop_ids,
             _twins: twins,
         };
         stage.begin(Step::Load).await?;
@@ -184,9 +177,9 @@ impl Stage {
     /// How much of the catalogue stands in the shops, right or wrong.
     pub async fn progress(&self) -> Result<Progress, Error> {
         let mut progress = Progress::new();
-        for name in SHOPS {
-            let shop = self.shop(name).await?;
-            progress.insert(name.to_owned(), goods::there(&self.catalogue, &shop));
+        for facts in &SHOPS {
+            let shop = self.shop(facts).await?;
+            progress.insert(facts.name.to_owned(), goods::there(&self.catalogue, facts, &shop));
         }
         Ok(progress)
     }
@@ -195,8 +188,8 @@ impl Stage {
         self.shops.get(shop).unwrap_or(&self.erp)
     }
 
-    async fn shop(&self, name: &'static str) -> Result<shop::Shop, Error> {
-        Ok(shop::Shop::read(&self.office(name).get("brief").await?))
+    async fn shop(&self, facts: &Facts) -> Result<shop::Shop, Error> {
+        Ok(facts.platform.goods(&self.office(facts.name).get("brief").await?))
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -204,7 +197,7 @@ impl Stage {
     }
 }
 
-fn options(seed: u64, settings: &[(&str, &str)]) -> Options {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+fn options(seed: u64, settings: &[(&str, String)]) -> Options {
+    let own = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
     Options { port: None, seed, settings: settings.iter().map(own).collect() }
 }

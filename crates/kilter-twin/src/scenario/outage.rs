@@ -18,7 +18,8 @@ use tokio::time::{Duration, Instant};
 use super::dice::Dice;
 use super::goods::Goods;
 use super::paper::Ledger;
-use super::script::{MAIN, SHOPS};
+use super::script::MAIN;
+use super::shops::SHOPS;
 use super::verdict::{Outage, Row};
 use super::{Error, Stage, erp};
 
@@ -84,16 +85,16 @@ impl Stage {
         Ok(())
     }
 
-    /// Both shops' stock, by the referee's own formula.
+    /// All shops' stock, by the referee's own formula.
     async fn figures(&self) -> Result<Vec<Row>, Error> {
         let variants = erp::variants(&self.erp).await?;
         let orders = erp::orders(&self.erp).await?;
         let unsettled = Ledger::new(&self.script, &orders).unsettled();
         let mut rows = Vec::new();
-        for name in SHOPS {
-            let shop = self.shop(name).await?;
+        for facts in &SHOPS {
+            let shop = self.shop(facts).await?;
             let goods = Goods {
-                name,
+                facts,
                 catalogue: &self.catalogue,
                 script: &self.script,
                 shop: &shop,

@@ -53,7 +53,7 @@ fn explain(
     before: &[Sold<'_>],
     within_ms: u64,
 ) -> Oversold {
-    let (shop, order) = (one.sale.shop, one.sale.id);
+    let (shop, order) = (one.sale.shop, one.sale.number.as_str());
     let since = |other: &Sold<'_>| one.sale.at_ms.saturating_sub(other.sale.at_ms);
     let unheard = |other: &&Sold<'_>| other.sale.shop != shop && since(other) <= within_ms;
     let known: i64 = before.iter().filter(|other| !unheard(other)).map(|other| other.units).sum();
@@ -64,7 +64,7 @@ fn explain(
             "{} order {} and {shop} order {order} took the last units {} ms apart: neither shop \
              could know of the other's",
             other.sale.shop,
-            other.sale.id,
+            other.sale.number,
             since(other)
         ),
         (_, Some(other)) => format!(
@@ -72,7 +72,7 @@ fn explain(
              have known that nothing was left",
             since(other),
             other.sale.shop,
-            other.sale.id
+            other.sale.number
         ),
         _ => format!("unexplained: {shop} order {order} took what no other shop had taken"),
     };

@@ -6,15 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::erp::Order;
-use super::office::{decimal, items, text};
 use super::script::{Sale, Script};
+use super::shops::{Facts, ShopOrder};
 use super::verdict::{EXAMPLES_MAX, Example, Orders, Row};
-
-/// Where a shop shows its parcels: this key's value lists carrier, number and url.
-pub const TRACKING_KEY: &str = "_kilter_tracking";
 
 /// Who bought what: what an order is, whatever its reference says.
 type Content<'a> = (&'a str, &'a [(String, i64)]);
@@ -114,7 +109,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn sale(&self, at: usize, sale: &Sale, orders: &mut Orders, row: &mut Row) {
-        let what = format!("{} order {}", sale.shop, sale.id);
+        let what = format!("{} order {}", sale.shop, sale.number);
         let places = &self.found[at];
         let Some(first) = places.first().map(|at| &self.orders[*at]) else {
             orders.missing += 1;
@@ -155,43 +150,33 @@ fn note(orders: &mut Orders, what: &str, expected: &str, found: &str) {
     }
 }
 
-/// A reference that names the shop and ends in the order's number.
+/// A reference that names the shop, and the order's number among its parts.
 fn refers(reference: &str, sale: &Sale) -> bool {
     let reference = reference.to_lowercase();
-    let number = sale.id.to_string();
-    let before = reference.strip_suffix(number.as_str());
-    before.is_some_and(|b| b.contains(sale.shop) && !b.ends_with(|c: char| c.is_ascii_digit()))
+    let mut parts = reference.split(|c: char| !c.is_alphanumeric());
+    reference.contains(sale.shop) && parts.any(|part| part == sale.number.to_lowercase())
 }
 
 /// What a shop shows of its own orders: there, paid the same, and shipped if the ERP shipped.
-pub fn in_shop(name: &'static str, script: &Script, shop: &Value) -> Vec<Row> {
+pub fn in_shop(shop: &Facts, script: &Script, shown: &[ShopOrder]) -> Vec<Row> {
+    let name = shop.name;
     let mut orders = Row::new(name, "orders");
     let mut shipments = Row::new(name, "shipments");
-    let known: BTreeMap<u64, &Value> =
-        items(shop).filter_map(|order| Some((order["id"].as_u64()?, order))).collect();
+    let known: BTreeMap<u64, &ShopOrder> = shown.iter().map(|order| (order.id, order)).collect();
     for sale in script.sales.iter().filter(|sale| sale.shop == name) {
-        let what = format!("order {}", sale.id);
+        let what = format!("order {}", sale.number);
         let shipped = script.parcels.iter().any(|p| p.shop == name && p.order == sale.id);
-        let status = if shipped { "completed" } else { "processing" };
-        let expected = format!("{status}, {}", sale.total);
-        let found = known.get(&sale.id).map_or("missing".to_owned(), |order| {
-            let total = decimal(&order["total"]).unwrap_or_default();
-            format!("{}, {total}", text(&order["status"]))
-        });
+        let expected = format!("{}, {}", if shipped { "shipped" } else { "open" }, sale.total);
+        let found = known
+            .get(&sale.id)
+            .map_or("missing".to_owned(), |order| format!("{}, {}", order.state, order.total));
         orders.compare(&what, &expected, &found);
     }
     for parcel in script.parcels.iter().filter(|parcel| parcel.shop == name) {
         let what = format!("order {}", parcel.order);
         let expected = format!("{} {}", parcel.carrier, parcel.tracking);
-        let shown = known.get(&parcel.order).map_or(Vec::new(), |order| tracking(order));
-        shipments.compare(&what, &expected, &shown.join(", "));
+        let shown = known.get(&parcel.order).map_or(String::new(), |o| o.parcels.join(", "));
+        shipments.compare(&what, &expected, &shown);
     }
     vec![orders, shipments]
-}
-
-/// Carrier and number of each parcel that an order shows.
-pub fn tracking(order: &Value) -> Vec<String> {
-    let entries = items(&order["meta_data"]).filter(|meta| meta["key"] == TRACKING_KEY);
-    let parcels = entries.flat_map(|meta| items(&meta["value"]));
-    parcels.map(|p| format!("{} {}", text(&p["carrier"]), text(&p["number"]))).collect()
 }

@@ -8,7 +8,8 @@ use super::clerk::WANTED;
 use super::goods::{self, Goods};
 use super::office::{items, text};
 use super::paper::{self, Ledger};
-use super::script::{SHOPS, Step};
+use super::script::Step;
+use super::shops::{Facts, SHOPS};
 use super::verdict::{EXAMPLES_MAX, Example, Hooks, Outage, Verdict};
 use super::{Error, Stage, erp, oversold};
 
@@ -20,10 +21,10 @@ impl Stage {
         let ledger = Ledger::new(&self.script, &orders);
         let unsettled = ledger.unsettled();
         let mut verdict = Verdict::default();
-        for name in SHOPS {
-            let shop = self.shop(name).await?;
+        for facts in &SHOPS {
+            let shop = self.shop(facts).await?;
             let goods = Goods {
-                name,
+                facts,
                 catalogue: &self.catalogue,
                 script: &self.script,
                 shop: &shop,
@@ -31,8 +32,9 @@ impl Stage {
                 unsettled: &unsettled,
             };
             verdict.rows.extend(goods.judge(&mut verdict.held));
-            let page = self.office(name).get("orders").await?;
-            verdict.rows.extend(paper::in_shop(name, &self.script, &page));
+            let page = self.office(facts.name).get("orders").await?;
+            let orders = facts.platform.orders(&page);
+            verdict.rows.extend(paper::in_shop(facts, &self.script, &orders));
         }
         let wanted = if self.script.begun.contains_key(&Step::Orders) { WANTED.orders } else { 0 };
         let (orders, row) = ledger.judge(&self.script, wanted);
@@ -54,7 +56,7 @@ impl Stage {
 
     /// What the twins noted themselves: stock raises, sales below zero, webhooks.
     async fn audits(&self, verdict: &mut Verdict) -> Result<(), Error> {
-        for name in SHOPS {
+        for Facts { name, .. } in &SHOPS {
             let office = self.office(name);
             let page = office.get("oversold").await?;
             verdict.oversold.extend(oversold::below_zero(name, &page));

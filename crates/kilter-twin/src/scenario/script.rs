@@ -33,20 +33,14 @@ impl std::str::FromStr for Step {
     }
 }
 
-/// A price list's name in the ERP, and the shop that shows it.
-pub const LISTS: [(&str, &str); 2] = [("Retail EUR", "de"), ("Retail USD", "us")];
-/// Warehouses by code, and the shops that sell from them.
+/// Price lists by their names in the ERP.
+pub const RETAIL_EUR: &str = "Retail EUR";
+pub const RETAIL_USD: &str = "Retail USD";
+pub const B2B_USD: &str = "B2B USD";
+pub const LISTS: [&str; 3] = [RETAIL_EUR, RETAIL_USD, B2B_USD];
+/// Warehouses by code.
 pub const MAIN: &str = "WH";
 pub const WEST: &str = "WEST";
-pub const SHOPS: [&str; 2] = ["de", "us"];
-
-pub fn list_of(shop: &str) -> &'static str {
-    if shop == "us" { LISTS[1].0 } else { LISTS[0].0 }
-}
-
-pub fn warehouses_of(shop: &str) -> &'static [&'static str] {
-    if shop == "us" { &[MAIN, WEST] } else { &[MAIN] }
-}
 
 /// One order that a shop accepted.
 #[derive(Debug, Clone)]
@@ -54,6 +48,8 @@ pub struct Sale {
     pub shop: &'static str,
     /// The shop's id of it.
     pub id: u64,
+    /// As people there call it.
+    pub number: String,
     pub email: String,
     /// As placed, sorted: the same SKU may stand there twice.
     pub lines: Vec<(String, i64)>,
@@ -113,10 +109,9 @@ pub struct Script {
 impl Script {
     /// What the clerks left the price at.
     pub fn price(&self, list: &str, variant: &Variant) -> Decimal {
-        let own = if list == LISTS[0].0 { variant.eur } else { variant.usd };
-        let edits = LISTS.iter().find(|(known, _)| *known == list);
-        let edit = edits.and_then(|(known, _)| self.prices.get(&(*known, variant.sku.clone())));
-        edit.copied().unwrap_or(own)
+        let edits = LISTS.iter().find(|known| **known == list);
+        let edit = edits.and_then(|known| self.prices.get(&(*known, variant.sku.clone())));
+        edit.copied().unwrap_or_else(|| variant.price(list))
     }
 
     /// What was counted last in a warehouse.

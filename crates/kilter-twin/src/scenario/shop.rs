@@ -1,110 +1,81 @@
-//! A shop's goods as its twin holds them.
+//! A shop's goods, in words that all kinds of shop share.
 //!
-//! Reads   the twin's brief listing.
+//! Reads   nothing: a platform fills it.
 //! Writes  nothing.
 //! Never   judges.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
-use serde_json::Value;
 
-use super::office::{decimal, items, text};
-
+/// What a customer sees as one thing.
 #[derive(Debug)]
-pub struct Row {
+pub struct Product {
     pub id: u64,
-    /// 0: no variation.
-    pub parent: u64,
-    pub kind: String,
-    pub sku: String,
-    pub barcode: String,
-    pub manage: bool,
-    pub stock: Option<Decimal>,
     /// Without the shop's escapes.
     pub name: String,
-    pub status: String,
-    pub price: Option<Decimal>,
-    pub weight: Option<Decimal>,
-    /// A variation's attribute → its option; a product's attribute → its options.
-    pub attributes: BTreeMap<String, Vec<String>>,
+    /// The platform's words for what kind of product it is, and whether it is on sale.
+    pub kind: String,
+    /// Option → its values, over all variants.
+    pub options: BTreeMap<String, Vec<String>>,
+    /// 0: it has no variants, and is bought as it is.
+    pub variants: usize,
 }
 
-#[derive(Debug, Default)]
+/// What can be bought: a variant, or a product without any.
+#[derive(Debug)]
+pub struct Offer {
+    pub product: u64,
+    pub sku: String,
+    pub barcode: String,
+    /// Kilograms.
+    pub weight: Option<Decimal>,
+    pub options: BTreeMap<String, String>,
+    /// The shop's price list → price; "" is the price on the product itself.
+    pub prices: BTreeMap<String, Decimal>,
+    /// The shop's place → what is there; "" where it knows no places. Only what the shop counts.
+    pub stock: BTreeMap<String, Decimal>,
+}
+
+#[derive(Debug)]
 pub struct Shop {
-    pub rows: BTreeMap<u64, Row>,
-    by_sku: HashMap<String, Vec<u64>>,
-    children: HashMap<u64, Vec<u64>>,
+    pub products: BTreeMap<u64, Product>,
+    offers: Vec<Offer>,
+    by_sku: HashMap<String, Vec<usize>>,
+    ignores_case: bool,
 }
 
 impl Shop {
-    pub fn read(brief: &Value) -> Self {
-        let mut shop = Self::default();
-        for row in items(brief).map(Row::read) {
-            if row.parent > 0 {
-                shop.children.entry(row.parent).or_default().push(row.id);
-            }
-            if !row.sku.is_empty() {
-                shop.by_sku.entry(row.sku.to_lowercase()).or_default().push(row.id);
-            }
-            shop.rows.insert(row.id, row);
+    pub fn new(ignores_case: bool) -> Self {
+        let (products, offers, by_sku) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        Self { products, offers, by_sku, ignores_case }
+    }
+
+    fn key(&self, sku: &str) -> String {
+        if self.ignores_case { sku.to_lowercase() } else { sku.to_owned() }
+    }
+
+    pub fn add(&mut self, offer: Offer) {
+        if !offer.sku.is_empty() {
+            self.by_sku.entry(self.key(&offer.sku)).or_default().push(self.offers.len());
         }
-        shop
+        self.offers.push(offer);
     }
 
     /// Whoever has that SKU, as the shop compares SKUs.
-    pub fn holders(&self, sku: &str) -> Vec<&Row> {
-        let ids = self.by_sku.get(&sku.to_lowercase());
-        ids.into_iter().flatten().filter_map(|id| self.rows.get(id)).collect()
+    pub fn holders(&self, sku: &str) -> Vec<&Offer> {
+        let places = self.by_sku.get(&self.key(sku));
+        places.into_iter().flatten().filter_map(|at| self.offers.get(*at)).collect()
     }
 
-    /// The one row of exactly that SKU.
-    pub fn find(&self, sku: &str) -> Option<&Row> {
+    /// The one offer of exactly that SKU.
+    pub fn find(&self, sku: &str) -> Option<&Offer> {
         let holders = self.holders(sku);
-        holders.first().copied().filter(|row| holders.len() == 1 && row.sku == sku)
+        holders.first().copied().filter(|offer| holders.len() == 1 && offer.sku == sku)
     }
 
-    pub fn children(&self, parent: u64) -> usize {
-        self.children.get(&parent).map_or(0, Vec::len)
+    /// The product that a customer sees when he looks for that offer.
+    pub fn product_of(&self, offer: &Offer) -> Option<&Product> {
+        self.products.get(&offer.product)
     }
-
-    /// The product that a customer sees when he looks for that SKU.
-    pub fn product_of(&self, row: &Row) -> Option<&Row> {
-        self.rows.get(if row.parent > 0 { &row.parent } else { &row.id })
-    }
-}
-
-impl Row {
-    fn read(value: &Value) -> Self {
-        let own = |name: &str| text(&value[name]).to_owned();
-        let mut attributes = BTreeMap::new();
-        for attribute in items(&value["attributes"]) {
-            let one = attribute["option"].as_str();
-            let options: Vec<String> = match one {
-                Some(option) => vec![unescape(option)],
-                None => items(&attribute["options"]).map(|option| unescape(text(option))).collect(),
-            };
-            attributes.insert(unescape(text(&attribute["name"])), options);
-        }
-        Self {
-            id: value["id"].as_u64().unwrap_or(0),
-            parent: value["parent"].as_u64().unwrap_or(0),
-            kind: own("type"),
-            sku: own("sku"),
-            barcode: own("gtin"),
-            manage: value["manage"].as_bool().unwrap_or(false),
-            stock: decimal(&value["stock"]),
-            name: unescape(text(&value["name"])),
-            status: own("status"),
-            price: decimal(&value["price"]),
-            weight: decimal(&value["weight"]),
-            attributes,
-        }
-    }
-}
-
-/// The five escapes that a shop writes into a text.
-pub fn unescape(text: &str) -> String {
-    let escapes = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#039;", "'"), ("&amp;", "&")];
-    escapes.iter().fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
 }

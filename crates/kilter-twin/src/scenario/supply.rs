@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::{Catalogue, Template};
 use super::office::Office;
-use super::script::{LISTS, MAIN, WEST};
+use super::script::{B2B_USD, LISTS, MAIN, RETAIL_EUR, RETAIL_USD, WEST};
 use super::{ERP_KEY, Error};
 
 /// Database ids that a merchant would look up once, for his config.
@@ -16,10 +16,12 @@ use super::{ERP_KEY, Error};
 pub struct Ids {
     pub retail_eur: i64,
     pub retail_usd: i64,
+    pub b2b_usd: i64,
     pub main: i64,
     pub west: i64,
     pub tax_de: i64,
     pub tax_us: i64,
+    pub tax_none: i64,
     pub shipping: i64,
     pub fee: i64,
     pub rounding: i64,
@@ -27,6 +29,8 @@ pub struct Ids {
 
 const TAX_DE: &str = "19 % incl.";
 const TAX_US: &str = "8 % incl.";
+/// Shopify takes no tax on shipping here, and nobody on a tip.
+const TAX_NONE: &str = "0 %";
 
 pub fn seed(catalogue: &Catalogue) -> Value {
     let service = |name: &str, sku: &str| {
@@ -46,10 +50,12 @@ pub fn seed(catalogue: &Catalogue) -> Value {
         "taxes": [
             { "name": TAX_DE, "amount": 19, "included": true, "default": true },
             { "name": TAX_US, "amount": 8, "included": true },
+            { "name": TAX_NONE, "amount": 0, "included": true },
         ],
         "warehouses": [{ "code": MAIN, "name": "Main" }, { "code": WEST, "name": "West" }],
         "pricelists": [
-            { "name": LISTS[0].0, "currency": "EUR" }, { "name": LISTS[1].0, "currency": "USD" },
+            { "name": RETAIL_EUR, "currency": "EUR" }, { "name": RETAIL_USD, "currency": "USD" },
+            { "name": B2B_USD, "currency": "USD" },
         ],
         "carriers": [
             { "name": "DHL", "tracking_url": tracking("dhl.example") },
@@ -67,10 +73,14 @@ fn template(template: &Template) -> Value {
         .map(|variant| {
             let options: serde_json::Map<String, Value> =
                 variant.options.iter().map(|(n, v)| ((*n).to_owned(), json!(v))).collect();
+            let prices: serde_json::Map<String, Value> = LISTS
+                .iter()
+                .map(|list| ((*list).to_owned(), json!(number(variant.price(list)))))
+                .collect();
             json!({
                 "default_code": variant.sku, "barcode": variant.barcode,
                 "weight": number(variant.weight), "attributes": options,
-                "prices": { LISTS[0].0: number(variant.eur), LISTS[1].0: number(variant.usd) },
+                "prices": prices,
                 "stock": { MAIN: variant.main, WEST: variant.west },
             })
         })
@@ -86,12 +96,14 @@ pub async fn ids(erp: &Office) -> Result<Ids, Error> {
     let id = async |model: &str, field: &str, name: &str| erp.id(ERP_KEY, model, field, name).await;
     let service = async |sku: &str| id("product.product", "default_code", sku).await;
     Ok(Ids {
-        retail_eur: id("product.pricelist", "name", LISTS[0].0).await?,
-        retail_usd: id("product.pricelist", "name", LISTS[1].0).await?,
+        retail_eur: id("product.pricelist", "name", RETAIL_EUR).await?,
+        retail_usd: id("product.pricelist", "name", RETAIL_USD).await?,
+        b2b_usd: id("product.pricelist", "name", B2B_USD).await?,
         main: id("stock.warehouse", "code", MAIN).await?,
         west: id("stock.warehouse", "code", WEST).await?,
         tax_de: id("account.tax", "name", TAX_DE).await?,
         tax_us: id("account.tax", "name", TAX_US).await?,
+        tax_none: id("account.tax", "name", TAX_NONE).await?,
         shipping: service("SHIPPING").await?,
         fee: service("FEE").await?,
         rounding: service("ROUNDING").await?,

@@ -159,7 +159,8 @@ impl Shop {
             let product = self.store.find(row.text("product")).map(|(_, p)| p);
             let of = |name: &str| product.map_or("", |p| p.text(name));
             let item = tail(row.text("inventoryItem"));
-            let tracked = self.store.get("InventoryItem", item).is_some_and(|i| i.flag("tracked"));
+            let stocked = self.store.get("InventoryItem", item);
+            let tracked = stocked.is_some_and(|i| i.flag("tracked"));
             let mut levels = Object::new();
             for (location, level) in self.levels_of(item) {
                 let name = self.store.get("Location", location).map(|l| l.text("name").to_owned());
@@ -194,6 +195,7 @@ impl Shop {
                 "title": of("title"), "name": of("title"), "variant_title": row.text("title"),
                 "handle": of("handle"), "status": of("status"), "price": row.fields.get("price"),
                 "compare_at_price": row.fields.get("compareAtPrice"), "manage": tracked,
+                "weight": stocked.and_then(|i| i.fields.get("weight")),
                 "stock": self.available(item), "levels": levels, "price_lists": prices,
                 "attributes": attributes,
             })

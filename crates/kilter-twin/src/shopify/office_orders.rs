@@ -59,8 +59,12 @@ impl Shop {
 
     fn bought(&self, line: &Object) -> Option<NewLine> {
         let by_id = line.get("variant").map(number_of);
-        let variant =
-            by_id.or_else(|| self.by_text("ProductVariant", "sku", text(line, "sku")?))?;
+        // Case counts: two SKUs may differ by nothing else.
+        let by_sku = || {
+            let sku = text(line, "sku")?;
+            self.store.all("ProductVariant").find(|row| row.text("sku") == sku).map(|row| row.id)
+        };
+        let variant = by_id.or_else(by_sku)?;
         let row = self.store.get("ProductVariant", variant)?;
         let price =
             money::given(line.get("price")).or_else(|| money::given(row.fields.get("price")));

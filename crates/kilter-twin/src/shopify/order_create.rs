@@ -320,8 +320,11 @@ impl Shop {
         let Some((code, percent, fixed)) = &order.discount else { return };
         let Some((_, row)) = self.store.find(own) else { return };
         let ids: Vec<u64> = row.texts("lineItems").iter().map(|id| tail(id)).collect();
+        // A code takes nothing off a tip.
+        let counts = |line: &NewLine| if line.tip { 0 } else { line.quantity };
         let totals: Vec<Decimal> =
-            order.lines.iter().map(|l| l.unit * Decimal::from(l.quantity)).collect();
+            order.lines.iter().map(|l| l.unit * Decimal::from(counts(l))).collect();
+        let last = totals.iter().rposition(|total| !total.is_zero()).unwrap_or(0);
         let sum: Decimal = totals.iter().sum();
         let currency = self.settings.currency.clone();
         let places = super::settings::Settings::places(&currency);
@@ -332,7 +335,7 @@ impl Shop {
         };
         let mut left = whole;
         for (at, id) in ids.iter().enumerate() {
-            let share = if at + 1 == ids.len() || sum.is_zero() {
+            let share = if at == last || sum.is_zero() {
                 left
             } else {
                 money::round(whole * totals[at] / sum, places)

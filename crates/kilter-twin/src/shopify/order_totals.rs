@@ -25,8 +25,24 @@ struct Sums {
     current_tax: Decimal,
     shipping: Decimal,
     tip: Decimal,
+    current_tip: Decimal,
     quantity: i64,
     current_quantity: i64,
+}
+
+impl Sums {
+    /// A tip is a line, is received, and is no part of the subtotal.
+    fn line(&mut self, tip: bool, net: (Decimal, Decimal), quantity: (i64, i64)) {
+        if tip {
+            self.tip += net.0;
+            self.current_tip += net.1;
+            return;
+        }
+        self.subtotal += net.0;
+        self.current_subtotal += net.1;
+        self.quantity += quantity.0;
+        self.current_quantity += quantity.1;
+    }
 }
 
 impl Shop {
@@ -102,15 +118,13 @@ impl Shop {
                 None => taxes.push((title, rate, exact)),
             }
         }
-        sums.subtotal += net;
-        sums.current_subtotal += round(net * share(current), places);
+        let tip = row.flag("_tip");
+        let now = round(net * share(current), places);
+        sums.line(tip, (net, now), (quantity, current));
         sums.discounts += discount;
         sums.current_discounts += round(discount * share(current), places);
         sums.tax += tax;
         sums.current_tax += round(tax * share(current), places);
-        sums.tip += if row.flag("_tip") { net } else { Decimal::ZERO };
-        sums.quantity += quantity;
-        sums.current_quantity += current;
         let each = |sum: Decimal| {
             if quantity == 0 { Decimal::ZERO } else { sum / Decimal::from(quantity) }
         };
@@ -123,9 +137,9 @@ impl Shop {
             .into_iter()
             .collect();
         let shown = json!({
-            "unfulfilledQuantity": (current - fulfilled).max(0),
+            "unfulfilledQuantity": if tip { 0 } else { (current - fulfilled).max(0) },
             "refundableQuantity": (quantity - refunded).max(0).min(quantity),
-            "nonFulfillableQuantity": (quantity - current).max(0),
+            "nonFulfillableQuantity": if tip { quantity } else { (quantity - current).max(0) },
             "originalUnitPriceSet": pair.bag(unit), "originalTotalSet": pair.bag(original),
             "discountedUnitPriceSet": pair.bag(unit), "discountedTotalSet": pair.bag(net),
             "discountedUnitPriceAfterAllDiscountsSet": pair.bag(each(net)),
@@ -139,8 +153,9 @@ impl Shop {
 
     fn put_sums(&self, row: &Row, pair: &Pair, sums: &Sums, included: bool, out: &mut Object) {
         let extra = |tax: Decimal| if included { Decimal::ZERO } else { tax };
-        let total = sums.subtotal + sums.shipping + extra(sums.tax);
-        let current = sums.current_subtotal + sums.shipping + extra(sums.current_tax);
+        let total = sums.subtotal + sums.tip + sums.shipping + extra(sums.tax);
+        let current = sums.current_subtotal + sums.current_tip;
+        let current = current + sums.shipping + extra(sums.current_tax);
         let (received, refunded, authorized, gateways) = self.paid(row);
         let shipping_back = self.refunded_shipping(row);
         let current = current - shipping_back;
@@ -228,6 +243,10 @@ impl Shop {
         let (mut wanted, mut done, mut ordered) = (0, 0, 0);
         let mut ships = false;
         for line in lines.iter().filter_map(|id| self.store.get("LineItem", *id)) {
+            // Nobody can ship a tip.
+            if line.flag("_tip") {
+                continue;
+            }
             ordered += line.number("quantity");
             wanted += line.number("currentQuantity").max(line.number("_fulfilled"));
             done += line.number("_fulfilled");

@@ -25,6 +25,7 @@ const READ: &str = "query($id: ID!) { order(id: $id) {
     totalPriceSet { shopMoney { amount currencyCode } presentmentMoney { amount currencyCode } }
     currentTotalPriceSet { shopMoney { amount } } totalTaxSet { shopMoney { amount } }
     totalRefundedSet { shopMoney { amount } } totalTipReceivedSet { shopMoney { amount } }
+    subtotalPriceSet { shopMoney { amount } }
     paymentGatewayNames discountCodes customer { email numberOfOrders }
     lineItems(first: 10) { nodes { id title sku quantity currentQuantity unfulfilledQuantity
         variant { id } taxLines { rate priceSet { shopMoney { amount } } }
@@ -52,17 +53,19 @@ async fn totals_come_from_the_lines() {
         "gift_card": "5.00", "coupon_percent": 10, "presentment": { "currency": "EUR", "rate": "0.5" } });
     let order = checkout(&shop, more).await;
     let read = read(&shop, &order).await;
-    // 20 + 2 + 3 = 25, 10 % off: 22.50; tax on 18 and 1.80; shipping 4.90.
+    // 20 + 2, 10 % off: 19.80; tax on 18 and 1.80; a tip of 3, untouched; shipping 4.90.
     assert_eq!(amount(&read["totalTaxSet"]), "1.98");
-    assert_eq!(amount(&read["totalPriceSet"]), "29.38");
+    assert_eq!(amount(&read["totalPriceSet"]), "29.68");
     assert_eq!(
         read["totalPriceSet"]["presentmentMoney"],
-        json!({ "amount": "14.69", "currencyCode": "EUR" })
+        json!({ "amount": "14.84", "currencyCode": "EUR" })
     );
     assert_eq!(read["displayFinancialStatus"], "PAID");
     assert_eq!(read["transactions"][0]["gateway"], "gift_card");
-    assert_eq!(amount(&read["transactions"][1]["amountSet"]), "24.38");
+    assert_eq!(amount(&read["transactions"][1]["amountSet"]), "24.68");
     assert_eq!(read["lineItems"]["nodes"][2]["title"], "Tip");
+    assert_eq!(amount(&read["subtotalPriceSet"]), "19.80");
+    assert_eq!(amount(&read["totalTipReceivedSet"]), "3.00");
     assert!(read["lineItems"]["nodes"][1]["variant"].is_null());
     assert_eq!(read["customer"]["numberOfOrders"], "1");
     let levels = shop.office("brief").await[0]["levels"]["main"].clone();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[derive(Clone)]
 pub struct Middleman {
-    http: reqwest::Client,
+    pub http: reqwest::Client,
     pub urls: BTreeMap<String, String>,
 }
 
@@ -19,7 +19,7 @@ pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn amount(value: &Value) -> Decimal {
+pub fn amount(value: &Value) -> Decimal {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     text.parse().unwrap_or_else(|_| panic!("{value} is no amount"))
 }
@@ -64,7 +64,7 @@ impl Middleman {
         self.send(path, request.basic_auth(key, Some(secret)), body).await
     }
 
-    async fn send(&self, what: &str, request: reqwest::RequestBuilder, body: Value) -> Value {
+    pub async fn send(&self, what: &str, request: reqwest::RequestBuilder, body: Value) -> Value {
         let request = request.header("content-type", "application/json");
         let answer = request.body(body.to_string()).send().await.expect("an answer");
         let good = answer.status().is_success();
@@ -73,8 +73,8 @@ impl Middleman {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// The ERP's goods, without those of which a shop would see two as one.
-    async fn goods(&self) -> Vec<Value> {
+    /// The ERP's goods; where case is ignored, without those of which a shop would see two as one.
+    pub async fn goods(&self, ignores_case: bool) -> Vec<Value> {
         let state = self.get("erp", "state?part=variants").await;
         let sku = |variant: &Value| variant["default_code"].as_str().unwrap_or("").to_owned();
         let mut folded: BTreeMap<String, usize> = BTreeMap::new();
@@ -84,14 +84,15 @@ impl Middleman {
         let service = |sku: &str| sku.is_empty() || sku.starts_with("SHIP") || sku == "FEE";
         let goods = list(&state["variants"]).iter().filter(|variant| {
             let sku = sku(variant);
-            !service(&sku) && sku != "ROUNDING" && folded[&sku.to_lowercase()] == 1
+            let alone = !ignores_case || folded[&sku.to_lowercase()] == 1;
+            !service(&sku) && sku != "ROUNDING" && alone
         });
         goods.cloned().collect()
     }
 
     pub async fn load(&self) {
         let state = self.get("erp", "state?part=templates").await;
-        let goods = self.goods().await;
+        let goods = self.goods(true).await;
         for shop in ["de", "us"] {
             let mut products = Vec::new();
             for template in list(&state["templates"]) {
@@ -106,9 +107,10 @@ impl Middleman {
             }
             self.act(shop, "seed", json!({ "products": products })).await;
         }
+        self.load_plus().await;
     }
 
-    /// Brings prices and stock of both shops to what the ERP says.
+    /// Brings prices and stock of all shops to what the ERP says.
     pub async fn align(&self) {
         self.align_less(&BTreeMap::new()).await;
     }
@@ -116,10 +118,10 @@ impl Middleman {
     /// The same, while the ERP knows of no order: what was sold comes off its figures.
     pub async fn align_less_sold(&self) {
         let mut sold: BTreeMap<String, i64> = BTreeMap::new();
-        for shop in ["de", "us"] {
+        for shop in ["de", "us", "plus"] {
             for order in list(&self.get(shop, "orders").await) {
                 for line in list(&order["line_items"]) {
-                    let sku = line["sku"].as_str().expect("a SKU").to_owned();
+                    let sku = line["sku"].as_str().unwrap_or("").to_owned();
                     *sold.entry(sku).or_default() += line["quantity"].as_i64().expect("units");
                 }
             }
@@ -128,7 +130,8 @@ impl Middleman {
     }
 
     async fn align_less(&self, sold: &BTreeMap<String, i64>) {
-        let goods = self.goods().await;
+        self.align_plus(sold).await;
+        let goods = self.goods(true).await;
         for shop in ["de", "us"] {
             let brief = self.get(shop, "brief").await;
             let rows: BTreeMap<&str, &Value> =
@@ -156,9 +159,10 @@ impl Middleman {
             .iter()
             .filter_map(|order| order["client_order_ref"].as_str())
             .collect();
-        for shop in ["de", "us"] {
+        for shop in ["de", "us", "plus"] {
             for order in list(&self.get(shop, "orders").await) {
-                let reference = format!("{}-{}", shop.to_uppercase(), order["id"]);
+                let number = order.get("order_number").unwrap_or(&order["id"]);
+                let reference = format!("{}-{number}", shop.to_uppercase());
                 if !known.contains(reference.as_str()) {
                     self.carry(shop, order, &reference).await;
                 }
@@ -168,28 +172,19 @@ impl Middleman {
 
     /// One order, confirmed, under a reference; answers its id in the ERP.
     pub async fn carry(&self, shop: &str, order: &Value, reference: &str) -> Value {
-        let email = order["billing"]["email"].as_str().expect("an address").to_lowercase();
-        let vals = json!({ "name": order["billing"]["last_name"], "email": email });
+        let (name, email, mut left, wanted) =
+            if shop == "plus" { Self::plus_order(order) } else { woo_order(order) };
+        let vals = json!({ "name": name, "email": email });
         let partner = self.call("res.partner/create", json!({ "vals_list": [vals] })).await;
         let mut lines = Vec::new();
-        let mut left = amount(&order["total"]);
-        for (list_name, service) in
-            [("line_items", ""), ("shipping_lines", "SHIPPING"), ("fee_lines", "FEE")]
-        {
-            for line in list(&order[list_name]) {
-                let sku = if service.is_empty() { line["sku"].as_str() } else { Some(service) };
-                let product = self.product(sku.expect("a SKU")).await;
-                let quantity = line.get("quantity").map_or(Decimal::ONE, amount);
-                let gross = amount(&line["total"]) + amount(&line["total_tax"]);
-                let unit = (gross / quantity).round_dp(2);
-                left -= unit * quantity;
-                lines.push(item(product, quantity, unit));
-            }
+        for (sku, quantity, unit) in wanted {
+            left -= unit * quantity;
+            lines.push(item(self.product(&sku).await, quantity, unit));
         }
         if !left.is_zero() {
             lines.push(item(self.product("ROUNDING").await, Decimal::ONE, left));
         }
-        let name = if shop == "us" { "Retail USD" } else { "Retail EUR" };
+        let name = if shop == "de" { "Retail EUR" } else { "Retail USD" };
         let body = json!({ "domain": [["name", "=", name]] });
         let price_list = self.call("product.pricelist/search", body).await;
         let vals = json!({
@@ -213,6 +208,10 @@ impl Middleman {
             let reference = order["client_order_ref"].as_str().unwrap_or("").to_lowercase();
             let Some((shop, id)) = reference.split_once('-') else { continue };
             for parcel in list(&order["pickings"]).iter().filter(|p| p["state"] == "done") {
+                if shop == "plus" {
+                    self.parcel_plus(id, parcel).await;
+                    continue;
+                }
                 let entry = json!({ "carrier": parcel["carrier"], "number": parcel["tracking"] });
                 let meta = json!([{ "key": "_kilter_tracking", "value": [entry] }]);
                 let body = json!({ "status": "completed", "meta_data": meta });
@@ -220,6 +219,24 @@ impl Middleman {
             }
         }
     }
+}
+
+/// Name, e-mail, total, (SKU, pieces, gross unit).
+fn woo_order(order: &Value) -> (Value, String, Decimal, Vec<(String, Decimal, Decimal)>) {
+    let mut lines = Vec::new();
+    for (list_name, service) in
+        [("line_items", ""), ("shipping_lines", "SHIPPING"), ("fee_lines", "FEE")]
+    {
+        for line in list(&order[list_name]) {
+            let sku = if service.is_empty() { line["sku"].as_str() } else { Some(service) };
+            let quantity = line.get("quantity").map_or(Decimal::ONE, amount);
+            let gross = amount(&line["total"]) + amount(&line["total_tax"]);
+            let unit = (gross / quantity).round_dp(2);
+            lines.push((sku.expect("a SKU").to_owned(), quantity, unit));
+        }
+    }
+    let email = order["billing"]["email"].as_str().expect("an address").to_lowercase();
+    (order["billing"]["last_name"].clone(), email, amount(&order["total"]), lines)
 }
 
 fn item(product: Value, quantity: Decimal, unit: Decimal) -> Value {

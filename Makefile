@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .PHONY: demo test test-real-full check bench
 
-# Two shops and an ERP, all simulated, aligned before your eyes.
+# Three shops and an ERP, all simulated, aligned before your eyes.
 demo:
 	$(CARGO) run --release -- demo
 

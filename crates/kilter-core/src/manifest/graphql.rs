@@ -45,6 +45,10 @@ impl<'a> Documents<'a> {
 
     fn walk(&self, file: &str, node: &mut Node, problems: &mut Problems) {
         let line = node.line;
+        if let Some(name) = handed_on(node) {
+            *node = text_node(self.text(file, line, &name, problems), line);
+            return;
+        }
         match &mut node.val {
             Val::Table(table) if table.contains_key(CALLS) => {
                 self.fill(file, line, table, problems);
@@ -78,16 +82,10 @@ impl<'a> Documents<'a> {
             String::new()
         });
         let name = call.get(CALLS).and_then(Node::as_text).unwrap_or_default().to_owned();
-        let document = self.texts.get(name.as_str()).copied().unwrap_or_else(|| {
-            let hint = match near(&name, self.texts.keys().copied()) {
-                Some(known) => format!("did you mean \"{known}\"?"),
-                None => "it lies beside connector.toml".to_owned(),
-            };
-            complain(file, line, format!("there is no document \"{name}\""), &hint, problems);
-            ""
-        });
+        let document = self.text(file, line, &name, problems);
         let mut body = BTreeMap::from([("query".to_owned(), text_node(document, line))]);
-        if let Some(variables) = call.remove("variables") {
+        if let Some(mut variables) = call.remove("variables") {
+            self.walk(file, &mut variables, problems);
             undeclared(file, document, &variables, problems);
             body.insert("variables".to_owned(), variables);
         }
@@ -95,6 +93,24 @@ impl<'a> Documents<'a> {
         call.insert("path".to_owned(), text_node(&path, line));
         call.insert("body".to_owned(), Node { val: Val::Table(body), line });
     }
+
+    fn text(&self, file: &str, line: usize, name: &str, problems: &mut Problems) -> &'a str {
+        self.texts.get(name).copied().unwrap_or_else(|| {
+            let hint = match near(name, self.texts.keys().copied()) {
+                Some(known) => format!("did you mean \"{known}\"?"),
+                None => "it lies beside connector.toml".to_owned(),
+            };
+            complain(file, line, format!("there is no document \"{name}\""), &hint, problems);
+            ""
+        })
+    }
+}
+
+/// `{ as = "document", value = "products.graphql" }`: its text, for a call that hands it on.
+fn handed_on(node: &Node) -> Option<String> {
+    let table = node.table().filter(|t| t.len() == 2)?;
+    let named = table.get("as").and_then(Node::as_text) == Some("document");
+    named.then(|| table.get("value").and_then(Node::as_text).unwrap_or_default().to_owned())
 }
 
 /// The key of a call that names a document.
@@ -254,6 +270,22 @@ mod tests {
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with("x/a.toml:5: there is no document \"product.graphql\""));
         assert!(problems[0].contains("did you mean \"products.graphql\"?"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_document_is_handed_on_whole() {
+        let call = |name: &str| {
+            format!(
+                "{{ graphql = \"products.graphql\", variables = \
+                 {{ first = {{ as = \"document\", value = \"{name}\" }} }} }}"
+            )
+        };
+        let (problems, whole) = read("graphql = \"g\"", &call("products.graphql"));
+        assert_eq!(problems, Vec::<String>::new());
+        let body = whole.unwrap().render(&crate::manifest::Vars::new()).unwrap().body.unwrap();
+        assert_eq!(body["variables"]["first"], body["query"]);
+        let (problems, _) = read("graphql = \"g\"", &call("product.graphql"));
+        assert!(problems[0].starts_with("x/a.toml:5: there is no document"), "{problems:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The connector language: what a `connectors/<name>/` folder says, read, checked, compiled.
 
 pub mod auth;
+pub mod bulk;
 pub mod connector;
 pub mod error;
 pub mod graphql;
@@ -12,6 +13,7 @@ pub mod types;
 pub mod ways;
 
 pub use auth::{Auth, Grant, GrantKind};
+pub use bulk::Bulk;
 pub use connector::read_connector;
 pub use error::Errors;
 pub use limit::{Cost, Figures, Limit};

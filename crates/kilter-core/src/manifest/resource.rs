@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
+use crate::manifest::bulk::bulk;
 use crate::manifest::parts::*;
 use crate::manifest::types::*;
 use crate::manifest::ways::{lifecycle, permit, writes};
@@ -298,9 +299,10 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
     let cursor = lens_at(&mut inner, "cursor", problems);
     let overlap_seconds = inner.seconds("overlap", problems).unwrap_or(300);
     let each = inner.text("each", problems);
+    let bulk = bulk(&mut inner, problems);
     inner.finish(problems);
     let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds });
-    Some(List { call: call?, full, newest, items, page, next, cursor, each })
+    Some(List { call: call?, full, newest, items, page, next, cursor, each, bulk })
 }
 
 /// `page = "relay"` with `info`, the path of a `pageInfo`; `page = "token"` with `next`, `more`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::auth::Auth;
+use super::bulk::Bulk;
 use super::error::Errors;
 use super::limit::Limit;
 use super::template::Call;
@@ -341,6 +342,8 @@ pub struct List {
     /// `$locations`, `$price_lists`, `$locales`, or a `$setting` that holds names: a listing for
     /// each, with a cursor each.
     pub each: Option<String>,
+    /// How it is read where it is long, and from its beginning.
+    pub bulk: Option<Bulk>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -54,6 +54,10 @@ pub fn credit(view: &View<'_>, world: &mut World, refund: RecordId) -> Result<Js
         let line = unexplained(&record, &order, rest)?;
         out.push(priced(&record, &line, "amount", style.0, style.1));
     }
+    // Some shops write one down when an item that nobody had paid is taken off an order.
+    if out.is_empty() {
+        return Err(parked("it gives nothing back: there is nothing to write".to_owned()));
+    }
     Ok(Json::Array(out))
 }
 
@@ -120,8 +124,8 @@ fn quantity(item: &Json) -> Decimal {
 }
 
 /// How many pieces of this line came back into stock by this refund. A shop says it with the line
-/// (`back`), or for the order's line, over all its refunds: the older ones took first. So a line that was refunded twice,
-/// once without putting back, may say too little here, and never too much.
+/// (`back`), or for the order's line, over all its refunds: the older ones took first. So a line that
+/// was refunded twice, once without putting back, may say too little here, and never too much.
 fn put_back(world: &mut World, refund: &Record, order: &Record, line: &Json) -> Decimal {
     if let Some(back) = line.get("back").and_then(Json::as_bool) {
         return if back { quantity(line).max(Decimal::ZERO) } else { Decimal::ZERO };

@@ -279,6 +279,19 @@ fn an_amount_that_no_line_explains_is_a_line_at_the_one_tax() {
     );
 }
 
+/// Neither money nor goods: no empty document is made of it.
+#[test]
+fn a_refund_of_nothing_is_not_written() {
+    let mut hub = hub();
+    sent(&mut hub, "confirmed");
+    hub.read("north", "refunds", refund(7, "0.00", json!([]), json!([])));
+    hub.read("north", "orders", order("paid", &[7], &[]));
+    match hub.plan(seat(&hub, "7")) {
+        Plan::Wait(wait, _) => assert_eq!(wait.kind, WaitKind::Parked),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A currency that is not the order's is never sent as if it were.
 #[test]
 fn a_refund_in_another_currency_is_held() {
@@ -435,5 +448,31 @@ proptest! {
         if all_or_none {
             prop_assert_eq!(goods, Decimal::from(put_back), "nothing of it is missed");
         }
+    }
+
+    /// A shop that tells a line's price as one, with or without tax, and beside it how much of it came
+    /// back, is credited the same as one that tells the price net and what came back with the order.
+    #[test]
+    fn however_a_shop_tells_a_line_its_credit_is_the_same(
+        quantity in 1..4_i64, back in any::<bool>(), net in 0..5000_i64, included in any::<bool>(),
+    ) {
+        let restocked = if back { quantity } else { 0 };
+        let money = |cents: i64| Decimal::new(cents, 2).to_string();
+        let tax = net * 19 / 100;
+        let credit = |line: Json, told: &[(i64, i64)], included: bool| {
+            let mut hub = hub();
+            hub.read("north", "refunds", refund(7, &money(net + tax), json!([line]), json!([])));
+            let mut order = order("paid", &[7], told);
+            order["included"] = json!(included);
+            hub.read("north", "orders", order);
+            born(&mut hub, "7").unwrap()
+        };
+        let plain = piece(1, quantity, &money(net), &money(tax));
+        let expected = credit(plain.clone(), &[(1, restocked)], false);
+        let mut one = plain;
+        one.as_object_mut().unwrap().remove("total");
+        one["subtotal"] = json!(money(if included { net + tax } else { net }));
+        one["back"] = json!(back);
+        prop_assert_eq!(credit(one, &[], included), expected);
     }
 }

@@ -59,7 +59,7 @@ impl Story {
         let mut pages = String::new();
         if let Some((resource, count)) = self.seeded.clone() {
             let (engine, x) = (&self.scene.engine, self.scene.x());
-            poll::run(engine, x, &resource, Extent::Everything).await?;
+            poll::whole(engine, x, &resource, Extent::Everything).await?;
             let asked = self.calls().0 - before;
             ensure!(asked >= 3, "ask for three pages of {resource}: {asked} calls were made");
             pages = format!("{count} {resource} on {asked} pages; ");
@@ -369,7 +369,7 @@ impl Story {
         let house = std::sync::Arc::clone(&engine.house);
         let mut views = house.views().filter(|v| v.connection.name == x);
         let view = views.find(|v| v.resource.list.is_some()).context("find a listing")?;
-        poll::run(engine, x, &view.resource.name, Extent::SinceCursor).await?;
+        poll::whole(engine, x, &view.resource.name, Extent::SinceCursor).await?;
         Ok(())
     }
 

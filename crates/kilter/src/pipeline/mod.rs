@@ -3,6 +3,7 @@
 
 pub mod absent;
 pub mod answers;
+mod bulk;
 pub mod deliver;
 pub mod guard;
 pub mod looks;

@@ -133,7 +133,7 @@ pub async fn poll_all(
         tasks.spawn(async move {
             let mut done = Vec::new();
             for resource in resources {
-                let polled = poll::run(&engine, &connection, &resource, extent).await;
+                let polled = poll::whole(&engine, &connection, &resource, extent).await;
                 done.push((connection.clone(), resource, polled));
             }
             done
@@ -145,6 +145,8 @@ pub async fn poll_all(
             match polled {
                 Ok(differed) => watch(Event::Polled { connection, resource, differed }),
                 Err(poll::Error::Store(error)) => return Err(error),
+                // Waited for.
+                Err(poll::Error::Later(_)) => {}
                 Err(poll::Error::Remote(_, FaultError(fault))) => {
                     watch(Event::Failed { connection, resource, fault: fault.to_string() });
                 }
@@ -255,13 +257,11 @@ async fn poll_forever(engine: &Arc<Engine>, views: &[View<'_>], reading: &BTreeM
                 continue;
             }
             let mut wait = Duration::from_secs(every_seconds(view).unsigned_abs());
-            match reading[name].try_lock() {
-                Ok(_alone) if !poll_one(engine, view, Extent::SinceCursor).await => {
-                    wait = wait.min(FAILED_AGAIN);
-                }
-                Ok(_) => {}
-                Err(_) => wait = wait.min(FAILED_AGAIN),
-            }
+            let again = match reading[name].try_lock() {
+                Ok(_alone) => poll_one(engine, view, Extent::SinceCursor).await,
+                Err(_) => Some(FAILED_AGAIN),
+            };
+            wait = again.map_or(wait, |again| wait.min(again));
             next.insert(name, Instant::now() + wait);
         }
         let soonest = next.values().min().copied().unwrap_or_else(Instant::now);
@@ -303,20 +303,21 @@ async fn sweep_forever(
     }
 }
 
-/// False: it failed, and said so.
-async fn poll_one(engine: &Arc<Engine>, view: &View<'_>, extent: Extent) -> bool {
+/// When it is to be tried again before its time: it failed, and said so, or the remote needs longer.
+async fn poll_one(engine: &Arc<Engine>, view: &View<'_>, extent: Extent) -> Option<Duration> {
     let (connection, resource) = (&view.connection.name, &view.resource.name);
     match poll::run(engine, connection, resource, extent).await {
         Ok(differed) => {
             if differed > 0 || !view.resource.holds_stock.is_empty() {
                 engine.ring();
             }
-            true
+            None
         }
+        Err(poll::Error::Later(wait)) => Some(wait),
         Err(error) => {
             tracing::warn!(connection.id = connection, resource,
                 error = %chain(&error), "a poll failed");
-            false
+            Some(FAILED_AGAIN)
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod budget;
 #[cfg(test)]
 mod fake;
+pub mod lines;
 pub mod plain;
 pub mod response;
 pub mod token;

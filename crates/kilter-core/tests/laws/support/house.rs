@@ -339,6 +339,7 @@ number = { read = "number | text" }
 completion = { write = "state | enum(shipped=done, *=keep)" }
 status = { read = "status | text" }
 total  = { read = "total | money($currency)" }
+tax_included = { read = "included | bool" }
 [[facet.order.rows.lines.list]]
 at = "lines"
 [facet.order.rows.lines.list.rows]
@@ -385,6 +386,8 @@ variant  = { read = "variant | id | ref(variants)" }
 quantity = { read = "quantity | decimal | negate" }
 total    = { read = "total | money($currency) | negate" }
 tax      = { read = "tax | money($currency) | negate" }
+subtotal = { read = "subtotal | money($currency)" }
+back     = { read = "back | bool" }
 [[facet.refund.rows.charges.list]]
 at  = "postage"
 set = { kind = "shipping" }

@@ -140,7 +140,9 @@ impl Middleman {
     /// Ships what is left of an order, in one parcel; once.
     pub async fn parcel_plus(&self, number: &str, parcel: &Value) {
         let orders = self.get("plus", "orders").await;
-        let named = |order: &&Value| order["order_number"].to_string() == number;
+        let named = |order: &&Value| {
+            order["order_number"].as_u64().is_some_and(|own| number.parse() == Ok(own))
+        };
         let order = list(&orders).iter().find(named).expect("an order");
         let shipped = list(&order["fulfillments"])
             .iter()

@@ -13,7 +13,7 @@ pub mod types;
 pub mod ways;
 
 pub use auth::{Auth, Grant, GrantKind};
-pub use bulk::Bulk;
+pub use bulk::{Bulk, Job, Load};
 pub use connector::read_connector;
 pub use error::Errors;
 pub use limit::{Cost, Figures, Limit};

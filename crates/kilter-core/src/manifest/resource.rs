@@ -71,6 +71,10 @@ pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Re
         name,
         root,
     };
+    if resource.permit.is_some() && resource.writes.iter().any(|w| w.job.is_some()) {
+        let hint = "a job may be sent twice: leave out write.job, or the permit";
+        reader.problem(1, "what must not happen twice goes by no job".into(), hint, problems);
+    }
     reader.finish(problems);
     resource
 }

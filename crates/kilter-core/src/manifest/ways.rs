@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use super::bulk::{Load, load};
 use super::template::Call;
 use crate::Json;
 use crate::doc::{Node, Reader};
 use crate::manifest::parts::{Problems, call_at, lens_at, one_or_many, path_at, path_or_whole};
 use crate::mapping::{Lens, Path};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     Create,
     Update,
@@ -34,6 +37,8 @@ pub struct Write {
     /// Creates of other resources that travel inside this one's.
     pub carries: Vec<Carry>,
     pub answer: Answer,
+    /// How many of it go at once, where that is a job. Only for what may be sent twice.
+    pub job: Option<Load>,
 }
 
 /// Children that are created by their parent's create.
@@ -180,6 +185,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     let set = inner.take("set").map_or_else(|| serde_json::json!({}), Node::to_json);
     let carries = carries(&mut inner, problems);
     let answer = answer(&mut inner, problems);
+    let job = load(&mut inner, problems);
     inner.finish(problems);
     Some(Write {
         name,
@@ -191,6 +197,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
         set,
         carries,
         answer,
+        job,
     })
 }
 

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use crate::Json;
@@ -39,7 +40,7 @@ pub enum Plan {
     Wait(Wait, Option<RecordId>),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Changed {
     pub row: RowKey,
     pub old: Option<Json>,
@@ -50,7 +51,7 @@ pub struct Changed {
 }
 
 /// One object's write.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Operation {
     pub object: ObjectId,
     pub kind: Kind,
@@ -70,7 +71,7 @@ pub struct Operation {
 }
 
 /// A create inside another's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Carried {
     pub resource: String,
     pub operation: Operation,

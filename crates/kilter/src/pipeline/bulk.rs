@@ -12,11 +12,11 @@
 
 use std::time::Duration;
 
-use kilter_core::Json;
-use kilter_core::manifest::{Bulk, Call, Vars, plain};
+use kilter_core::manifest::Bulk;
 use kilter_core::model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::job;
 use crate::pipeline::poll::{Reading, Stop};
 
 /// Lines that are kept in one transaction.
@@ -24,7 +24,7 @@ const LINES_AT_ONCE: usize = 500;
 
 /// A job at the remote, as it is written down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Job {
+struct Known {
     id: String,
     /// Place of the log when it was started: what it shows is no newer.
     asked: i64,
@@ -51,7 +51,7 @@ fn key(reading: &Reading<'_>) -> String {
 pub(super) async fn start(reading: &Reading<'_>, spec: &Bulk) -> Result<(), Stop> {
     let started = jiff::Timestamp::now().as_second();
     let (connection, resource) = (&reading.view.connection.name, &reading.view.resource.name);
-    let id = match begun(reading, spec).await {
+    let id = match job::begin(reading.engine, reading.view, &spec.job, &reading.vars).await {
         Ok(id) => id,
         Err(fault) => {
             tracing::info!(connection.id = connection, resource, fault = %fault,
@@ -60,42 +60,39 @@ pub(super) async fn start(reading: &Reading<'_>, spec: &Bulk) -> Result<(), Stop
         }
     };
     tracing::info!(connection.id = connection, resource, job = id, "the remote writes it down");
-    let job = Job { id, asked: reading.asked, started, lines: 0 };
-    let (key, value) = (key(reading), written(&job)?);
+    let known = Known { id, asked: reading.asked, started, lines: 0 };
+    let (key, value) = (key(reading), written(&known)?);
     reading.engine.store.write_async(move |tx| tx.set_meta(&key, &value)).await?;
     Err(later(spec))
-}
-
-async fn begun(reading: &Reading<'_>, spec: &Bulk) -> Result<String, Fault> {
-    let answer = call(reading, &spec.start, &reading.vars).await?;
-    let env = reading.view.env(&reading.vars, None);
-    let problems = spec.problems.as_ref().and_then(|path| path.read(&answer, &env));
-    if let Some(first) = problems.as_ref().and_then(Json::as_array).and_then(|p| p.first()) {
-        return Err(reading.view.connector.errors.classify(200, first, &env));
-    }
-    let id = spec.id.read(&answer, &env).filter(|id| !id.is_null());
-    id.map(|id| plain(&id)).ok_or_else(|| Fault::new(FaultKind::Unknown, "", "no job was named"))
 }
 
 /// Goes on with the job that is known: Later while it runs, its file once it is there.
 pub(super) async fn go_on(reading: &mut Reading<'_>, spec: &Bulk) -> Result<Found, Stop> {
     let key = key(reading);
     let named = key.clone();
-    let known = reading.engine.store.write_async(move |tx| tx.meta(&named)).await?;
-    let Some(mut job) = known.and_then(|text| serde_json::from_str::<Job>(&text).ok()) else {
+    let text = reading.engine.store.write_async(move |tx| tx.meta(&named)).await?;
+    let Some(mut known) = text.and_then(|text| serde_json::from_str::<Known>(&text).ok()) else {
         return Ok(Found::Nothing);
     };
-    let seconds = jiff::Timestamp::now().as_second() - job.started;
-    let address = match state(reading, spec, &job).await? {
-        State::Runs if seconds <= spec.give_up_seconds => return Err(later(spec)),
-        State::Runs => return forgotten(reading, key, "it takes too long").await,
-        State::Failed(why) => return forgotten(reading, key, &why).await,
-        State::Done(address) => address,
+    let seconds = jiff::Timestamp::now().as_second() - known.started;
+    let address = match job::state(
+        reading.engine,
+        reading.view,
+        &spec.job,
+        &reading.vars,
+        &known.id,
+    )
+    .await?
+    {
+        job::State::Runs if seconds <= spec.job.give_up_seconds => return Err(later(spec)),
+        job::State::Runs => return forgotten(reading, key, "it takes too long").await,
+        job::State::Failed(why) => return forgotten(reading, key, &why).await,
+        job::State::Done(address) => address,
     };
-    let fresh = std::mem::replace(&mut reading.asked, job.asked);
+    let fresh = std::mem::replace(&mut reading.asked, known.asked);
     reading.begin();
     if let Some(address) = address {
-        match file(reading, &mut job, &address, &key).await {
+        match file(reading, &mut known, &address, &key).await {
             Ok(()) => {}
             // It is there, and is none: the next job may have a better one.
             Err(Stop::Fault(fault)) if !fault.kind.retries() => {
@@ -106,36 +103,6 @@ pub(super) async fn go_on(reading: &mut Reading<'_>, spec: &Bulk) -> Result<Foun
         }
     }
     Ok(Found::Read { seconds: u64::try_from(seconds).unwrap_or(0), key })
-}
-
-enum State {
-    Runs,
-    Failed(String),
-    Done(Option<String>),
-}
-
-async fn state(reading: &Reading<'_>, spec: &Bulk, job: &Job) -> Result<State, Stop> {
-    let mut vars = reading.vars.clone();
-    vars.insert("job".to_owned(), Json::String(job.id.clone()));
-    let answer = call(reading, &spec.poll, &vars).await?;
-    let env = reading.view.env(&vars, None);
-    // A job that nobody knows any more names no state.
-    let state = spec.state.read(&answer, &env).filter(|s| !s.is_null());
-    let state = state.map(|s| plain(&s)).unwrap_or_default();
-    if spec.done.contains(&state) {
-        let url = spec.url.read(&answer, &env).filter(|u| !u.is_null());
-        return Ok(State::Done(url.map(|u| plain(&u))));
-    }
-    if state.is_empty() || spec.failed.contains(&state) {
-        return Ok(State::Failed(format!("the job {} is \"{state}\"", job.id)));
-    }
-    Ok(State::Runs)
-}
-
-async fn call(reading: &Reading<'_>, call: &Call, vars: &Vars) -> Result<Json, Fault> {
-    let lacks = || Fault::new(FaultKind::Rejected, "", "the job's call lacks a value");
-    let request = call.render(vars).ok_or_else(lacks)?;
-    Ok(reading.engine.send(reading.view, &request).await?.body)
 }
 
 async fn forgotten(reading: &mut Reading<'_>, key: String, why: &str) -> Result<Found, Stop> {
@@ -149,7 +116,7 @@ async fn forgotten(reading: &mut Reading<'_>, key: String, why: &str) -> Result<
 /// again.
 async fn file(
     reading: &mut Reading<'_>,
-    job: &mut Job,
+    known: &mut Known,
     address: &str,
     key: &str,
 ) -> Result<(), Stop> {
@@ -159,27 +126,27 @@ async fn file(
     let mut seen = 0;
     while let Some(mut items) = lines.next(LINES_AT_ONCE).await? {
         reading.note(&items);
-        let old = job.lines.saturating_sub(seen).min(items.len());
+        let old = known.lines.saturating_sub(seen).min(items.len());
         seen += items.len();
         items.drain(..old);
         if items.is_empty() {
             continue;
         }
-        job.lines = seen;
-        reading.keep(items, Some((key.to_owned(), written(job)?))).await?;
+        known.lines = seen;
+        reading.keep(items, Some((key.to_owned(), written(known)?))).await?;
     }
-    if seen < job.lines {
+    if seen < known.lines {
         return Err(Fault::new(FaultKind::Rejected, "", "the file is shorter than it was").into());
     }
     Ok(())
 }
 
-fn written(job: &Job) -> Result<String, Stop> {
+fn written(known: &Known) -> Result<String, Stop> {
     let lost =
         |e| Fault::new(FaultKind::Unknown, "", format!("the job cannot be written down: {e}"));
-    serde_json::to_string(job).map_err(|e| lost(e).into())
+    serde_json::to_string(known).map_err(|e| lost(e).into())
 }
 
 fn later(spec: &Bulk) -> Stop {
-    Stop::Later(Duration::from_secs(spec.every_seconds.unsigned_abs()))
+    Stop::Later(Duration::from_secs(spec.job.every_seconds.unsigned_abs()))
 }

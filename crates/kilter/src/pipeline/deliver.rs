@@ -26,7 +26,7 @@ use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, after, now};
 use crate::pipeline::guard::Gates;
-use crate::pipeline::{answers, looks, permits, prepare, settle, steps};
+use crate::pipeline::{answers, load, looks, permits, prepare, settle, steps};
 use crate::store::{Result, Tx};
 
 /// What one round found to do.
@@ -48,6 +48,7 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     if !prepare::done(engine, connection).await? {
         return Ok(0);
     }
+    let waits = load::go_on(engine, connection).await?;
     let fresh = engine.store.write_async(|tx| tx.last_seq()).await?;
     let mut round = plan_due(engine, connection, fresh, None).await?;
     let planned = round.planned;
@@ -65,8 +66,15 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
         }
     }
     send(engine, connection, round).await?;
-    Ok(planned)
+    if waits && planned == 0 {
+        tokio::time::sleep(JOB_LOOK).await;
+    }
+    // Where a job runs there is more to do, though nothing is due.
+    Ok(planned.max(usize::from(waits)))
 }
+
+/// How often a job is asked how far it is.
+const JOB_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 async fn plan_due(
     engine: &Arc<Engine>,
@@ -258,6 +266,7 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
     let mut tasks = tokio::task::JoinSet::new();
     for (resource, operations) in round.writes {
         let Some(view) = house.view(connection, &resource) else { continue };
+        let operations = load::begin(engine, connection, &resource, operations, &marks).await?;
         for batch in batch(&view, operations) {
             let (engine, connection) = (Arc::clone(engine), connection.to_owned());
             let (resource, marks) = (resource.clone(), Arc::clone(&marks));

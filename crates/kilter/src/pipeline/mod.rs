@@ -6,6 +6,8 @@ pub mod answers;
 mod bulk;
 pub mod deliver;
 pub mod guard;
+mod job;
+mod load;
 pub mod looks;
 pub mod merge;
 pub mod pages;

@@ -23,13 +23,9 @@ pub struct Lines {
 }
 
 impl super::Remote {
-    /// Opens a file. Over plain HTTP only from where the connection itself is.
+    /// Opens a file.
     pub async fn lines(&self, address: &str) -> Result<Lines, Fault> {
-        let url = url::Url::parse(address).map_err(|e| refused(&format!("no address: {e}")))?;
-        let own = url::Url::parse(&self.base).is_ok_and(|base| base.origin() == url.origin());
-        if url.scheme() != "https" && !own {
-            return Err(refused("the file lies where it could be read and changed on its way"));
-        }
+        let url = self.elsewhere(address)?;
         let asked = self.http.get(url).timeout(FILE_TIMEOUT).send().await;
         let response = asked.map_err(|e| broken(&super::chain(&e)))?;
         let status = response.status().as_u16();
@@ -38,6 +34,18 @@ impl super::Remote {
             429 | 500.. => Err(Fault::new(FaultKind::Unavailable, "", format!("HTTP {status}"))),
             _ => Err(refused(&format!("the file is not there: HTTP {status}"))),
         }
+    }
+}
+
+impl super::Remote {
+    /// An address that an answer named: without credentials, and not where they could read along.
+    pub(super) fn elsewhere(&self, address: &str) -> Result<url::Url, Fault> {
+        let url = url::Url::parse(address).map_err(|e| refused(&format!("no address: {e}")))?;
+        let own = url::Url::parse(&self.base).is_ok_and(|base| base.origin() == url.origin());
+        if url.scheme() != "https" && !own {
+            return Err(refused("the file lies where it could be read and changed on its way"));
+        }
+        Ok(url)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod lines;
 pub mod plain;
 pub mod response;
 pub mod token;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::fmt;

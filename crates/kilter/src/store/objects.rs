@@ -235,10 +235,11 @@ impl Tx<'_> {
         )
     }
 
-    /// What waited for an order poll of a connection may look again.
+    /// What waited for an order poll of a connection may look again; a back-off is not lowered.
     pub fn wake_later(&self, connection: &str, now: &str) -> Result<()> {
         let sql = "UPDATE objects SET due_next = ?2
-                   WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL";
+                   WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL
+                     AND (due_not_before IS NULL OR due_not_before <= ?2)";
         self.sql.prepare_cached(sql)?.execute(params![connection, now])?;
         Ok(())
     }

@@ -1,0 +1,355 @@
+//! Load: many creates as a job of the remote: a file of calls, and a file of their answers.
+//!
+//! Reads   the operations of a round; jobs that are known; a job's file.
+//! Writes  the job with what it is for; each operation's outcome, as a call's would be (`settle`).
+//! Never   begins a job for what must not happen twice; settles a create that was settled; needs a
+//!         job: where none is to be had, each goes by its call.
+//!
+//! ```text
+//! creates ─▶ so many that a job is worth it ─▶ file ─▶ start ─▶ [ runs, runs … ] ─▶ its file ─▶ settled
+//!                                                        └ a restart finds it, and what was sent with it
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kilter_core::Json;
+use kilter_core::manifest::{Kind, Load, Vars, Write, plain};
+use kilter_core::model::{Fault, FaultKind, Wait, WaitKind};
+use kilter_core::sync::batch::{Batch, request};
+use kilter_core::sync::house::View;
+use kilter_core::sync::plan::Operation;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Engine, after};
+use crate::pipeline::permits::retry_at;
+use crate::pipeline::settle::{self, Marks};
+use crate::pipeline::{answers, job, poll};
+use crate::store::{Error, Result};
+
+/// Jobs of one resource at a time. What comes after waits, and goes together.
+const JOBS_MAX: usize = 3;
+
+/// Most bytes of a file of calls.
+const FILE_BYTES_MAX: usize = 16 << 20;
+
+/// Answers that are settled in one transaction.
+const LINES_AT_ONCE: usize = 50;
+
+/// A job, as it is written down.
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    id: String,
+    resource: String,
+    write: String,
+    /// Seconds by our clock: when it is given up.
+    started: i64,
+    /// In the order of the file's lines.
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    operation: Operation,
+    mark: i64,
+}
+
+fn key(connection: &str, resource: &str) -> String {
+    format!("job.{connection}.{resource}.")
+}
+
+/// Takes out of a round what goes as a job. Returns what is left for calls.
+pub(super) async fn begin(
+    engine: &Arc<Engine>,
+    connection: &str,
+    resource: &str,
+    operations: Vec<Operation>,
+    marks: &Marks,
+) -> Result<Vec<Operation>> {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(connection, resource) else { return Ok(operations) };
+    let creates = |w: &&Write| w.kinds.contains(&Kind::Create);
+    let Some(write) = view.resource.writes.iter().find(creates) else { return Ok(operations) };
+    let Some(load) = &write.job else { return Ok(operations) };
+    let (mine, mut rest): (Vec<_>, Vec<_>) =
+        operations.into_iter().partition(|o| o.kind == Kind::Create);
+    let jobs = known(engine, key(connection, resource)).await?;
+    let running = jobs.len();
+    let at_work: BTreeSet<i64> =
+        jobs.iter().flat_map(|(_, job)| job.entries.iter().map(|e| e.operation.object)).collect();
+    // Whatever woke one that a job creates: it is not created beside it.
+    let (again, mine): (Vec<_>, Vec<_>) =
+        mine.into_iter().partition(|o| at_work.contains(&o.object));
+    let every = Duration::from_secs(load.job.every_seconds.unsigned_abs());
+    hold(engine, &again, every, AT_WORK).await?;
+    if running == 0 && mine.len() < load.least {
+        rest.extend(mine);
+        return Ok(rest);
+    }
+    if running >= JOBS_MAX || mine.len() < load.least {
+        hold(engine, &mine, every, "waits for a job of the remote").await?;
+        return Ok(rest);
+    }
+    let (lines, mine, after_it) = lines(&view, write, load, mine);
+    hold(engine, &after_it, every, "goes with the next job").await?;
+    match begun(engine, &view, load, lines).await {
+        Ok(id) => kept(engine, &view, write, load, id, mine, marks).await?,
+        // It may run: nothing is sent twice at the same time.
+        Err((fault, true)) if !fault.proves_not_applied() => {
+            let reason = format!("a job may be at work: {fault}");
+            hold(engine, &mine, UNCERTAIN, &reason).await?;
+        }
+        Err((fault, _)) => {
+            tracing::info!(connection.id = connection, resource, fault = %fault,
+                "no job is to be had: calls it is");
+            rest.extend(mine);
+        }
+    }
+    Ok(rest)
+}
+
+const AT_WORK: &str = "is being created by a job of the remote";
+
+/// How long what may be at work is left alone.
+const UNCERTAIN: Duration = Duration::from_secs(300);
+
+/// The calls as lines, the operations that they are for, and those that the file had no room for.
+fn lines(
+    view: &View<'_>,
+    write: &Write,
+    load: &Load,
+    operations: Vec<Operation>,
+) -> (Vec<u8>, Vec<Operation>, Vec<Operation>) {
+    let (mut file, mut mine, mut after_it) = (Vec::new(), Vec::new(), Vec::new());
+    let vars = view.connection.vars("");
+    for operation in operations {
+        let one = Batch { write: write.name.clone(), operations: vec![operation] };
+        let key = uuid::Uuid::now_v7().to_string();
+        let body = request(view, write, &one, &key).and_then(|r| r.body);
+        let line = body.and_then(|body| load.line.read(&body, &view.env(&vars, None)));
+        let text = line.map(|line| line.to_string()).unwrap_or_default();
+        let room = file.len() + text.len() < FILE_BYTES_MAX && !text.is_empty();
+        for operation in one.operations {
+            if room { mine.push(operation) } else { after_it.push(operation) }
+        }
+        if room {
+            file.extend_from_slice(text.as_bytes());
+            file.push(b'\n');
+        }
+    }
+    (file, mine, after_it)
+}
+
+/// Err: and whether the start itself was sent.
+async fn begun(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    load: &Load,
+    lines: Vec<u8>,
+) -> std::result::Result<String, (Fault, bool)> {
+    let mut vars = poll::vars(view, "");
+    let early = |fault: Fault| (fault, false);
+    let place = job::call(engine, view, &load.upload, &vars).await.map_err(early)?;
+    let env = view.env(&vars, None);
+    let text = |path: &kilter_core::mapping::Path| {
+        path.read(&place, &env).filter(|v| !v.is_null()).map(|v| plain(&v))
+    };
+    let lacks = || early(Fault::new(FaultKind::Rejected, "", "nowhere is told to put the file"));
+    let (address, file) = text(&load.address).zip(text(&load.file)).ok_or_else(lacks)?;
+    let parts = load.parts.read(&place, &env).unwrap_or_default();
+    let parts = parts.as_array().into_iter().flatten().map(|part| {
+        let of = |name: &str| part.get(name).map(plain).unwrap_or_default();
+        (of("name"), of("value"))
+    });
+    let parts: Vec<(String, String)> = parts.collect();
+    let remote = engine.remotes.get(&view.connection.name).ok_or_else(lacks)?;
+    remote.upload(&address, &parts, &lines).await.map_err(early)?;
+    vars.insert("file".to_owned(), Json::String(file));
+    let key = uuid::Uuid::now_v7().to_string();
+    vars.insert("idempotency_key".to_owned(), Json::String(key));
+    remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    job::begin(engine, view, &load.job, &vars).await.map_err(|fault| (fault, true))
+}
+
+/// The job and the objects that wait for it, in one transaction.
+async fn kept(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    write: &Write,
+    load: &Load,
+    id: String,
+    mine: Vec<Operation>,
+    marks: &Marks,
+) -> Result<()> {
+    let (connection, resource) = (&view.connection.name, view.resource.name.clone());
+    tracing::info!(
+        connection.id = connection,
+        resource,
+        job = id,
+        lines = mine.len(),
+        "many are created by a job of the remote"
+    );
+    let place = format!("{}{id}", key(connection, &resource));
+    let objects: Vec<i64> = mine.iter().map(|o| o.object).collect();
+    let mark = |o: &Operation| marks.get(&o.object).copied().unwrap_or(0);
+    let entries =
+        mine.into_iter().map(|operation| Entry { mark: mark(&operation), operation }).collect();
+    let started = jiff::Timestamp::now().as_second();
+    let known = Known { id, resource, write: write.name.clone(), started, entries };
+    let lost = |e| Error::Refused(format!("the job cannot be written down: {e}"));
+    let text = serde_json::to_string(&known).map_err(lost)?;
+    let until = after(Duration::from_secs(load.job.give_up_seconds.unsigned_abs()));
+    let write = move |tx: &crate::store::Tx<'_>| {
+        tx.set_meta(&place, &text)?;
+        put_off(tx, &objects, &until, AT_WORK)
+    };
+    engine.store.write_async(write).await
+}
+
+async fn hold(
+    engine: &Arc<Engine>,
+    operations: &[Operation],
+    wait: Duration,
+    reason: &str,
+) -> Result<()> {
+    let objects: Vec<i64> = operations.iter().map(|o| o.object).collect();
+    let (until, reason) = (after(wait), reason.to_owned());
+    engine.store.write_async(move |tx| put_off(tx, &objects, &until, &reason)).await
+}
+
+/// Its mark stays, and is not looked at before.
+fn put_off(tx: &crate::store::Tx<'_>, objects: &[i64], until: &str, reason: &str) -> Result<()> {
+    let mut held = Vec::with_capacity(objects.len());
+    for id in objects {
+        if let Some(mut object) = tx.object(*id)? {
+            retry_at(&mut object, until);
+            object.wait = Some(Wait { kind: WaitKind::Later, reason: reason.to_owned() });
+            held.push(object);
+        }
+    }
+    tx.write_objects(held.iter())
+}
+
+async fn known(engine: &Arc<Engine>, prefix: String) -> Result<Vec<(String, Known)>> {
+    let texts = engine.store.write_async(move |tx| tx.metas(&prefix)).await?;
+    let read = |(key, text): (String, String)| {
+        let wrong = |e| Error::Refused(format!("the job {key} cannot be read: {e}"));
+        let known = serde_json::from_str(&text).map_err(wrong)?;
+        Ok((key, known))
+    };
+    texts.into_iter().map(read).collect()
+}
+
+/// Goes on with the jobs of a connection that are known. True: there is one.
+pub(super) async fn go_on(engine: &Arc<Engine>, connection: &str) -> Result<bool> {
+    let jobs = known(engine, format!("job.{connection}.")).await?;
+    let any = !jobs.is_empty();
+    for (key, known) in jobs {
+        if ended(engine, connection, known).await? {
+            engine.store.write_async(move |tx| tx.forget_meta(&key).map(|_| ())).await?;
+        }
+    }
+    Ok(any)
+}
+
+/// Settles a job that ended. False: it runs, or nobody could be asked.
+async fn ended(engine: &Arc<Engine>, connection: &str, known: Known) -> Result<bool> {
+    let house = Arc::clone(&engine.house);
+    let view = house.view(connection, &known.resource);
+    let write =
+        view.as_ref().and_then(|v| v.resource.writes.iter().find(|w| w.name == known.write));
+    let (Some(view), Some(write)) = (&view, write) else { return Ok(true) };
+    let Some(load) = &write.job else { return Ok(true) };
+    let late = jiff::Timestamp::now().as_second() - known.started > load.job.give_up_seconds;
+    let vars: Vars = poll::vars(view, "");
+    let (address, why) = match job::state(engine, view, &load.job, &vars, &known.id).await {
+        Ok(job::State::Done(address)) => (address, "its file says nothing of it".to_owned()),
+        Ok(job::State::Failed(why)) => (None, why),
+        Ok(job::State::Runs) if late => (None, format!("the job {} takes too long", known.id)),
+        Err(_) | Ok(job::State::Runs) => return Ok(false),
+    };
+    let mut open: BTreeMap<usize, Entry> = known.entries.into_iter().enumerate().collect();
+    if let Some(address) = address {
+        match file(engine, view, write, &address, &mut open).await? {
+            Ok(()) => {}
+            Err(fault) if fault.kind.retries() && !late => return Ok(false),
+            Err(fault) => {
+                tracing::warn!(connection.id = connection, fault = %fault, "a job's file is none");
+            }
+        }
+    }
+    // Nobody knows what came of these: they are created again, and found if they were.
+    let unsaid = open.into_values().map(|e| (e, Err(Fault::new(FaultKind::Unknown, "", &why))));
+    settled(engine, view, write, unsaid.collect()).await?;
+    Ok(true)
+}
+
+type Outcome = std::result::Result<Json, Fault>;
+
+/// Takes what the file answers out of what is open.
+async fn file(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    write: &Write,
+    address: &str,
+    open: &mut BTreeMap<usize, Entry>,
+) -> Result<std::result::Result<(), Fault>> {
+    let Some(remote) = engine.remotes.get(&view.connection.name) else { return Ok(Ok(())) };
+    let mut lines = match remote.lines(address).await {
+        Ok(lines) => lines,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    loop {
+        let items = match lines.next(LINES_AT_ONCE).await {
+            Ok(Some(items)) => items,
+            Ok(None) => return Ok(Ok(())),
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let mut outcomes = Vec::with_capacity(items.len());
+        for line in items {
+            let vars = view.connection.vars("");
+            let env = view.env(&vars, None);
+            let number = write.job.as_ref().and_then(|load| load.number.read(&line, &env));
+            let number = number.and_then(|n| plain(&n).parse::<usize>().ok());
+            let Some(entry) = number.and_then(|n| open.remove(&n)) else { continue };
+            let batch = Batch { write: write.name.clone(), operations: vec![entry.operation] };
+            let outcome = match view.connector.errors.hidden(200, &line, &env) {
+                Some(fault) => Err(fault),
+                None => answers::items(view, write, &batch, &line)
+                    .and_then(|items| items.into_iter().next().unwrap_or(Ok(Json::Null))),
+            };
+            let Some(operation) = batch.operations.into_iter().next() else { continue };
+            outcomes.push((Entry { operation, mark: entry.mark }, outcome));
+        }
+        settled(engine, view, write, outcomes).await?;
+    }
+}
+
+/// Settles what was not settled: a kill in between comes here twice.
+async fn settled(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    write: &Write,
+    outcomes: Vec<(Entry, Outcome)>,
+) -> Result<()> {
+    let ids: Vec<i64> = outcomes.iter().map(|(entry, _)| entry.operation.object).collect();
+    let bound = engine.store.write_async(move |tx| {
+        let mut bound = Vec::with_capacity(ids.len());
+        for id in ids {
+            bound.push(tx.object(id)?.is_none_or(|object| object.remote.is_some()));
+        }
+        Ok(bound)
+    });
+    let (mut marks, mut operations, mut items) = (Marks::new(), Vec::new(), Vec::new());
+    for ((entry, outcome), bound) in outcomes.into_iter().zip(bound.await?) {
+        if !bound {
+            marks.insert(entry.operation.object, entry.mark);
+            operations.push(entry.operation);
+            items.push(outcome);
+        }
+    }
+    let batch = Batch { write: write.name.clone(), operations };
+    let (connection, resource) = (&view.connection.name, &view.resource.name);
+    settle::settle(engine, connection, resource, batch, Ok(items), &Arc::new(marks)).await
+}

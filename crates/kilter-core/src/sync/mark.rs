@@ -40,11 +40,23 @@ pub fn mark_object(object: &mut Object, now: &str, lane: u8) {
 /// A record changed, or was born: everyone who shows it, or what it is part of, must look.
 pub fn record_changed(house: &House, world: &mut World, record: RecordId, now: &str) {
     for id in with_wholes(house, world, record) {
-        for object in world.ids(&Key::ObjectsShowing(id)) {
+        for object in showing(house, world, record, id) {
             mark_if_written(house, world, object, now);
         }
     }
     seat::reconsider(house, world, record, now);
+}
+
+/// The objects that show a record, or a whole of it. Of a thing with many parts only those that stand
+/// for the whole: another part of it says nothing of this one, and a product of two thousand variants
+/// would look two thousand times at each. The parts of a document (its shipments, its refunds) do.
+fn showing(house: &House, world: &mut World, record: RecordId, whole: RecordId) -> Vec<ObjectId> {
+    let entity = world.record(whole).and_then(|r| house.entities.get(&r.entity));
+    if whole == record || entity.is_some_and(|e| e.document) {
+        return world.ids(&Key::ObjectsShowing(whole));
+    }
+    let connections = house.config.connections.keys();
+    connections.flat_map(|name| world.ids(&Key::ObjectsOfRoot(name.clone(), whole))).collect()
 }
 
 /// The record, and the records that it is part of: a price, its variant, its product.

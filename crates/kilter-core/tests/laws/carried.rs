@@ -138,3 +138,34 @@ fn a_figure_stands_for_its_location_and_says_what_it_was_based_on() {
     let call = request(&view, &view.resource.writes[0], &batches[0], "key").unwrap();
     assert_eq!(call.path, "/levels/I");
 }
+
+/// A product of two thousand variants took minutes: each of them had all the others look again.
+#[test]
+fn a_variant_has_its_product_look_and_not_its_siblings() {
+    let mut hub = hub();
+    mug(&mut hub);
+    variant(&mut hub, 10, "MUG-R", "7", "3");
+    variant(&mut hub, 11, "MUG-B", "0", "2");
+    let quiet = |hub: &mut Hub| {
+        for id in hub.due("bazaar") {
+            hub.edit(id, |o| o.due = None);
+        }
+    };
+    quiet(&mut hub);
+    let root = hub.record("product", "MUG").id;
+    let product = hub.object("bazaar", "products", root).id;
+    let variants = ["MUG-R", "MUG-B"].map(|sku| {
+        let root = hub.record("variant", sku).id;
+        hub.object("bazaar", "variants", root).id
+    });
+    hub.read("erp", "prices", json!({"id": 10, "variant": 10, "amount": "10.5"}));
+    let due = hub.due("bazaar");
+    assert!(due.contains(&variants[0]) && due.contains(&product), "{due:?}");
+    assert!(!due.contains(&variants[1]), "{due:?}");
+    quiet(&mut hub);
+    let renamed =
+        json!({"id": 1, "code": "MUG", "name": "Cup", "kind": "variable", "status": "active"});
+    hub.read("erp", "products", renamed);
+    let due = hub.due("bazaar");
+    assert!(due.contains(&product) && variants.iter().all(|id| due.contains(id)), "{due:?}");
+}

@@ -71,6 +71,9 @@ pub struct Limits {
     pub mass_percent: usize,
     pub mass_objects: usize,
     pub answer_bytes: usize,
+    /// For so many days a change that ended, and what is told of a delivery, is kept.
+    pub changes_kept_days: usize,
+    pub deliveries_kept_days: usize,
 }
 
 impl Default for Limits {
@@ -86,6 +89,8 @@ impl Default for Limits {
             mass_percent: 5,
             mass_objects: 50,
             answer_bytes: 32 * 1024 * 1024,
+            changes_kept_days: 30,
+            deliveries_kept_days: 90,
         }
     }
 }
@@ -131,6 +136,9 @@ pub struct Connection {
     pub paused: bool,
     /// Resources whose plans are shown and not sent.
     pub observe: BTreeSet<String>,
+    /// Long listings and first loads may go as jobs of the remote, where it has such; else by pages and
+    /// calls.
+    pub bulk: bool,
     /// Resource or entity → seconds between polls.
     pub every: BTreeMap<String, i64>,
     /// Resource, entity or `at` → minute of the day, UTC, from which it is swept.
@@ -276,6 +284,8 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
     size("deliver_batch", &mut limits.deliver_batch);
     size("pages_max", &mut limits.pages_max);
     size("mass_percent", &mut limits.mass_percent);
+    size("changes_kept_days", &mut limits.changes_kept_days);
+    size("deliveries_kept_days", &mut limits.deliveries_kept_days);
     size("mass_objects", &mut limits.mass_objects);
     size("answer_bytes", &mut limits.answer_bytes);
     let mut count = |key, field: &mut u32| {

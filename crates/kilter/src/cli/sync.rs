@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::Scope;
 use crate::engine::now;
-use crate::pipeline::guard;
 use crate::pipeline::poll::Extent;
 use crate::pipeline::schedule::{self, Event};
+use crate::pipeline::{guard, retain};
 use crate::store::Tx;
 
 #[derive(Debug, Args)]
@@ -88,6 +88,7 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
     };
     let extent = if everything { Extent::Everything } else { Extent::SinceCursor };
     schedule::until_quiet(&engine, extent, &watch).await?;
+    retain::run(&engine).await?;
     bar.finish();
     let faults = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     let scope = args.scope.clone();

@@ -17,6 +17,7 @@ pub mod prepare;
 pub mod receive;
 pub mod reshape;
 pub mod resolve;
+pub mod retain;
 pub mod schedule;
 pub mod settle;
 pub mod steps;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::pipeline::poll::{Extent, FaultError};
-use crate::pipeline::{deliver, looks, merge, poll, resolve, subscribe};
+use crate::pipeline::{deliver, looks, merge, poll, resolve, retain, subscribe};
 use crate::store::Result;
 
 /// What happens, for a progress bar or a log.
@@ -174,6 +174,7 @@ pub async fn forever(engine: Arc<Engine>) -> Result<()> {
         tasks.spawn(work_forever(Arc::clone(&engine), Some(connection)));
     }
     tasks.spawn(work_forever(Arc::clone(&engine), None));
+    tasks.spawn(retain_forever(Arc::clone(&engine)));
     match tasks.join_next().await {
         Some(Ok(outcome)) => outcome,
         Some(Err(error)) => Err(crate::store::Error::Refused(format!("serve: {error}"))),
@@ -203,6 +204,16 @@ async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }
+    }
+}
+
+/// Disk that is full stops everything: what is old goes, hour by hour.
+async fn retain_forever(engine: Arc<Engine>) -> Result<()> {
+    loop {
+        if let Err(error) = retain::run(&engine).await {
+            tracing::error!(error = %chain(&error), "old changes and deliveries are not let go");
+        }
+        tokio::time::sleep(retain::EVERY).await;
     }
 }
 

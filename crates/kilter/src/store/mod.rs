@@ -11,6 +11,7 @@ pub mod meta;
 pub mod objects;
 pub mod records;
 pub mod report;
+mod retain;
 pub mod sold;
 pub mod sums;
 pub mod tokens;

@@ -1,0 +1,44 @@
+//! What grows with every day is let go again: the log's changes, what was written where.
+//!
+//! Reads   `changes`, `deliveries`, from their oldest.   Writes  nothing but their deletion.
+//! Never   deletes a change that is open or dead, an intent, an attempt, a decision or a sum: what must
+//!         not happen twice is known for ever, and what was received is counted for ever.
+
+use rusqlite::params;
+
+use super::{Result, Tx};
+
+/// Rows of a table that are looked at in one go.
+pub const AT_ONCE: i64 = 1_000;
+
+impl Tx<'_> {
+    /// Deletes changes that ended and came before a time. True: there may be more.
+    pub fn forget_changes(&self, before: &str) -> Result<(usize, bool)> {
+        let oldest = "SELECT seq, at FROM changes WHERE end IS NOT NULL AND end <> 'dead'
+                      ORDER BY seq LIMIT ?1";
+        let gone = "DELETE FROM changes WHERE seq <= ?1 AND end IS NOT NULL AND end <> 'dead'";
+        self.forget(oldest, gone, before)
+    }
+
+    /// Deletes what is told of deliveries before a time. True: there may be more.
+    pub fn forget_deliveries(&self, before: &str) -> Result<(usize, bool)> {
+        let oldest = "SELECT id, at FROM deliveries ORDER BY id LIMIT ?1";
+        self.forget(oldest, "DELETE FROM deliveries WHERE id <= ?1", before)
+    }
+
+    /// Places rise with time, so the oldest rows are found without looking at all of them.
+    fn forget(&self, oldest: &str, gone: &str, before: &str) -> Result<(usize, bool)> {
+        let mut s = self.sql.prepare_cached(oldest)?;
+        let mut rows = s.query(params![AT_ONCE])?;
+        let (mut last, mut n) = (None, 0);
+        while let Some(row) = rows.next()? {
+            if row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? >= before {
+                break;
+            }
+            (last, n) = (Some(row.get::<_, i64>(0)?), n + 1);
+        }
+        let Some(last) = last else { return Ok((0, false)) };
+        let deleted = self.sql.prepare_cached(gone)?.execute([last])?;
+        Ok((deleted, n == AT_ONCE))
+    }
+}

@@ -26,13 +26,14 @@ pub const OWN_KEYS: &[&str] = &[
     "buffer",
     "paused",
     "observe",
+    "bulk",
     "every",
     "sweep",
     "gone",
 ];
 
 /// Keys that do not change what an object looks like.
-const SHAPELESS: &[&str] = &["paused", "observe", "every", "sweep", "gone"];
+const SHAPELESS: &[&str] = &["paused", "observe", "bulk", "every", "sweep", "gone"];
 
 pub(super) fn read_connection(
     file: &str,
@@ -69,6 +70,7 @@ pub(super) fn read_connection(
         buffer: inner.integer("buffer", problems).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
         paused: inner.flag("paused", problems).unwrap_or(false),
         observe: inner.texts("observe", problems).into_iter().collect(),
+        bulk: inner.flag("bulk", problems).unwrap_or(true),
         every: BTreeMap::new(),
         sweep: BTreeMap::new(),
         gone: BTreeMap::new(),

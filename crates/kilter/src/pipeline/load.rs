@@ -83,7 +83,7 @@ pub(super) async fn begin(
         mine.into_iter().partition(|o| at_work.contains(&o.object));
     let every = Duration::from_secs(load.job.every_seconds.unsigned_abs());
     hold(engine, &again, every, AT_WORK).await?;
-    if running == 0 && mine.len() < load.least {
+    if running == 0 && (mine.len() < load.least || !view.connection.bulk) {
         rest.extend(mine);
         return Ok(rest);
     }

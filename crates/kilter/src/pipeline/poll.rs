@@ -147,7 +147,8 @@ async fn listing(
     let (shown, differed) = (None, 0);
     let mut reading =
         Reading { engine, view, list, each, vars, asked, full, newest, shown, differed };
-    if full && let Some(spec) = &list.bulk {
+    let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
+    if let Some(spec) = bulk {
         match bulk::go_on(&mut reading, spec).await? {
             bulk::Found::Read { seconds, key } => return reading.finish(seconds, Some(key)).await,
             bulk::Found::Nothing => {}
@@ -170,7 +171,8 @@ impl Reading<'_> {
         let call = if self.full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
         let mut size = list.page.size().unwrap_or(usize::MAX);
         // Until it is known whether a job is worth it: what the job says need not be said here.
-        let (mut bulk, mut held) = (list.bulk.as_ref().filter(|_| self.full), Vec::new());
+        let bulk = self.full && view.connection.bulk;
+        let (mut bulk, mut held) = (list.bulk.as_ref().filter(|_| bulk), Vec::new());
         for page in 1..=self.engine.house.config.limits.pages_max {
             let (items, more) =
                 pages::read(self.engine, view, list, call, &mut self.vars, page, &mut size).await?;

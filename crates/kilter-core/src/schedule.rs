@@ -68,3 +68,87 @@ pub fn minute_of_day(text: &str) -> Option<u32> {
     let (hours, minutes) = (two(hours)?, two(minutes)?);
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
+
+/// How far back one looks for what is usual: a week, and the day before it that a window reaches into.
+pub const HISTORY_HOURS: i64 = 8 * 24;
+
+/// Hours of silence that are held against what is usual, the shortest first.
+const WINDOWS: [i64; 5] = [1, 2, 4, 12, 24];
+
+/// So many webhooks must be usual. If they come by chance, none at all happens once in e²⁰ times.
+const USUAL_LEAST: i64 = 20;
+
+/// A connection of which nothing is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    pub hours: i64,
+    /// How many webhooks came in the same hours of the day, on average of the days before.
+    pub usual: i64,
+}
+
+/// Is it too quiet? `heard`: hour since 1970 → how many webhooks came. `hour`: the one that runs.
+/// What is usual is learned from a whole day at least, and from the week before at most; the hours of the
+/// day are compared with themselves, since shops sleep at night.
+pub fn silence(heard: &std::collections::BTreeMap<i64, i64>, hour: i64) -> Option<Silence> {
+    let first = *heard.keys().next()?;
+    let came = |from: i64, to: i64| heard.range(from..to).map(|(_, n)| n).sum::<i64>();
+    WINDOWS.iter().find_map(|hours| {
+        let from = hour - hours;
+        // The running hour counts as well: one that was heard just now is not silent.
+        if came(from, hour + 1) > 0 {
+            return None;
+        }
+        let days = (1..=7).take_while(|day| from - day * 24 >= first).count();
+        let days = i64::try_from(days).unwrap_or(0);
+        let total: i64 = (1..=days).map(|day| came(from - day * 24, hour - day * 24)).sum();
+        let usual = if days == 0 { 0 } else { total / days };
+        (usual >= USUAL_LEAST).then_some(Silence { hours: *hours, usual })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A shop that is busy from eight to twenty, `n` webhooks an hour, until an hour.
+    fn busy(n: i64, until: i64) -> BTreeMap<i64, i64> {
+        let awake = |hour: &i64| (8..20).contains(&hour.rem_euclid(24));
+        (0..until).filter(awake).map(|hour| (hour, n)).collect()
+    }
+
+    const NOON: i64 = 10 * 24 + 12;
+
+    #[test]
+    fn two_hours_without_one_where_forty_are_usual_are_silence() {
+        let heard = busy(20, NOON - 2);
+        assert_eq!(silence(&heard, NOON), Some(Silence { hours: 1, usual: 20 }));
+        let heard = busy(10, NOON - 2);
+        assert_eq!(silence(&heard, NOON), Some(Silence { hours: 2, usual: 20 }));
+    }
+
+    #[test]
+    fn the_night_is_quiet_and_a_shop_that_sells_little_too() {
+        let heard = busy(40, NOON);
+        assert_eq!(silence(&heard, 10 * 24 + 7), None, "at seven nobody ever came for hours");
+        // 24 in a day: only a whole day without any says something.
+        let heard = busy(2, NOON - 5);
+        assert_eq!(silence(&heard, NOON), None);
+        // Sixteen the day before, which ended early, and 24 on each of the six days before that.
+        assert_eq!(
+            silence(&heard, NOON + 24),
+            Some(Silence { hours: 24, usual: (16 + 6 * 24) / 7 })
+        );
+    }
+
+    #[test]
+    fn one_that_came_ends_it_and_a_first_day_says_nothing() {
+        let mut heard = busy(40, NOON - 3);
+        heard.insert(NOON, 1);
+        assert_eq!(silence(&heard, NOON), None);
+        let young: BTreeMap<i64, i64> = (NOON - 20..NOON - 3).map(|hour| (hour, 40)).collect();
+        assert_eq!(silence(&young, NOON), None);
+        assert_eq!(silence(&BTreeMap::new(), NOON), None);
+    }
+}

@@ -44,6 +44,8 @@ pub struct Engine {
     pub scope: std::sync::Mutex<Option<crate::cli::Scope>>,
     /// Rung when there may be something to merge or deliver. Carries no data.
     pub bell: tokio::sync::watch::Sender<u64>,
+    /// Rung for a connection whose webhooks cannot be trusted: it is polled at once.
+    pub behind: BTreeMap<String, tokio::sync::Notify>,
 }
 
 impl Engine {
@@ -69,6 +71,8 @@ impl Engine {
         }
         store.write(|tx| crate::pipeline::receive::seat_newcomers(tx, &house, &now()))?;
         crate::pipeline::reshape::run(&store, &house, &now())?;
+        let names = house.config.connections.keys().cloned();
+        let behind = names.map(|name| (name, tokio::sync::Notify::new())).collect();
         Ok(Self {
             house: Arc::new(house),
             store,
@@ -77,6 +81,7 @@ impl Engine {
             lock: None,
             scope: std::sync::Mutex::new(None),
             bell: tokio::sync::watch::Sender::new(0),
+            behind,
         })
     }
 
@@ -110,6 +115,13 @@ impl Engine {
     /// Everybody looks again.
     pub fn ring(&self) {
         self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+    }
+
+    /// A connection may have said what nobody heard.
+    pub fn catch_up(&self, connection: &str) {
+        if let Some(behind) = self.behind.get(connection) {
+            behind.notify_one();
+        }
     }
 
     pub fn scope(&self) -> Option<crate::cli::Scope> {

@@ -60,7 +60,16 @@ async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<(Change, oneshot:
     while inbox.recv_many(&mut batch, COMMIT_MAX).await > 0 {
         let (changes, answers): (Vec<Change>, Vec<_>) = batch.drain(..).unzip();
         let mut changes = changes;
-        let done = engine.store.write_async(move |tx| tx.append(&mut changes)).await;
+        let hour = jiff::Timestamp::now().as_second().div_euclid(3600);
+        let mut heard = BTreeMap::new();
+        for change in &changes {
+            *heard.entry(change.connection.clone()).or_default() += 1;
+        }
+        let done = engine.store.write_async(move |tx| {
+            tx.append(&mut changes)?;
+            tx.note_heard(&heard, hour)
+        });
+        let done = done.await;
         if let Err(error) = &done {
             tracing::error!(error = %crate::pipeline::schedule::chain(error), "webhooks not kept");
         }

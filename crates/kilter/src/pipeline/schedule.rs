@@ -156,8 +156,8 @@ pub async fn poll_all(
     Ok(())
 }
 
-/// How often subscriptions are looked over.
-const WATCHDOG_EVERY: Duration = Duration::from_secs(3600);
+/// How often subscriptions are looked over, and whether it is too quiet.
+const WATCHDOG_EVERY: Duration = Duration::from_secs(600);
 
 /// How often a stage looks though nobody rang: what waits for a time comes due by itself.
 const TICK: Duration = Duration::from_millis(500);
@@ -217,20 +217,30 @@ async fn retain_forever(engine: Arc<Engine>) -> Result<()> {
     }
 }
 
+/// What came while nobody told us is polled at once, from where the last polls ended.
 async fn watch_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
+    let mut silent = false;
     loop {
-        let wait = match subscribe::run(&engine, &connection).await {
-            Ok(mended) => {
-                if mended {
-                    engine.ring();
-                }
-                WATCHDOG_EVERY
-            }
+        let mut wait = WATCHDOG_EVERY;
+        match subscribe::run(&engine, &connection).await {
+            Ok(false) => {}
+            Ok(true) => engine.catch_up(&connection),
             Err(fault) => {
                 tracing::warn!(connection.id = connection, fault = %fault, "webhooks not looked over");
-                Duration::from_secs(60)
+                wait = Duration::from_secs(60);
             }
-        };
+        }
+        match subscribe::silent(&engine, &connection, silent).await {
+            Ok(now) => {
+                if now {
+                    engine.catch_up(&connection);
+                }
+                silent = now;
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "how quiet it is cannot be told");
+            }
+        }
         tokio::time::sleep(wait).await;
     }
 }
@@ -276,7 +286,13 @@ async fn poll_forever(engine: &Arc<Engine>, views: &[View<'_>], reading: &BTreeM
             next.insert(name, Instant::now() + wait);
         }
         let soonest = next.values().min().copied().unwrap_or_else(Instant::now);
-        tokio::time::sleep_until(soonest).await;
+        match views.first().and_then(|view| engine.behind.get(&view.connection.name)) {
+            Some(behind) => tokio::select! {
+                () = tokio::time::sleep_until(soonest) => {}
+                () = behind.notified() => next.clear(),
+            },
+            None => tokio::time::sleep_until(soonest).await,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Subscribe: the watchdog over webhooks. Remotes switch them off and say nothing.
 //!
-//! Reads   the remote's list of subscriptions.   Writes  what is missing or off, at the remote.
+//! Reads   the remote's list of subscriptions; how many webhooks came in which hours.
+//! Writes  what is missing or off, at the remote; a fault where it is too quiet.
 //! Never   trusts that a webhook comes: polls run beside it.
 
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use kilter_core::Json;
 use kilter_core::manifest::{Subscriptions, plain};
 use kilter_core::model::{Fault, FaultKind};
+use kilter_core::schedule::silence;
 use kilter_core::sync::house::View;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
 
 /// Makes sure that every topic is subscribed and on. True: something had to be mended, so what
@@ -89,4 +91,28 @@ async fn mend(
         mended = true;
     }
     Ok(mended)
+}
+
+/// Is it too quiet, for this hour of the day? `told`: it was already, and was said.
+pub async fn silent(
+    engine: &Arc<Engine>,
+    connection: &str,
+    told: bool,
+) -> crate::store::Result<bool> {
+    let hour = jiff::Timestamp::now().as_second().div_euclid(3600);
+    let name = connection.to_owned();
+    let heard = engine.store.write_async(move |tx| tx.heard(&name, hour)).await?;
+    let Some(silence) = silence(&heard, hour) else { return Ok(false) };
+    if !told {
+        let text = format!(
+            "no webhook came for {} h, where {} are usual: it is polled instead; see whether it can reach public_url",
+            silence.hours, silence.usual
+        );
+        tracing::warn!(connection.id = connection, "{text}");
+        let (name, fault) = (connection.to_owned(), Fault::new(FaultKind::Unavailable, "", &text));
+        let write =
+            move |tx: &crate::store::Tx<'_>| tx.write_fault(&name, "webhooks", &fault, &now());
+        engine.store.write_async(write).await?;
+    }
+    Ok(true)
 }

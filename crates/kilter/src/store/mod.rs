@@ -6,6 +6,7 @@
 pub mod changes;
 pub mod cursors;
 pub mod deliveries;
+mod heard;
 pub mod intents;
 pub mod meta;
 pub mod objects;
@@ -41,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_tables.sql"),
     include_str!("../../migrations/sqlite/0002_tokens.sql"),
     include_str!("../../migrations/sqlite/0003_contained.sql"),
+    include_str!("../../migrations/sqlite/0004_heard.sql"),
 ];
 
 /// SQLite keeps checkpoints small: the tail of a webhook's latency comes from them.

@@ -22,7 +22,7 @@ locale = "de_DE"
 currency = "EUR"
 price_list = "retail-eur"
 locations = { main = "{main}" }
-bulk = false
+bulk = {bulk}
 "#;
 
 /// What the issue of a load asks for: 10,000 variants in 1,500 products are 20 in every three.
@@ -52,8 +52,8 @@ fn catalogue(products: usize) -> Value {
     seed
 }
 
-async fn joined() -> (Rig, Running) {
-    let rig = Rig::start("load-by-calls").await;
+async fn joined(name: &str, bulk: bool) -> (Rig, Running) {
+    let rig = Rig::start(name).await;
     let settings = [("plan", "standard"), ("currency", "EUR"), ("locations", "main")];
     let settings = settings.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let options = Options { port: None, seed: 7, settings };
@@ -62,6 +62,7 @@ async fn joined() -> (Rig, Running) {
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     let main = state["locations"][0]["gid"].as_str().unwrap();
     let table = TABLE.replace("{url}", &shop.url()).replace("{main}", main);
+    let table = table.replace("{bulk}", &bulk.to_string());
     let (before, after) = (text.find("[connection.de]").unwrap(), text.find("[own.").unwrap());
     std::fs::write(rig.toml(), format!("{}{}{table}", &text[..before], &text[after..])).unwrap();
     (rig, shop)
@@ -85,7 +86,7 @@ async fn moment(rig: &Rig, shop: &Running) -> Moment {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_load_by_calls_wastes_neither_calls_nor_points() {
     let products = products();
-    let (rig, shop) = joined().await;
+    let (rig, shop) = joined("load-by-calls", false).await;
     let seed = catalogue(products);
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed).await;
     let mut child = rig.command(&["sync"]).spawn().unwrap();
@@ -124,4 +125,31 @@ async fn a_first_load_by_calls_wastes_neither_calls_nor_points() {
         calls["points"]
     );
     assert!(spent >= USED * given, "{spent} points of {given:.0} were used in {seconds:.1} s");
+}
+
+/// Fewer go by calls.
+const JOB_LEAST: usize = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_load_by_jobs_sends_nothing_twice() {
+    let products = products().max(JOB_LEAST);
+    let (rig, shop) = joined("load-by-jobs", true).await;
+    let seed = catalogue(products);
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed).await;
+    let started = Instant::now();
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told}");
+    let state = rig.get(&format!("{}/_twin/state", shop.url())).await;
+    let jobs = state["bulk_operations"].as_array().unwrap().iter();
+    let jobs: Vec<&Value> = jobs.filter(|job| job["type"] == "MUTATION").collect();
+    let calls = rig.get(&format!("{}/_twin/calls", shop.url())).await;
+    println!(
+        "{products} products: {} jobs, {} write calls, {} points, {:.0} s",
+        jobs.len(),
+        calls["writes"],
+        calls["points"],
+        started.elapsed().as_secs_f64()
+    );
+    assert_eq!(state["variants"].as_array().unwrap().len(), support::skus(&seed).len());
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
 }

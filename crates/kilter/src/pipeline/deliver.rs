@@ -43,6 +43,24 @@ pub struct Round {
     pub planned: usize,
 }
 
+impl Round {
+    /// Takes what another round is to send.
+    fn join(&mut self, other: &mut Self) {
+        let mut take = |from: &mut BTreeMap<String, Vec<Operation>>, creates: bool| {
+            for (resource, mut operations) in std::mem::take(from) {
+                let to = if creates { &mut self.creates } else { &mut self.writes };
+                to.entry(resource).or_default().append(&mut operations);
+            }
+        };
+        take(&mut other.writes, false);
+        take(&mut other.creates, true);
+        for (resource, mut steps) in std::mem::take(&mut other.steps) {
+            self.steps.entry(resource).or_default().append(&mut steps);
+        }
+        self.marks.append(&mut other.marks);
+    }
+}
+
 /// One round for a connection. Returns how many objects were planned; 0: nothing is due.
 pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     if !prepare::done(engine, connection).await? {
@@ -52,15 +70,18 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     let fresh = engine.store.write_async(|tx| tx.last_seq()).await?;
     let mut round = plan_due(engine, connection, fresh, None).await?;
     let planned = round.planned;
+    if planned >= engine.house.config.limits.deliver_batch {
+        for ids in load::more(engine, connection, &round).await? {
+            let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
+            round.join(&mut again);
+        }
+    }
     if !round.read_first.is_empty() {
         let objects = std::mem::take(&mut round.read_first);
         let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
         if looks::read_objects(engine, connection, objects).await? {
-            let again = plan_due(engine, connection, fresh, Some(ids)).await?;
-            for (resource, mut operations) in again.writes {
-                round.writes.entry(resource).or_default().append(&mut operations);
-            }
-            round.marks.extend(again.marks);
+            let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
+            round.join(&mut again);
         } else {
             settle::postpone(engine, ids, None).await?;
         }

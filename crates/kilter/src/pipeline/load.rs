@@ -22,7 +22,8 @@ use kilter_core::sync::house::View;
 use kilter_core::sync::plan::Operation;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, after};
+use crate::engine::{Engine, after, now};
+use crate::pipeline::deliver::Round;
 use crate::pipeline::permits::retry_at;
 use crate::pipeline::settle::{self, Marks};
 use crate::pipeline::{answers, job, poll};
@@ -57,6 +58,35 @@ struct Entry {
 
 fn key(connection: &str, resource: &str) -> String {
     format!("job.{connection}.{resource}.")
+}
+
+/// Most objects that are planned beyond a round, to go with it in one job.
+const MORE_MAX: usize = 10_000;
+
+/// What else is due to be created where a job may take it, in portions of a round: one job of all,
+/// and not one of what a round happens to hold.
+pub(super) async fn more(
+    engine: &Arc<Engine>,
+    connection: &str,
+    round: &Round,
+) -> Result<Vec<Vec<i64>>> {
+    let mut out = Vec::new();
+    if engine.scope().is_some() {
+        return Ok(out);
+    }
+    for resource in round.writes.keys() {
+        let Some(view) = engine.house.view(connection, resource) else { continue };
+        if !view.connection.bulk || view.resource.writes.iter().all(|w| w.job.is_none()) {
+            continue;
+        }
+        let (name, resource) = (connection.to_owned(), resource.clone());
+        let due = move |tx: &crate::store::Tx<'_>| tx.due_seats(&name, &resource, &now(), MORE_MAX);
+        let ids = engine.store.write_async(due).await?;
+        let new: Vec<i64> = ids.into_iter().filter(|id| !round.marks.contains_key(id)).collect();
+        let portion = engine.house.config.limits.deliver_batch.max(1);
+        out.extend(new.chunks(portion).map(<[i64]>::to_vec));
+    }
+    Ok(out)
 }
 
 /// Takes out of a round what goes as a job. Returns what is left for calls.

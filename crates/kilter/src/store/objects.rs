@@ -128,6 +128,23 @@ impl Tx<'_> {
         )
     }
 
+    /// What is due of one resource and was never created, in the same order.
+    pub fn due_seats(
+        &self,
+        connection: &str,
+        resource: &str,
+        now: &str,
+        limit: usize,
+    ) -> Result<Vec<ObjectId>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = "SELECT id FROM objects WHERE connection = ?1 AND resource = ?2
+                   AND due_mark IS NOT NULL AND due_next <= ?3 AND remote IS NULL
+                   ORDER BY due_lane, due_since, id LIMIT ?4";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows = s.query_map(params![connection, resource, now, limit], |r| r.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Objects that ask for a read by id.
     pub fn looks(&self, connection: &str, limit: usize) -> Result<Vec<Object>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

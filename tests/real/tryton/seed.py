@@ -140,7 +140,7 @@ def base(db, out):
     found = Account.find([('company', '=', company.id), ('name', 'ilike', '%tax%')], limit=1)
     tax_account = found[0] if found else expense
     taxes = {}
-    for rate, name in (('19', 'USt 19 %'), ('7', 'USt 7 %'), ('20', 'VAT 20 %')):
+    for rate, name in (('19', 'USt 19 %'), ('7', 'USt 7 %'), ('20', 'VAT 20 %'), ('0', 'USt 0 %')):
         tax = Tax(name=name, description=name, type='percentage', rate=Decimal(rate) / 100,
                   invoice_account=tax_account, credit_note_account=tax_account, company=company)
         tax.save()

@@ -30,6 +30,11 @@ pub fn bind_again(house: &House, world: &mut World, id: ObjectId, now: &str) {
     if let Some(view) = house.view(&connection, &resource) {
         let said = Said { change: 0, at: now };
         take(&view, world, id, &said);
+        // Its seat was sent, and the answer is lost (a kill): this is what the create made.
+        let alone = world.object(id).filter(|o| o.root.is_none());
+        if let Some(key) = alone.and_then(|o| o.unmatched_key.clone()) {
+            double_gone(&view, world, &key, now);
+        }
     }
 }
 
@@ -59,8 +64,8 @@ pub fn give_way(
     Some(known)
 }
 
-/// Of two objects with one key the other is gone: the seat that waited for a person takes the one
-/// that is left.
+/// The only object with a key that another's seat bears, as where a double is gone, or what shows its
+/// key came late: the seat that has no object takes it.
 pub(super) fn double_gone(view: &View<'_>, world: &mut World, key: &str, now: &str) {
     let doubles = seat::unmatched(view, world, key);
     let [only] = doubles.as_slice() else { return };

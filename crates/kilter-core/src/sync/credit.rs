@@ -198,8 +198,11 @@ fn product(
 /// say which was meant.
 fn unexplained(refund: &Record, order: &Record, rest: Decimal) -> Result<Json, Wait> {
     let key = order.key.as_deref().unwrap_or_default();
-    let mut items = list(order, "lines");
-    items.append(&mut list(order, "charges"));
+    // Some shops tell what a line charged before discounts, with tax in it: what it came to is counted.
+    let mut items = Vec::new();
+    for field in ["lines", "charges"] {
+        items.extend(list(order, field).into_iter().map(|item| completed(item, order, field)));
+    }
     items.retain(|item| !sum(item).is_zero());
     let rate = |item: &Json| item.get("tax_rate").cloned().unwrap_or_else(|| json!("0"));
     let rates: Vec<Json> = items.iter().map(rate).collect();

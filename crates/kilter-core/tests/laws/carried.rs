@@ -139,6 +139,38 @@ fn a_figure_stands_for_its_location_and_says_what_it_was_based_on() {
     assert_eq!(call.path, "/levels/I");
 }
 
+/// Kilter was killed between a create and its answer: the figures that it made are read before the
+/// variant that they hang on. Each was held as a double of the seat that was sent for it.
+#[test]
+fn a_figure_that_is_read_before_its_variant_takes_the_seat_that_was_sent() {
+    let mut hub = hub();
+    mug(&mut hub);
+    variant(&mut hub, 10, "MUG-R", "7", "3");
+    let levels = |hub: &Hub| -> Vec<_> {
+        let all = hub.store.objects.values();
+        let levels = all.filter(|o| o.connection == "bazaar" && o.resource == "levels");
+        levels.filter(|o| o.root.is_some()).map(|o| (o.id, o.remote.clone())).collect()
+    };
+    let seats = levels(&hub);
+    assert_eq!(seats.len(), 2);
+    for place in ["main", "depot"] {
+        let figure = json!({"id": "I", "variant": "V", "quantity": 9});
+        hub.read_each("bazaar", "levels", place, figure);
+    }
+    let product = json!({"id": "P", "code": "MUG", "title": "Mug", "status": "on"});
+    hub.read("bazaar", "products", product);
+    let there = json!({"id": "V", "sku": "MUG-R", "product": "P", "item": "I", "price": "9.50"});
+    hub.read("bazaar", "variants", there);
+
+    let mut bound = levels(&hub);
+    bound.sort_by_key(|(_, remote)| remote.clone());
+    let remotes: Vec<_> = bound.iter().map(|(_, remote)| remote.as_deref()).collect();
+    assert_eq!(remotes, [Some("I@depot"), Some("I@main")], "one object for each, and no double");
+    for (id, _) in bound {
+        assert_eq!(written(hub.plan(id)).kind, Kind::Update, "it is there: it is set, not started");
+    }
+}
+
 /// A product of two thousand variants took minutes: each of them had all the others look again.
 #[test]
 fn a_variant_has_its_product_look_and_not_its_siblings() {

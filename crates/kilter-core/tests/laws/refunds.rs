@@ -279,6 +279,24 @@ fn an_amount_that_no_line_explains_is_a_line_at_the_one_tax() {
     );
 }
 
+/// A line told by what it charged before discounts counts with its money, not with its tax alone: a
+/// tax-free one beside another was passed over, and nobody was asked which tax the gesture bears.
+#[test]
+fn a_line_told_by_its_price_counts_when_an_amount_seeks_its_tax() {
+    let mut hub = hub();
+    hub.read("north", "refunds", refund(7, "3.33", json!([]), json!([])));
+    let mut told = order("paid", &[7], &[]);
+    let line = |id: i64, price: &str, tax: &str, rate: &str| {
+        json!({"id": id, "sku": "MUG-R", "name": "Becher", "variant": 70, "quantity": 1,
+            "subtotal": price, "tax": tax, "rate": rate})
+    };
+    told["included"] = json!(true);
+    told["lines"] = json!([line(1, "35.70", "5.70", "19"), line(2, "23.80", "0.00", "0")]);
+    hub.read("north", "orders", told);
+    let wait = born(&mut hub, "7").unwrap_err();
+    assert!(wait.reason.contains("several taxes"), "{}", wait.reason);
+}
+
 /// Neither money nor goods: no empty document is made of it.
 #[test]
 fn a_refund_of_nothing_is_not_written() {

@@ -349,6 +349,7 @@ name     = { read = "name | text" }
 variant  = { read = "variant | id | ref(variants)" }
 quantity = { read = "quantity | decimal" }
 total    = { read = "total | money($currency)" }
+subtotal = { read = "subtotal | money($currency)" }
 tax      = { read = "tax | money($currency)" }
 tax_rate = { read = "rate | text" }
 [[facet.order.rows.refunds.list]]

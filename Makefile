@@ -12,7 +12,7 @@ demo:
 test:
 	bash tests/run.sh
 
-# The flow against a real ERP with all 512 invoices of the shop in ../shared; `make test` takes a part.
+# The flow against a real ERP with all 512 invoices and 300 orders; `make test` takes a part of both.
 test-real-full:
 	$(CARGO) build --release
 	python3 tests/real/flow.py --kilter "$${CARGO_TARGET_DIR:-target}/release/kilter" --scale full

@@ -1,19 +1,5 @@
-//! Kilter: holds what is true, field by field, and keeps every system in agreement with it.
-//!
-//! Acts; decides nothing: that is `kilter-core`'s.
-
-mod api;
-mod cases;
-mod catalog;
-mod cli;
-mod conformance;
-mod demo;
-mod engine;
-mod pipeline;
-mod remote;
-mod schema;
-mod store;
+//! The program: the command line, and nothing else.
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    kilter::cli::main()
 }

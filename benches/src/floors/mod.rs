@@ -1,0 +1,3 @@
+//! Floors: small programs that do the same work without what Kilter is for.
+
+pub mod by_hand;

@@ -160,7 +160,8 @@ impl Scene {
         let told = rage(self.rig.listen, "/hooks/stockroom", events, rate, &course).await;
         self.all_shown(started).await?;
         let shop = self.canned.shop();
-        let took = |t: &Told| shop.shown_at(t.article).map(|at| at.saturating_duration_since(t.sent));
+        let took =
+            |t: &Told| shop.shown_at(t.article).map(|at| at.saturating_duration_since(t.sent));
         let mut took: Vec<Duration> = told.iter().filter_map(took).collect();
         took.sort();
         let at = |part: usize| took[(took.len() * part / 1000).min(took.len() - 1)];
@@ -176,9 +177,10 @@ impl Scene {
         self.canned.shop().want(last);
         let course = Arc::new(Course::default());
         let (address, shared) = (self.rig.listen, Arc::clone(&course));
-        let storm = tokio::spawn(async move {
-            rage(address, "/hooks/stockroom", events, None, &shared).await
-        });
+        let storm =
+            tokio::spawn(
+                async move { rage(address, "/hooks/stockroom", events, None, &shared).await },
+            );
         while course.acknowledged.load(Ordering::Relaxed) < third {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -34,7 +34,8 @@ pub struct Rig {
 impl Rig {
     /// A folder of its own, and a port that is free.
     pub fn new(name: &str) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("kilter-bench-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("kilter-bench-{name}-{}", std::process::id()));
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
         }

@@ -107,8 +107,7 @@ impl Stockroom {
         text.push('[');
         for (n, article) in rows.into_iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };
-            let row =
-                if path == "stock" { self.stock(article) } else { self.article(article) };
+            let row = if path == "stock" { self.stock(article) } else { self.article(article) };
             let _ = write!(text, "{comma}{row}");
         }
         text.push(']');

@@ -22,5 +22,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+# Kilter and its floors in turn, on a machine that does nothing else; writes the tables of BENCHMARKS.md.
 bench:
-	@echo "there is no benchmark yet"
+	$(CARGO) build --release -p kilter -p kilter-bench
+	"$${CARGO_TARGET_DIR:-target}/release/kilter-bench" --write BENCHMARKS.md stages

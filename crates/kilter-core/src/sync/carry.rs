@@ -56,7 +56,7 @@ pub(super) fn carry(
         if items.is_empty() {
             continue;
         }
-        let vars = view.connection.vars(&into.each);
+        let vars = view.vars(&into.each);
         let written = carry.at.write(&mut into.payload, Json::Array(items), &view.env(&vars, None));
         if let Err(error) = written {
             return stop(

@@ -11,12 +11,10 @@
 //! no record for its key → born here, or kept unmatched until one comes
 //! ```
 
-use std::collections::BTreeMap;
-
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::model::{Change, End, Object, State, Via};
+use crate::model::{Change, End, Object, Rows, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
 use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW, STATE_ROW, View, row_key};
@@ -36,7 +34,8 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if view.resource.facets.is_empty() {
         return hinted(world, object, item);
     }
-    if let Some(end) = refuse_old(&mut object, change, item) {
+    let rows = keep_own(&object.shadow, shadow_of(item));
+    if let Some(end) = refuse_old(&mut object, change, item, &rows) {
         if known {
             world.put_object(object);
         }
@@ -45,7 +44,6 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let rows = keep_own(&object.shadow, shadow_of(item));
     let same = known
         && object.root.is_some()
         && matches!(object.state, State::Live | State::Left)
@@ -166,7 +164,7 @@ fn is_double(view: &View<'_>, world: &mut World, object: &Object) -> bool {
     seat::unmatched(view, world, &key).iter().any(|other| other.id != object.id)
 }
 
-fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<End> {
+fn refuse_old(object: &mut Object, change: &Change, item: &Projected, rows: &Rows) -> Option<End> {
     if change.via == Via::Answer {
         return None;
     }
@@ -177,7 +175,7 @@ fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<
     if change.asked > 0 && change.asked < object.asked {
         return Some(End::Filtered("asked before a newer read".into()));
     }
-    let differs = || object.shadow != keep_own(&object.shadow, shadow_of(item));
+    let differs = || object.shadow != *rows;
     let known = object.state != State::Seat && (object.state == State::Gone || differs());
     if change.via == Via::Hook && known {
         // Reads are judged by when they were asked; only webhooks by the remote's version.
@@ -203,7 +201,7 @@ fn look_again(object: &mut Object, change: &Change, item: &Projected) {
     }
 }
 
-fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
+fn shadow_of(item: &Projected) -> Rows {
     let mut rows = item.rows.clone();
     for (key, error) in &item.unreadable {
         rows.insert(key.clone(), serde_json::json!({ "$unreadable": error }));
@@ -212,10 +210,7 @@ fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
 }
 
 /// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
-fn keep_own(
-    before: &BTreeMap<String, Json>,
-    mut rows: BTreeMap<String, Json>,
-) -> BTreeMap<String, Json> {
+fn keep_own(before: &Rows, mut rows: Rows) -> Rows {
     for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
@@ -226,7 +221,7 @@ fn keep_own(
 
 /// A row that we would have taken and cannot read: nothing of the object is taken.
 fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
-    let vars = view.connection.vars(&item.each);
+    let vars = view.vars(&item.each);
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let scope = view.scope(facet, row, &vars);
@@ -242,7 +237,7 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
 }
 
 /// A shop's figure that fell is first taken for a sale.
-fn note_fall(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>, change: &Change) {
+fn note_fall(view: &View<'_>, object: &mut Object, rows: &Rows, change: &Change) {
     if change.via == Via::Answer {
         return;
     }

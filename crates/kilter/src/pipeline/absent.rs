@@ -28,7 +28,7 @@ pub struct Shown {
 
 impl Shown {
     pub fn note(&mut self, view: &View<'_>, item: &Json, each: &str) {
-        let vars = view.connection.vars(each);
+        let vars = view.vars(each);
         let env = view.env(&vars, Some(item));
         if let Ok(Some(id)) = view.resource.id.read(item, &env) {
             self.ids.insert(self.hasher.hash_one(remote_of(&plain(&id), each)));

@@ -115,6 +115,8 @@ pub(super) struct Reading<'r> {
     newest: Option<String>,
     shown: Option<absent::Shown>,
     differed: usize,
+    /// The page that is being kept while the next one is asked for.
+    keeping: Option<tokio::task::JoinHandle<crate::store::Result<usize>>>,
 }
 
 async fn listing(
@@ -144,9 +146,9 @@ async fn listing(
         vars.insert("since".to_owned(), since);
     }
     let newest = cursor.value;
-    let (shown, differed) = (None, 0);
+    let (shown, differed, keeping) = (None, 0, None);
     let mut reading =
-        Reading { engine, view, list, each, vars, asked, full, newest, shown, differed };
+        Reading { engine, view, list, each, vars, asked, full, newest, shown, differed, keeping };
     let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
     if let Some(spec) = bulk {
         match bulk::go_on(&mut reading, spec).await? {
@@ -155,7 +157,10 @@ async fn listing(
         }
     }
     reading.begin();
-    reading.by_pages().await?;
+    let read = reading.by_pages().await;
+    // What was read is kept, also where the next page did not come.
+    reading.kept().await?;
+    read?;
     reading.finish(started.elapsed().as_secs(), None).await
 }
 
@@ -182,7 +187,7 @@ impl Reading<'_> {
                 bulk::start(self, spec).await?;
             }
             if bulk.is_none() || !more {
-                self.keep(std::mem::take(&mut held), None).await?;
+                self.keep_beside(std::mem::take(&mut held)).await?;
             }
             if !more {
                 return Ok(());
@@ -203,18 +208,43 @@ impl Reading<'_> {
         }
     }
 
+    /// Keeps a page while the next one is on its way; one at a time, in their order.
+    async fn keep_beside(&mut self, items: Vec<Json>) -> Result<(), Stop> {
+        self.kept().await?;
+        let (store, write) = (self.engine.store.clone(), self.page(items, None));
+        self.keeping = Some(tokio::spawn(async move { store.write_async(write).await }));
+        Ok(())
+    }
+
+    async fn kept(&mut self) -> Result<(), Stop> {
+        if let Some(keeping) = self.keeping.take() {
+            let stopped = |e| crate::store::Error::Refused(format!("keep a page: {e}"));
+            self.differed += keeping.await.map_err(stopped)??;
+        }
+        Ok(())
+    }
+
     /// Keeps a page, and how far the listing was read with it (a key and its value).
     pub async fn keep(
         &mut self,
         items: Vec<Json>,
         progress: Option<(String, String)>,
     ) -> Result<(), Stop> {
+        self.differed += self.engine.store.write_async(self.page(items, progress)).await?;
+        Ok(())
+    }
+
+    fn page(
+        &self,
+        items: Vec<Json>,
+        progress: Option<(String, String)>,
+    ) -> impl FnOnce(&crate::store::Tx<'_>) -> crate::store::Result<usize> + Send + use<> {
         let house = Arc::clone(&self.engine.house);
         let name = self.view.connection.name.clone();
         let collection = self.view.resource.collection.clone();
         let (each, at, asked) = (self.each.to_owned(), now(), self.asked);
         let via = if self.full { Via::Sweep } else { Via::Page };
-        let write = move |tx: &crate::store::Tx<'_>| {
+        move |tx: &crate::store::Tx<'_>| {
             let (connection, collection) = (name.as_str(), collection.as_str());
             let source = Source { connection, collection, each: &each, via, asked, at: &at };
             let differed = receive::page(tx, &house, &source, items)?;
@@ -222,9 +252,7 @@ impl Reading<'_> {
                 tx.set_meta(&key, &value)?;
             }
             Ok(differed)
-        };
-        self.differed += self.engine.store.write_async(write).await?;
-        Ok(())
+        }
     }
 
     /// While a long listing ran, what was already read may have changed again: one that is not in

@@ -75,9 +75,9 @@ mod tests {
         let held = line.wait(false);
         let mut threads = Vec::new();
         for (name, urgent) in [("a", false), ("b", false), ("U", true), ("V", true), ("c", false)] {
-            let (line, order) = (Arc::clone(&line), Arc::clone(&order));
+            let (own, order) = (Arc::clone(&line), Arc::clone(&order));
             threads.push(std::thread::spawn(move || {
-                let _turn = line.wait(urgent);
+                let _turn = own.wait(urgent);
                 order.lock().unwrap().push(name);
             }));
             let waiting = threads.len();

@@ -29,6 +29,7 @@ use kilter_core::model::{Fault, FaultKind};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
+use crate::crash;
 use budget::Budget;
 use token::{Keep, Tokens};
 
@@ -165,6 +166,7 @@ impl Remote {
         let sent = match self.build(request, body, access) {
             Ok(built) => {
                 self.calls.fetch_add(1, Ordering::Relaxed);
+                crash::point("before a call", &request.path);
                 self.http.execute(built).await.map_err(|e| transport(&e))
             }
             Err(fault) => Err(fault),
@@ -177,6 +179,7 @@ impl Remote {
             sent => sent?,
         };
         let received = response::receive(sent, self.answer_bytes).await?;
+        crash::point("after a call", &request.path);
         let status = received.status();
         let figures = admission.learn(received.body(), env);
         if let Some(text) = received.other_version(connector) {

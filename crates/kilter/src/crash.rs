@@ -1,6 +1,7 @@
 //! Crash points: where a test lets the program die, as when the power goes.
 //!
-//! Reads   `KILTER_CRASH_AT`: at which point, counted from 1, it dies; `KILTER_CRASH_COUNT`: a file.
+//! Reads   `KILTER_CRASH_AT`: at which point, counted from 1, it dies – `12`, or `3 after a call` for
+//!         the third of those whose line begins so; `KILTER_CRASH_COUNT`: a file.
 //! Writes  to that file a line for each point that was passed: its name, and what it stands beside.
 //! Never   costs more than one load where neither is set; stands anywhere but beside what lasts: a
 //!         commit that changed something, a call that left.
@@ -15,14 +16,16 @@ static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
 
 #[derive(Debug)]
 struct Plan {
-    at: Option<u64>,
+    at: Option<(u64, String)>,
     count: Option<Mutex<std::fs::File>>,
 }
 
 impl Plan {
     fn from_env() -> Option<Self> {
         let at = std::env::var("KILTER_CRASH_AT").ok().map(|text| {
-            text.parse().unwrap_or_else(|e| ended(&format!("KILTER_CRASH_AT={text}: {e}")))
+            let (n, name) = text.split_once(' ').unwrap_or((&text, ""));
+            let n = n.parse().unwrap_or_else(|e| ended(&format!("KILTER_CRASH_AT={text}: {e}")));
+            (n, name.to_owned())
         });
         let count = std::env::var_os("KILTER_CRASH_COUNT").map(|path| {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
@@ -50,14 +53,17 @@ fn pass(name: &str, beside: &str) {
         OFF.store(true, Ordering::Relaxed);
         return;
     };
-    let n = PASSED.fetch_add(1, Ordering::Relaxed) + 1;
+    let line = format!("{name} {beside}");
     if let Some(file) = &plan.count {
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(e) = writeln!(file, "{name} {beside}") {
+        if let Err(e) = writeln!(file, "{line}") {
             ended(&format!("KILTER_CRASH_COUNT: {e}"));
         }
     }
-    if plan.at == Some(n) {
+    if let Some((at, name)) = &plan.at
+        && line.starts_with(name.as_str())
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *at
+    {
         std::process::abort();
     }
 }

@@ -1,4 +1,4 @@
-//! `kill -9` at fifty random moments: nothing lost, nothing doubled.
+//! `kill -9` at random moments, `KILTER_KILLS` of them: nothing lost, nothing doubled.
 //!
 //! Two shops and an ERP are twins in this process; between them and Kilter stands a relay that
 //! holds every answer back a little and knows what is on its way. Customers buy and clerks change
@@ -13,97 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use support::judge::{self, list};
+use support::relay::{Relay, relay};
 use support::{Rig, Urls};
 
-const KILLS: usize = 50;
+/// How many, unless `KILTER_KILLS` says otherwise.
+const KILLS: usize = 60;
 
-/// What stands between Kilter and one twin.
-#[derive(Default)]
-struct Relay {
-    target: String,
-    http: reqwest::Client,
-    /// Requests that came and were not answered yet: all, writes, creates of orders.
-    flying: AtomicU64,
-    writes: AtomicU64,
-    creates: AtomicU64,
-}
-
-/// Counts one request while it is on its way, also where the client dies.
-struct Flight(Arc<Relay>, bool, bool);
-
-impl Flight {
-    fn begin(relay: &Arc<Relay>, write: bool, create: bool) -> Self {
-        relay.flying.fetch_add(1, Ordering::SeqCst);
-        relay.writes.fetch_add(u64::from(write), Ordering::SeqCst);
-        relay.creates.fetch_add(u64::from(create), Ordering::SeqCst);
-        Self(Arc::clone(relay), write, create)
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.0.flying.fetch_sub(1, Ordering::SeqCst);
-        self.0.writes.fetch_sub(u64::from(self.1), Ordering::SeqCst);
-        self.0.creates.fetch_sub(u64::from(self.2), Ordering::SeqCst);
-    }
-}
-
-async fn relay(target: String) -> (Arc<Relay>, String) {
-    let relay = Arc::new(Relay { target, ..Relay::default() });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = axum::Router::new().fallback(pass).with_state(Arc::clone(&relay));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    (relay, url)
-}
-
-async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    let reads = ["search", "read", "_get", "version"];
-    let write = head.method != Method::GET && !reads.iter().any(|r| path.contains(r));
-    let create = path.contains("sale.order/load") || path.contains("account.move/load");
-    let flight = Flight::begin(&relay, write, create);
-    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    // What was sent is done, even if who sent it is dead by now.
-    let sent = tokio::spawn(forward(Arc::clone(&relay), head, path, body));
-    let answer = sent.await.unwrap();
-    tokio::time::sleep(Duration::from_millis(if write { 25 } else { 3 })).await;
-    drop(flight);
-    answer
-}
-
-async fn forward(
-    relay: Arc<Relay>,
-    head: axum::http::request::Parts,
-    path: String,
-    body: Bytes,
-) -> Response {
-    let url = format!("{}{path}", relay.target);
-    let mut request = relay.http.request(head.method, url).body(body);
-    for (name, value) in &head.headers {
-        if !["host", "content-length", "connection"].contains(&name.as_str()) {
-            request = request.header(name, value);
-        }
-    }
-    let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
-    let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
-    let mut out = (status, answer.bytes().await.unwrap_or_default()).into_response();
-    if let Some(kind) = kind {
-        out.headers_mut().insert("content-type", kind);
-    }
-    out
-}
+/// How long a life is, in milliseconds.
+const LIFE: std::ops::Range<u64> = 20..900;
 
 /// Customers and clerks, until told to stop.
 struct World {
@@ -223,10 +144,12 @@ struct Struck {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_kills_lose_nothing_and_double_nothing() {
+async fn kills_lose_nothing_and_double_nothing() {
     let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
     let seed = seed.unwrap_or_else(rand::random::<u64>);
-    println!("KILTER_SEED={seed}");
+    let told = std::env::var("KILTER_KILLS").ok();
+    let kills = told.map_or(KILLS, |n| n.parse().expect("KILTER_KILLS is a number"));
+    println!("KILTER_SEED={seed}, {kills} kills");
     let started = Instant::now();
     let mut random = SmallRng::seed_from_u64(seed);
     let rig = Rig::start("kill").await;
@@ -253,7 +176,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
         tokio::spawn(Arc::clone(&world).clerks(SmallRng::seed_from_u64(seed ^ 2))),
     ];
     let mut struck = Struck::default();
-    while struck.kills < KILLS {
+    while struck.kills < kills {
         one_life(&world.rig, &relays, &mut random, &mut struck).await;
     }
     println!("{struck:?} after {:?}", started.elapsed());
@@ -270,7 +193,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
         "{placed} orders, {refunds} refunds, {changes} changes, {:?} in all",
         started.elapsed()
     );
-    assert!(struck.flying * 2 >= KILLS, "too few kills struck a request: {struck:?}");
+    assert!(struck.flying * 2 >= kills, "too few kills struck a request: {struck:?}");
     assert!(placed >= 50, "only {placed} orders were placed");
 }
 
@@ -278,7 +201,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
 /// every second one the create of an order.
 async fn one_life(rig: &Rig, relays: &[Arc<Relay>], random: &mut SmallRng, struck: &mut Struck) {
     let mut serving = rig.served().await;
-    tokio::time::sleep(Duration::from_millis(random.random_range(20..1600))).await;
+    tokio::time::sleep(Duration::from_millis(random.random_range(LIFE))).await;
     let sum = |of: fn(&Relay) -> &AtomicU64| -> u64 {
         relays.iter().map(|r| of(r).load(Ordering::SeqCst)).sum()
     };

@@ -5,6 +5,7 @@
 #![expect(dead_code, reason = "each test binary uses its part")]
 
 pub mod judge;
+pub mod relay;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

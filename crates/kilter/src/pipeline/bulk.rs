@@ -133,7 +133,7 @@ async fn file(
             continue;
         }
         known.lines = seen;
-        reading.keep(items, Some((key.to_owned(), written(known)?))).await?;
+        reading.keep(items, vec![(key.to_owned(), written(known)?)]).await?;
     }
     if seen < known.lines {
         return Err(Fault::new(FaultKind::Rejected, "", "the file is shorter than it was").into());

@@ -12,6 +12,7 @@ pub mod looks;
 pub mod merge;
 pub mod pages;
 pub mod permits;
+pub mod place;
 pub mod poll;
 pub mod prepare;
 pub mod receive;

@@ -69,6 +69,10 @@ pub async fn create(
     let mut rest = operations;
     while !rest.is_empty() {
         let tail = rest.split_off(rest.len().min(cap));
+        let _turn = match engine.remotes.get(connection) {
+            Some(remote) if permit.class == Class::C => remote.turn().await,
+            _ => None,
+        };
         let allowed = allow(engine, connection, resource, rest).await?;
         rest = tail;
         if allowed.is_empty() {
@@ -155,6 +159,9 @@ fn allow_one(
     let payload = intent.payload.clone().unwrap_or_else(|| operation.payload.clone());
     let send_by = after(Duration::from_secs(SEND_SECONDS));
     let next = after(Duration::from_secs(LOOKUP_SECONDS[0]));
+    if unguarded && class == Class::C && intent.permits > 0 {
+        tx.grant(&intent.intent)?;
+    }
     let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
     let granted = asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
     if granted {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Permit, plain};
-use kilter_core::model::{Fault, FaultKind, ObjectId};
+use kilter_core::model::{Fault, FaultKind, ObjectId, Wait, WaitKind};
 use kilter_core::sync::house::View;
 use serde_json::json;
 
@@ -179,6 +179,9 @@ fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<(
         return park(tx, intent);
     }
     retry_at(&mut object, &next);
+    // Whoever died before an answer came left no reason behind.
+    let reason = format!("asking whether {} has arrived", intent.reference);
+    object.wait = Some(Wait { kind: WaitKind::Later, reason });
     tx.write_objects(std::iter::once(&object))
 }
 

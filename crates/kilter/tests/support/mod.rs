@@ -4,6 +4,9 @@
 //! Never   leaves a child running: what is dropped is killed.
 #![expect(dead_code, reason = "each test binary uses its part")]
 
+pub mod judge;
+pub mod relay;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -116,6 +116,7 @@ fn parent(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Parent> {
         facet: inner.need_text("facet", problems),
         resource: inner.need_text("resource", problems),
         row: inner.text("row", problems),
+        shown: inner.text("shown", problems),
         same_id: inner.flag("same_id", problems).unwrap_or(false),
     };
     inner.finish(problems);

@@ -204,6 +204,9 @@ pub struct Parent {
     pub resource: String,
     /// A row of that object that says it (`variant.item`); else its id.
     pub row: Option<String>,
+    /// A row of ours that shows under whom we stand, where that cannot be changed: an object that is
+    /// shown under another is replaced.
+    pub shown: Option<String>,
     /// `$parent` is also our own id: what has no id of its own, but one for each parent.
     pub same_id: bool,
 }

@@ -19,6 +19,8 @@ pub enum Kind {
     Create,
     Update,
     Archive,
+    /// For good: of what is made anew, never of what only left.
+    Delete,
 }
 
 /// A way in.
@@ -150,6 +152,7 @@ fn kind(text: &str) -> Option<Kind> {
         "create" => Some(Kind::Create),
         "update" => Some(Kind::Update),
         "archive" => Some(Kind::Archive),
+        "delete" => Some(Kind::Delete),
         _ => None,
     }
 }
@@ -175,7 +178,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
             Some(kind) => kinds.push(kind),
             None => {
                 let text = format!("there is no kind of write \"{text}\"");
-                inner.problem(inner.line, text, "known: create, update, archive", problems);
+                inner.problem(inner.line, text, "known: create, update, archive, delete", problems);
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{derive, seat};
+use crate::sync::{derive, seat, words};
 
 /// What stands for one object's write while it is gathered.
 pub(super) struct Draft {
@@ -167,6 +167,17 @@ fn said(
             let what = what.unwrap_or_else(|| "a record".to_owned());
             let reason = format!("waits for {what} in {}", view.connection.name);
             stop(WaitKind::Parked, reason, Some(record))
+        }
+        Unresolved::Gone(record, object) => {
+            let record = world.record(record);
+            let entity = record.map(|r| r.entity.clone()).unwrap_or_default();
+            let called = record.and_then(words::named).unwrap_or("that it names");
+            let reason = format!(
+                "{entity} {called} was deleted in {}: \"kilter decide {object} link ID\" says who \
+                 stands in for it, \"kilter decide {object} recreate\" makes it anew",
+                view.connection.name
+            );
+            stop(WaitKind::Held, reason, None)
         }
         Unresolved::Unknown(reference) => {
             let reason =

@@ -22,6 +22,7 @@ use crate::sync::document::birth;
 use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW, STATE_ROW, View, row_key};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::project::Projected;
+use crate::sync::replace::REPLACE_ROW;
 use crate::sync::seat;
 use crate::sync::sold;
 use crate::sync::take::{Said, find_root, give_way, take};
@@ -133,6 +134,11 @@ fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -
     if let Some(object) = found.as_ref().filter(|o| o.root.is_some() || is_double(view, world, o)) {
         return (object.clone(), true);
     }
+    // We deleted it ourselves: what was asked before that, or says nothing of when, is not it again.
+    let old = change.asked == 0 || found.as_ref().is_some_and(|o| change.asked < o.settled);
+    if let Some(tomb) = found.as_ref().filter(|o| o.state == State::Gone && o.settled > 0 && old) {
+        return (tomb.clone(), true);
+    }
     // A create in flight, seen by someone else before its answer settled, is adopted.
     if let Some(root) = find_root(view, world, item) {
         let seat = world.object_of_root(&change.connection, &item.resource, root);
@@ -216,7 +222,7 @@ fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, REPLACE_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

@@ -11,7 +11,8 @@
 //! | live   | equal           | nothing                                  |
 //! | live   | differs         | update of what differs                   |
 //! | live   | document        | the next step of its lifecycle, or held  |
-//! | left   | –               | archive                                  |
+//! | live   | another parent  | deleted and made anew, or held (replace) |
+//! | left   | –               | archive; deleted where it is in the way  |
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, seat, whole, words};
+use crate::sync::{carry, lifecycle, replace, seat, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -119,7 +120,10 @@ fn try_plan(
     let Some(root) = object.root else { return Ok(Plan::Nothing) };
     let kind = match object.state {
         State::Gone => return Ok(Plan::Nothing),
-        State::Left => return Ok(archive(view, object)),
+        State::Left => {
+            let away = replace::out_of_the_way(view, world, object);
+            return Ok(away.unwrap_or_else(|| archive(view, world, object, root)));
+        }
         State::Seat => Kind::Create,
         State::Live => Kind::Update,
     };
@@ -127,15 +131,18 @@ fn try_plan(
         rivals(view, world, root)?;
         requires(view, world, root)?;
     }
-    let parent = parent(view, world, root)?;
-    let above = above(view, world, root);
+    let Place { parent, above, stays } = match place(view, world, object, (root, kind))? {
+        Ok(place) => place,
+        Err(plan) => return Ok(plan),
+    };
     if kind == Kind::Create
         && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
     {
         return Ok(Plan::Nothing);
     }
     let each = each(view, world, object, root)?;
-    let draft = draft(view, world, object, root, (kind, &each), guards)?;
+    let mut draft = draft(view, world, object, root, (kind, &each), guards)?;
+    draft.partial = draft.partial.or(stays);
     if kind == Kind::Update {
         if draft.fields.is_empty() {
             if let Some(wait) = draft.partial {
@@ -175,6 +182,34 @@ fn try_plan(
     Ok(Plan::Write(operation))
 }
 
+/// Where an object stands, and why it stays there though it should not.
+struct Place {
+    parent: Option<Json>,
+    above: Option<String>,
+    stays: Option<Wait>,
+}
+
+/// Where its record says; a live one that stands elsewhere goes on there, or goes (the inner Err).
+fn place(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    (root, kind): (RecordId, Kind),
+) -> Result<Result<Place, Plan>, Stop> {
+    let moved = replace::moved(view, world, object).filter(|_| kind == Kind::Update);
+    let Some(moved) = moved else {
+        let (parent, above) = (parent(view, world, root)?, above(view, world, root));
+        return Ok(Ok(Place { parent, above, stays: None }));
+    };
+    Ok(match replace::place(view, world, object, &moved) {
+        Ok(plan) => Err(plan),
+        Err(stays) => {
+            let (parent, above) = (Some(json!(moved.shown)), Some(moved.shown));
+            Ok(Place { parent, above, stays })
+        }
+    })
+}
+
 /// What the object stands for: as its remote id says, or as its record's key will have it.
 fn each(
     view: &View<'_>,
@@ -195,12 +230,16 @@ fn each(
 /// Kept in the shadow once an object was archived, so that it is done once.
 pub const ARCHIVED_ROW: &str = "~archived";
 
-fn archive(view: &View<'_>, object: &Object) -> Plan {
+fn archive(view: &View<'_>, world: &mut World, object: &Object, root: RecordId) -> Plan {
     let can = view.resource.writes.iter().any(|w| w.kinds.contains(&Kind::Archive));
     let (Some(remote), true) = (&object.remote, can) else { return Plan::Nothing };
-    if object.shadow.contains_key(ARCHIVED_ROW) {
+    // What its parent is not shown with any more needs no word of its own.
+    let goes_along = over(view, world, root).is_some_and(|o| o.state == State::Left);
+    if object.shadow.contains_key(ARCHIVED_ROW) || goes_along {
         return Plan::Nothing;
     }
+    let shown = replace::shown_parent(view, object).map(Json::String);
+    let parent = shown.or_else(|| parent(view, world, root).ok().flatten());
     let field = Changed {
         row: ARCHIVED_ROW.to_owned(),
         old: None,
@@ -215,8 +254,8 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
         payload: json!({}),
         id: Some(remote.clone()),
         each: String::new(),
-        parent: None,
-        above: None,
+        above: above(view, world, root),
+        parent,
         partial: None,
         carried: Vec::new(),
     })
@@ -318,11 +357,16 @@ pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<Json> {
 
 /// The remote id of the object that stands above a root, whatever `$parent` is.
 pub fn above(view: &View<'_>, world: &mut World, root: RecordId) -> Option<String> {
+    over(view, world, root)?.remote
+}
+
+/// The object that stands above a root.
+fn over(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Object> {
     let parent = view.resource.parent.as_ref()?;
     let facet = view.resource.facets.iter().find(|f| f.name == parent.facet)?;
     let record = seat::facet_record(view, world, root, facet)?;
     let id = world.object_of_root(&view.connection.name, &parent.resource, record)?;
-    world.object(id)?.remote.clone()
+    world.object(id).cloned()
 }
 
 /// What is repaired too often is not repaired again: the target does not keep it, or two fight.

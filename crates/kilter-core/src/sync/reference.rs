@@ -15,8 +15,9 @@ use serde_json::{Map, json};
 
 use crate::Json;
 use crate::model::record::{fold, record_of, record_ref};
-use crate::model::{Object, Record, RecordId};
+use crate::model::{Object, ObjectId, Record, RecordId, State};
 use crate::sync::house::{House, View};
+use crate::sync::redirect;
 use crate::sync::world::World;
 
 /// What a reference waits for.
@@ -125,6 +126,8 @@ pub fn unresolve(
 pub enum Unresolved {
     /// The record is known, but has no remote id there.
     NotThere(RecordId),
+    /// It was deleted there, and nobody stands in for it.
+    Gone(RecordId, ObjectId),
     /// Nobody knows what it names.
     Unknown(Json),
 }
@@ -135,14 +138,17 @@ fn remote_ref(
     record: RecordId,
     resources: &[&str],
 ) -> Result<Json, Unresolved> {
+    let mut none = Unresolved::NotThere(record);
     for name in resources.iter().flat_map(|r| r.split('|')) {
         let object = world.object_of_root(&view.connection.name, name, record);
-        let remote = object.and_then(|o| world.object(o)).and_then(|o| o.remote.clone());
-        if let Some(remote) = remote {
-            return Ok(json!({ "$remote": [name, remote] }));
+        let Some(object) = object.and_then(|o| world.object(o)).cloned() else { continue };
+        match redirect::named(world, &object) {
+            Some(remote) => return Ok(json!({ "$remote": [name, remote] })),
+            None if object.state == State::Gone => none = Unresolved::Gone(record, object.id),
+            None => {}
         }
     }
-    Err(Unresolved::NotThere(record))
+    Err(none)
 }
 
 fn remote_parts(value: &Json) -> Option<(&str, &str)> {

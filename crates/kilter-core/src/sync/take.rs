@@ -11,7 +11,7 @@ use crate::sync::house::{House, View, row_key};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
 use crate::sync::world::World;
-use crate::sync::{reference, seat, sold};
+use crate::sync::{existence, reference, seat, sold};
 
 /// What all of one change's fields share.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,8 @@ fn bind_root(
         let other = world.object_of_root(&object.connection, &object.resource, record);
         // Texts for each locale, addresses of one order: several objects show one root by design.
         let many = view.root_facet().is_some_and(|f| f.by.is_some());
-        if !many && other.is_some_and(|o| o != object.id) {
+        let other = other.filter(|o| !many && *o != object.id);
+        if other.is_some_and(|other| !succeed(view, world, other, said)) {
             // A double: its key stays indexed, a person sees both.
             object.unmatched_key = key;
             return false;
@@ -164,6 +165,33 @@ fn bind_root(
     object.root = Some(id);
     object.unmatched_key = None;
     true
+}
+
+/// Something with the same key stands there under another id: it takes the place of what is known to
+/// be gone; what is not is looked at, for nobody may have told us. Never of a document.
+fn succeed(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) -> bool {
+    let document = view.house.entities.get(&view.resource.root).is_some_and(|e| e.document);
+    let Some(known) = world.object(id).filter(|o| o.remote.is_some() && !document).cloned() else {
+        return false;
+    };
+    let gone = known.state == State::Gone;
+    let mut known = known;
+    if gone {
+        (known.root, known.due, known.wait) = (None, None, None);
+        known.bindings.clear();
+    } else if said.change > 0 {
+        known.look = known.look.max(Some(said.change));
+    }
+    world.put_object(known);
+    gone
+}
+
+/// The only one with the key of what is gone takes its place.
+pub(super) fn succeeded(view: &View<'_>, world: &mut World, root: RecordId, now: &str) {
+    let Some(key) = world.record(root).and_then(|r| r.key.clone()) else { return };
+    if let [only] = seat::unmatched(view, world, &key).as_slice() {
+        bind_again(view.house, world, only.id, now);
+    }
 }
 
 /// A document that its shop does not name by our key gets its reference at birth.
@@ -270,6 +298,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
     let root = object.root;
     world.put_object(object);
     let mut changed = Vec::new();
+    changed.extend(root.filter(|root| existence::there(view, world, *root)));
     for facet in &view.resource.facets {
         let Some(root) = root else { continue };
         let next = world.next_ids().0;

@@ -8,6 +8,7 @@ mod carried;
 mod configs;
 mod convergence;
 mod documents;
+mod drift;
 mod orders_of_merge;
 mod ownership;
 mod refunds;

@@ -134,6 +134,7 @@ fn kind(operation: &Operation) -> &'static str {
         Kind::Create => "create",
         Kind::Update => "update",
         Kind::Archive => "archive",
+        Kind::Delete => "delete",
     }
 }
 

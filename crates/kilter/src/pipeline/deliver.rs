@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kilter_core::manifest::Kind;
-use kilter_core::model::{Object, ObjectId, Seq, Wait, WaitKind};
+use kilter_core::model::{Due, Object, ObjectId, Seq, Wait, WaitKind};
 use kilter_core::sync::batch::{Batch, batch};
 use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark::WAITS_ON;
+use kilter_core::sync::offer;
 use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
 use kilter_core::sync::world::World;
 
@@ -157,7 +158,7 @@ fn plan_one(
     round.planned += 1;
     world.learn_object(object.clone());
     let Some(view) = house.view(&object.connection, &object.resource) else {
-        clear(world, object.id);
+        clear(world, object.id, None);
         return Ok(());
     };
     if view.connection.observe.contains(&object.resource) {
@@ -170,7 +171,10 @@ fn plan_one(
     })?;
     let mark = object.due.as_ref().map_or(0, |d| d.mark);
     match planned {
-        Plan::Nothing => clear(world, object.id),
+        Plan::Nothing => {
+            let turn = tx.step(house, world, |w| offer::turns(&view, w, &object))?;
+            clear(world, object.id, turn.map(|turn| offer::due_at(turn, view.resource.lane)));
+        }
         Plan::Wait(reason, on) => wait(world, object.id, reason, on),
         Plan::ReadFirst => round.read_first.push(object),
         Plan::Step(step) => {
@@ -231,9 +235,10 @@ fn observed(world: &mut World, id: ObjectId) {
     world.put_object(object);
 }
 
-fn clear(world: &mut World, id: ObjectId) {
+/// `due`: at a time to come it must look again.
+fn clear(world: &mut World, id: ObjectId, due: Option<Due>) {
     let Some(mut object) = world.object(id).cloned() else { return };
-    object.due = None;
+    object.due = due;
     object.bindings.remove(WAITS_ON);
     if object.state != kilter_core::model::State::Gone {
         object.wait = None;

@@ -95,8 +95,13 @@ async fn parent(
     resource: &Resource,
     object: &Object,
 ) -> Result<Option<String>> {
-    let Some(root) = object.root else { return Ok(None) };
     let house = Arc::clone(&engine.house);
+    // Where it stands says it better than where it should.
+    let view = house.view(connection, &resource.name);
+    if let Some(shown) = view.and_then(|v| kilter_core::sync::replace::shown_parent(&v, object)) {
+        return Ok(Some(shown));
+    }
+    let Some(root) = object.root else { return Ok(None) };
     let (connection, resource) = (connection.to_owned(), resource.name.clone());
     engine
         .store

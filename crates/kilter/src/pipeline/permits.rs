@@ -21,6 +21,7 @@ use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::object_bound;
 use kilter_core::sync::plan::Operation;
+use kilter_core::sync::redirect;
 use kilter_core::sync::take::give_way;
 use serde_json::json;
 use uuid::Uuid;
@@ -373,6 +374,11 @@ fn refused(
             object.due = None;
             let reason = format!("{} said no: {fault}", view.connection.name);
             object.wait = Some(Wait { kind: WaitKind::Dead, reason });
+            if let Some(root) = object.root {
+                let (mut world, seq) = (tx.world()?, tx.last_seq()?);
+                tx.step(view.house, &mut world, |w| redirect::suspect(view, w, root, seq))?;
+                tx.save(&world)?;
+            }
         }
     }
     tx.write_objects(std::iter::once(&object))
@@ -393,6 +399,10 @@ pub fn fact(
     let at = now();
     tx.step(house, &mut world, |w| {
         let Some(mut object) = w.object(intent.object).cloned() else { return };
+        if object.state == State::Gone {
+            redirect::redirect(house, w, object.id, external, &at);
+            return;
+        }
         let record = object.root.and_then(|id| w.record(id)).cloned();
         let (connection, collection) = (&object.connection, &object.collection);
         give_way(w, connection, collection, external, object.id);
@@ -423,6 +433,18 @@ pub fn fact(
         object_bound(house, w, id, &at);
     })?;
     tx.save(&world)
+}
+
+/// What we made there is gone. Where it was merged into another, our reference names that one: it is
+/// asked for. Of a document a person is asked instead.
+pub fn gone(tx: &Tx<'_>, house: &House, object: &Object) -> Result<()> {
+    let root = object.root.map(|id| tx.record(id)).transpose()?.flatten();
+    let document = root.and_then(|r| house.entities.get(&r.entity)).is_none_or(|e| e.document);
+    if let Some(intent) = tx.intent_of(object.id)?.filter(|i| i.status == Status::Done && !document)
+    {
+        tx.set_intent(&intent.intent, Status::Uncertain, &now())?;
+    }
+    Ok(())
 }
 
 /// A person's answer: which id it has, or that it may be created once more.

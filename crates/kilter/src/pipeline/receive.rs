@@ -7,9 +7,11 @@ use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, State, Via};
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
+use kilter_core::sync::replace::REPLACE_ROW;
 use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge, seat};
 
+use crate::pipeline::permits;
 use crate::store::{Result, Tx};
 
 /// Where a batch of items comes from.
@@ -101,7 +103,7 @@ fn known(
     let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
     // What only we keep there no remote says.
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, REPLACE_ROW] {
         shadow.remove(own);
     }
     let same = shadow == item.rows && object.resource == item.resource;
@@ -127,7 +129,16 @@ pub fn merge_now(
 /// Merges one change into the world, and asks for what it hints at.
 pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
     if change.via == Via::Gone {
-        return tx.step(house, world, |w| existence::gone(house, w, change));
+        let end = tx.step(house, world, |w| existence::gone(house, w, change))?;
+        let (connection, collection) = (&change.connection, &change.collection);
+        let gone = tx.step(house, world, |w| {
+            let id = w.object_by_remote(connection, collection, &change.remote)?;
+            w.object(id).cloned()
+        })?;
+        if let Some(object) = gone.filter(|_| end == End::Merged) {
+            permits::gone(tx, house, &object)?;
+        }
+        return Ok(end);
     }
     if change.body.get(HINT).is_some() {
         return tx.step(house, world, |w| merge::hint(w, change));

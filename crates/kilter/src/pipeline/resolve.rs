@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Permit, plain};
-use kilter_core::model::{Fault, FaultKind, ObjectId, Wait, WaitKind};
+use kilter_core::model::{Fault, FaultKind, ObjectId, State, Wait, WaitKind};
 use kilter_core::sync::house::View;
 use serde_json::json;
 
@@ -162,6 +162,10 @@ fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<(
     let next = after(Duration::from_secs(wait));
     tx.count_lookup(&intent.intent, &next)?;
     let Some(mut object) = tx.object(intent.object)? else { return Ok(()) };
+    if object.state == State::Gone {
+        // It was there, and is not merged into another either.
+        return tx.set_intent(&intent.intent, Status::Done, &next);
+    }
     if class == Class::A {
         // Its reference is unique there: sending again cannot make a second one.
         let at = now();

@@ -13,9 +13,11 @@ use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Via, Wait, W
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
+use kilter_core::sync::offer;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
 use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
+use kilter_core::sync::replace;
 use kilter_core::sync::take::give_way;
 use kilter_core::sync::world::World;
 use serde_json::json;
@@ -54,6 +56,12 @@ pub async fn settle(
                 let mark = marks.get(&operation.object).copied().unwrap_or(0);
                 deliveries.push(delivery(&view, operation, &batch.write, &outcome));
                 match (outcome, write) {
+                    (outcome, _) if operation.kind == Kind::Delete && is_gone(&outcome) => {
+                        let seq = tx.last_seq()?;
+                        tx.step(&house, &mut world, |w| {
+                            replace::deleted(&view, w, operation.object, seq, &at);
+                        })?;
+                    }
                     (Ok(item), Some(write)) => {
                         let done = Done { what: write.answer.what, operation, mark, at: &at };
                         applied(tx, &house, &view, &mut world, &done, item.clone())?;
@@ -73,6 +81,11 @@ pub async fn settle(
         .await
 }
 
+/// It was deleted, now or by an attempt whose answer never came.
+fn is_gone(outcome: &std::result::Result<Json, Fault>) -> bool {
+    outcome.as_ref().err().is_none_or(|fault| fault.kind == FaultKind::Missing)
+}
+
 fn delivery(
     view: &View<'_>,
     operation: &Operation,
@@ -84,6 +97,7 @@ fn delivery(
         Kind::Create => "create",
         Kind::Update => "update",
         Kind::Archive => "archive",
+        Kind::Delete => "delete",
     };
     Delivery {
         object: operation.object,
@@ -250,6 +264,10 @@ fn finish(
         if differs || view.resource.lifecycle.is_some() || done.operation.partial.is_some() {
             mark_object(&mut object, done.at, view.resource.lane);
         }
+        if object.due.is_none() {
+            let turn = offer::turns(view, w, &object);
+            object.due = turn.map(|turn| offer::due_at(turn, view.resource.lane));
+        }
         object.wait.clone_from(&done.operation.partial);
         w.put_object(object);
         if created {
@@ -353,6 +371,17 @@ fn adopt(
     at: &str,
 ) -> Result<()> {
     let (connection, collection) = (&view.connection.name, &view.resource.collection);
+    let seq = tx.last_seq()?;
+    let blocker = tx.step(view.house, world, |w| {
+        let id = replace::in_the_way(view, w, &object, holder, (seq, at))?;
+        w.object(id).map(|o| o.root)
+    })?;
+    if let Some(root) = blocker {
+        replace::waits(&mut object, connection, holder, root);
+        world.begin_step();
+        world.put_object(object);
+        return Ok(());
+    }
     let found = tx.step(view.house, world, |w| {
         let id = w.object_by_remote(connection, collection, holder)?;
         w.object(id).cloned()

@@ -1,9 +1,15 @@
-//! What the benches share.
+//! What the benches share: each work is a file, each floor one in `floors/`.
 #![expect(clippy::float_arithmetic, reason = "seconds and ratios are no money")]
 
 pub mod canned;
 pub mod floors;
 pub mod flow;
+pub mod hooks;
+pub mod inside;
+pub mod machine;
+pub mod merge;
+pub mod report;
 pub mod rig;
 pub mod storm;
+pub mod sweep;
 pub mod wire;

@@ -1,67 +1,106 @@
-//! temporary main
-use kilter_bench::flow::{Scene, Who};
-use kilter_bench::storm::{Course, Event, rage};
+//! `make bench`: Kilter and its floors in turn, and the tables of BENCHMARKS.md.
+//!
+//! Reads   arguments.   Writes  to the terminal; with `--write`, BENCHMARKS.md.
+//! Never   judges by one turn: medians, and the spread beside them.
 
-async fn floor_twin(n: usize) -> anyhow::Result<()> {
-    let twin = kilter_twin::start("woocommerce", kilter_twin::Options::default()).await?;
-    let products: Vec<_> = (0..n).map(|i| serde_json::json!({"name": format!("P {i}"), "type": "simple", "sku": format!("SKU-{i:07}"), "regular_price": "3.00", "stock_quantity": 5, "manage_stock": true})).collect();
-    let http = reqwest::Client::new();
-    let a = http
-        .post(format!("{}/_twin/seed", twin.url()))
-        .header("content-type", "application/json")
-        .body(serde_json::json!({"products": products}).to_string())
-        .send()
-        .await?;
-    println!("{}", a.status());
-    let rig = kilter_bench::rig::Rig::new("ft")?;
-    let _running = kilter_bench::flow::floor("stock", &rig, &twin.address.to_string()).await?;
-    let room = kilter_bench::canned::Canned::start(n).await?;
-    let mut events = vec![];
-    for r in 0..3 {
-        for i in 0..n {
-            room.stockroom().set(i, 1000 + r);
-            let b = room.stockroom().hook(i, 1500);
-            events.push(Event::new(i, 1000 + r, b));
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use kilter_bench::report::{self, Row};
+use kilter_bench::{floors, hooks, machine, merge, sweep};
+
+const USAGE: &str = "\
+kilter-bench [--turns N] [--scale small|full] [--write PAGE] WORK…
+
+works: hooks merge sweep, or stages for the three
+small: a tenth or less of the size, in seconds; what it shows is that the benches run";
+
+struct Args {
+    turns: usize,
+    small: bool,
+    page: Option<String>,
+    works: Vec<String>,
+}
+
+fn arguments(mut given: std::env::Args) -> Result<Args> {
+    given.next();
+    let mut args = Args { turns: 3, small: false, page: None, works: Vec::new() };
+    while let Some(word) = given.next() {
+        let mut value = || given.next().with_context(|| format!("use {word}: a value is missing"));
+        match word.as_str() {
+            "--turns" => args.turns = value()?.parse().context("use --turns")?,
+            "--scale" => args.small = value()? == "small",
+            "--write" => args.page = Some(value()?),
+            _ => args.works.push(word),
         }
     }
-    let count = events.len();
-    let course = std::sync::Arc::new(Course::default());
-    let t = std::time::Instant::now();
-    rage(rig.listen, "/hooks/stockroom", events, None, &course).await;
-    println!("acked {:?} {:?}", course, t.elapsed());
-    loop {
-        let text = http.get(format!("{}/_twin/calls", twin.url())).send().await?.text().await?;
-        let v: serde_json::Value = serde_json::from_str(&text)?;
-        if t.elapsed().as_secs() > 60 || v["writes"].as_u64().unwrap_or(0) >= count as u64 {
-            println!("{v} {:?}", t.elapsed());
-            break;
+    Ok(args)
+}
+
+/// A process of a bench's own: a floor, or one stage.
+async fn child(words: &[&str]) -> Option<Result<()>> {
+    let address = |text: &str| text.parse().context("read an address");
+    Some(match words {
+        ["floor", "stock", listen, target] => match (address(listen), address(target)) {
+            (Ok(listen), Ok(target)) => floors::by_hand::stock(listen, target).await,
+            (listen, target) => listen.and(target).map(|_| ()),
+        },
+        ["floor", "hooks", listen, _] => match address(listen) {
+            Ok(listen) => floors::hooks::serve(listen).await,
+            Err(error) => Err(error),
+        },
+        ["stage", "hooks", folder, listen] => match address(listen) {
+            Ok(listen) => hooks::stage(Path::new(folder), listen).await,
+            Err(error) => Err(error),
+        },
+        ["stage", who, folder, from] if who.starts_with("sweep-") => match address(from) {
+            Ok(from) => sweep::stage(&who["sweep-".len()..], Path::new(folder), from).await,
+            Err(error) => Err(error),
+        },
+        _ => return None,
+    })
+}
+
+async fn measure(work: &str, args: &Args) -> Result<Vec<Row>> {
+    let by = |full: usize, small: usize| if args.small { small } else { full };
+    Ok(match work {
+        "hooks" => hooks::Hooks::start(by(100_000, 2_000)).await?.rows(args.turns).await?,
+        "merge" => {
+            let mut merge = merge::Merge::start(by(10_000, 500), by(3, 1)).await?;
+            vec![merge.row(false, args.turns).await?, merge.row(true, args.turns).await?]
         }
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    }
-    Ok(())
+        "sweep" => vec![sweep::Sweep::start(by(100_000, 1_000)).await?.row(args.turns).await?],
+        _ => bail!("find the work {work:?}\n\n{USAGE}"),
+    })
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args.as_slice() {
-        ["floor", "stock", listen, target] => {
-            kilter_bench::floors::by_hand::stock(listen.parse()?, target.parse()?).await
+async fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Some(done) = child(&words).await {
+        return done;
+    }
+    let args = arguments(std::env::args())?;
+    if args.works.is_empty() {
+        bail!("{USAGE}");
+    }
+    let mut rows = Vec::new();
+    for work in &args.works {
+        let works = if work == "stages" { vec!["hooks", "merge", "sweep"] } else { vec![&**work] };
+        for work in works {
+            eprintln!("{work} …");
+            let found = measure(work, &args).await.with_context(|| format!("measure {work}"))?;
+            eprint!("{}", report::table(&found));
+            rows.extend(found);
         }
-        ["ft", n] => floor_twin(n.parse()?).await,
-        ["flow", what, articles, rounds] => {
-            let mut scene = Scene::start("flow", articles.parse()?, "").await?;
-            println!("loaded");
-            for who in [Who::Floor, Who::Kilter] {
-                match *what {
-                    "storm" => println!("{who:?} {:?}", scene.storm(who, rounds.parse()?).await?),
-                    "steady" => println!("{who:?} {:?}", scene.steady(who, rounds.parse()?).await?),
-                    _ => println!("{who:?} {:?}", scene.killed(who, rounds.parse()?).await?),
-                }
-            }
+    }
+    let head = machine::line(&std::env::temp_dir())?;
+    match &args.page {
+        Some(page) => report::write(Path::new(page), "stages", &head, &rows),
+        None => {
+            println!("{head}\n\n{}", report::table(&rows));
             Ok(())
         }
-        _ => anyhow::bail!("what?"),
     }
 }

@@ -4,13 +4,11 @@ pub mod change;
 pub mod fault;
 pub mod object;
 pub mod record;
-pub mod shared;
 
 pub use change::{Change, End, Via};
 pub use fault::{Fault, FaultKind};
 pub use object::{Due, Object, State, Wait, WaitKind};
 pub use record::{Cell, Record};
-pub use shared::Shared;
 
 /// A golden record's own number, given by the store.
 pub type RecordId = i64;

@@ -69,7 +69,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
-    object.shadow = rows.into();
+    object.shadow = rows;
     if adopted && view.resource.lifecycle.is_some() {
         born(world, &mut object);
     }
@@ -121,7 +121,7 @@ fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.state = State::Live;
-    object.shadow = item.rows.clone().into();
+    object.shadow.clone_from(&item.rows);
     object.look = None;
     world.put_object(object);
     if same { End::Unchanged } else { End::Filtered("it only hints".into()) }

@@ -258,7 +258,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         id: raw.to_owned(),
         each: each.to_owned(),
         version: None,
-        rows: (*object.shadow).clone(),
+        rows: object.shadow.clone(),
         unreadable: Vec::new(),
         hints: Vec::new(),
     };

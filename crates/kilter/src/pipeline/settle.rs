@@ -140,7 +140,7 @@ fn applied(
     if object.state == State::Seat {
         object.state = State::Live;
     }
-    let mut expected = (*object.shadow).clone();
+    let mut expected = object.shadow.clone();
     for field in &done.operation.fields {
         expected.insert(field.row.clone(), field.new.clone());
     }
@@ -149,7 +149,7 @@ fn applied(
     }
     let is_object = done.what == AnswerKind::Object;
     if !is_object {
-        object.shadow = expected.clone().into();
+        object.shadow.clone_from(&expected);
         // What has no id but its parent's says nothing more than what was written.
         let told = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
         object.look = if created && !told { Some(0) } else { object.look };

@@ -4,16 +4,12 @@ use std::collections::BTreeSet;
 
 use kilter_core::model::Seq;
 use kilter_core::sync::house::House;
-use kilter_core::sync::reference;
 use kilter_core::sync::world::{Key, World};
 
 use super::{Result, Tx};
 
 /// A step that still lacks something after so many loads is a mistake of ours.
 const LOADS_MAX: usize = 1000;
-
-/// A price, its variant, its product.
-const CHAIN_MAX: usize = 3;
 
 impl Tx<'_> {
     /// An empty world whose new records and objects get numbers of their own.
@@ -90,32 +86,15 @@ impl Tx<'_> {
         );
         for id in ids {
             if records {
-                self.learn_chain(world, *id)?;
+                if !world.records.contains_key(id)
+                    && let Some(record) = self.record(*id)?
+                {
+                    world.learn_record(record);
+                }
             } else if !world.objects.contains_key(id)
                 && let Some(object) = self.object(*id)?
             {
-                let root = object.root;
                 world.learn_object(object);
-                if let Some(root) = root {
-                    self.learn_chain(world, root)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A record, and what it is part of: who changes a figure asks for its variant and its product
-    /// next, and each question that could not be answered runs the step once more.
-    fn learn_chain(&self, world: &mut World, first: i64) -> Result<()> {
-        let mut next = vec![first];
-        for _ in 0..CHAIN_MAX {
-            for id in std::mem::take(&mut next) {
-                if !world.records.contains_key(&id)
-                    && let Some(record) = self.record(id)?
-                {
-                    next.extend(reference::direct(&record).into_iter().map(|(_, to)| to));
-                    world.learn_record(record);
-                }
             }
         }
         Ok(())

@@ -65,7 +65,7 @@ async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<(Change, oneshot:
         for change in &changes {
             *heard.entry(change.connection.clone()).or_default() += 1;
         }
-        let done = engine.store.write_async(move |tx| {
+        let done = engine.store.write_next(move |tx| {
             tx.append(&mut changes)?;
             tx.note_heard(&heard, hour)
         });

@@ -59,6 +59,8 @@ impl Round {
             self.steps.entry(resource).or_default().append(&mut steps);
         }
         self.marks.append(&mut other.marks);
+        self.read_first.append(&mut other.read_first);
+        self.planned += other.planned;
     }
 }
 
@@ -98,43 +100,65 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
 /// How often a job is asked how far it is.
 const JOB_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Objects that are planned in one transaction: who waits to be acknowledged waits no longer.
+const PLAN_AT_ONCE: usize = 100;
+
 async fn plan_due(
     engine: &Arc<Engine>,
     connection: &str,
     fresh: Seq,
     only: Option<Vec<ObjectId>>,
 ) -> Result<Round> {
-    let house = Arc::clone(&engine.house);
-    let guards = engine.guards;
-    let connection = connection.to_owned();
-    let scope = engine.scope();
-    engine
+    let ids = match only {
+        Some(ids) => ids,
+        None => due(engine, connection).await?,
+    };
+    let mut round = Round::default();
+    for ids in ids.chunks(PLAN_AT_ONCE) {
+        round.join(&mut plan_some(engine, connection, fresh, ids.to_vec()).await?);
+    }
+    let (house, name) = (Arc::clone(&engine.house), connection.to_owned());
+    let woken = engine
         .store
-        .write_async(move |tx| {
-            let at = now();
-            let objects = match only {
-                None => match &scope {
-                    None => tx.due(&connection, &at, house.config.limits.deliver_batch)?,
-                    // What lies outside the scope stays due, for a run without one.
-                    Some(scope) => scoped(tx, tx.due(&connection, &at, usize::MAX)?, scope)?,
-                },
-                Some(ids) => {
-                    let found: Result<Vec<Option<Object>>> =
-                        ids.into_iter().map(|id| tx.object(id)).collect();
-                    found?.into_iter().flatten().filter(|o| o.due.is_some()).collect()
-                }
-            };
-            let mut world = tx.world()?;
-            let mut round = Round::default();
-            let gates = Gates::of(tx, &house, &connection)?;
-            for object in objects {
-                plan_one(tx, &house, &mut world, object, (fresh, guards, &gates), &mut round)?;
-            }
-            tx.save(&world)?;
-            round.planned += gates.decide(tx, &house, &connection, &at)?;
-            Ok(round)
-        })
-        .await
+        .write_async(move |tx| Gates::of(tx, &house, &name)?.decide(tx, &house, &name, &now()));
+    round.planned += woken.await?;
+    Ok(round)
+}
+
+/// What lies outside the scope stays due, for a run without one.
+async fn due(engine: &Arc<Engine>, connection: &str) -> Result<Vec<ObjectId>> {
+    let (connection, scope) = (connection.to_owned(), engine.scope());
+    let limit = engine.house.config.limits.deliver_batch;
+    let due = move |tx: &Tx<'_>| match &scope {
+        None => tx.due_ids(&connection, &now(), limit),
+        Some(scope) => {
+            let due = scoped(tx, tx.due(&connection, &now(), usize::MAX)?, scope)?;
+            Ok(due.into_iter().map(|object| object.id).collect())
+        }
+    };
+    engine.store.write_async(due).await
+}
+
+async fn plan_some(
+    engine: &Arc<Engine>,
+    connection: &str,
+    fresh: Seq,
+    ids: Vec<ObjectId>,
+) -> Result<Round> {
+    let (house, guards) = (Arc::clone(&engine.house), engine.guards);
+    let connection = connection.to_owned();
+    let plan = move |tx: &Tx<'_>| {
+        let mut world = tx.world()?;
+        let mut round = Round::default();
+        let gates = Gates::of(tx, &house, &connection)?;
+        for id in ids {
+            let Some(object) = tx.object(id)?.filter(|o| o.due.is_some()) else { continue };
+            plan_one(tx, &house, &mut world, object, (fresh, guards, &gates), &mut round)?;
+        }
+        tx.save(&world)?;
+        Ok(round)
+    };
+    engine.store.write_async(plan).await
 }
 
 fn scoped(tx: &Tx<'_>, objects: Vec<Object>, scope: &crate::cli::Scope) -> Result<Vec<Object>> {

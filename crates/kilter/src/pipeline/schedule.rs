@@ -192,7 +192,13 @@ async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result
             None => merge::run(&engine).await.map(|merged| merged > 0),
         };
         match moved {
-            Ok(true) => engine.ring(),
+            Ok(true) => {
+                engine.ring();
+                if connection.is_none() {
+                    // All that was open is merged: what comes meanwhile is merged together.
+                    tokio::time::sleep(LULL).await;
+                }
+            }
             Ok(false) => {
                 tokio::select! {
                     _ = bell.changed() => tokio::time::sleep(LULL).await,

@@ -8,6 +8,7 @@ pub mod cursors;
 pub mod deliveries;
 mod heard;
 pub mod intents;
+mod line;
 pub mod meta;
 pub mod objects;
 pub mod records;
@@ -58,6 +59,7 @@ const STATEMENTS_KEPT: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Arc<Mutex<Connection>>,
+    line: Arc<line::Line>,
 }
 
 /// A transaction of the store. Everything a stage does to it is one of these.
@@ -76,18 +78,23 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self { writer: Arc::new(Mutex::new(connection)) })
+        Ok(Self { writer: Arc::new(Mutex::new(connection)), line: Arc::default() })
     }
 
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         migrate(&mut connection)?;
-        Ok(Self { writer: Arc::new(Mutex::new(connection)) })
+        Ok(Self { writer: Arc::new(Mutex::new(connection)), line: Arc::default() })
     }
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
     pub fn write<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        self.write_in_turn(false, work)
+    }
+
+    fn write_in_turn<T>(&self, urgent: bool, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let _turn = self.line.wait(urgent);
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let before = connection.total_changes();
         let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -106,6 +113,7 @@ impl Store {
 
     /// Runs `work` on one snapshot; nothing it does is kept.
     pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let _turn = self.line.wait(false);
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let sql = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
         work(&Tx { sql })
@@ -116,8 +124,24 @@ impl Store {
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.in_turn(false, work).await
+    }
+
+    /// The same, for somebody whom a remote waits for: it goes next.
+    pub async fn write_next<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.in_turn(true, work).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        urgent: bool,
+        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.write(work))
+        tokio::task::spawn_blocking(move || store.write_in_turn(urgent, work))
             .await
             .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }

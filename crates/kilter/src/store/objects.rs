@@ -263,20 +263,14 @@ impl Tx<'_> {
 
     pub fn write_objects<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<()> {
         let sql = "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-                   ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
-                   ON CONFLICT (id) DO UPDATE SET
-                   connection = ?2, resource = ?3, collection = ?4, remote = ?5, root = ?6,
-                   unmatched = ?7, unmatched_fold = ?8, shadow = ?9, version = ?10, settled = ?11,
-                   asked = ?12, fell = ?13, state = ?14, wait_kind = ?15, wait_reason = ?16,
-                   due_mark = ?17, due_since = ?18, due_next = ?19, due_not_before = ?20, due_tries = ?21,
-                   due_lane = ?22, look = ?23, repairs = ?24";
-        let mut put = self.sql.prepare_cached(sql)?;
-        let mut unbind = self.sql.prepare_cached("DELETE FROM bindings WHERE object = ?1")?;
-        let mut bind = self.sql.prepare_cached("INSERT INTO bindings VALUES (?1, ?2, ?3)")?;
+                   ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+        let mut insert = self.sql.prepare_cached(sql)?;
         let corrupt = |e| Error::Corrupt("an object", e);
         for o in objects {
             let due = o.due.as_ref();
-            put.execute(params![
+            let moved = self.moved(o)?;
+            let mut update = moved.map(|m| self.sql.prepare_cached(&m.update())).transpose()?;
+            update.as_mut().unwrap_or(&mut insert).execute(params![
                 o.id,
                 o.connection,
                 o.resource,
@@ -302,10 +296,7 @@ impl Tx<'_> {
                 o.look,
                 serde_json::to_string(&o.repairs).map_err(corrupt)?,
             ])?;
-            unbind.execute([o.id])?;
-            for (facet, record) in &o.bindings {
-                bind.execute(params![o.id, facet, record])?;
-            }
+            self.write_bindings(o)?;
             let waits = reference::pending_of_object(o);
             self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
         }
@@ -313,7 +304,91 @@ impl Tx<'_> {
     }
 }
 
+/// Which columns of an object moved that an index holds. SQLite writes an index anew whenever one
+/// of its columns is set, be it to what it was: a figure that changes touches none of six.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    place: bool,
+    wait: bool,
+    due: bool,
+    look: bool,
+}
+
+impl Moved {
+    fn update(self) -> String {
+        let mut sql = String::from(
+            "UPDATE objects SET shadow = ?9, version = ?10, settled = ?11, asked = ?12,
+             fell = ?13, state = ?14, due_next = ?19, due_not_before = ?20, due_tries = ?21,
+             repairs = ?24",
+        );
+        let place = ", connection = ?2, resource = ?3, collection = ?4, remote = ?5, root = ?6,
+                     unmatched = ?7, unmatched_fold = ?8";
+        let groups = [
+            (self.place, place),
+            (self.wait, ", wait_kind = ?15, wait_reason = ?16"),
+            (self.due, ", due_mark = ?17, due_since = ?18, due_lane = ?22"),
+            (self.look, ", look = ?23"),
+        ];
+        groups.into_iter().filter(|(moved, _)| *moved).for_each(|(_, set)| sql.push_str(set));
+        sql.push_str(" WHERE id = ?1");
+        sql
+    }
+}
+
 impl Tx<'_> {
+    /// None: it is not there yet.
+    fn moved(&self, o: &Object) -> Result<Option<Moved>> {
+        let sql = "SELECT connection, resource, collection, remote, root, unmatched, wait_kind,
+                   wait_reason, due_mark, due_since, due_lane, look FROM objects WHERE id = ?1";
+        let compare = |r: &Row<'_>| {
+            let text = |n: usize, now: Option<&str>| -> rusqlite::Result<bool> {
+                Ok(r.get_ref(n)?.as_str_or_null().ok().flatten() != now)
+            };
+            let due = o.due.as_ref();
+            Ok(Moved {
+                place: text(0, Some(&o.connection))?
+                    || text(1, Some(&o.resource))?
+                    || text(2, Some(&o.collection))?
+                    || text(3, o.remote.as_deref())?
+                    || r.get::<_, Option<i64>>(4)? != o.root
+                    || text(5, o.unmatched_key.as_deref())?,
+                wait: text(6, o.wait.as_ref().map(|w| w.kind.name()))?
+                    || text(7, o.wait.as_ref().map(|w| w.reason.as_str()))?,
+                due: r.get::<_, Option<i64>>(8)? != due.map(|d| d.mark)
+                    || text(9, due.and_then(|d| d.since.as_deref()))?
+                    || r.get::<_, Option<u8>>(10)? != due.map(|d| d.lane),
+                look: r.get::<_, Option<i64>>(11)? != o.look,
+            })
+        };
+        Ok(self.sql.prepare_cached(sql)?.query_row([o.id], compare).optional()?)
+    }
+
+    /// What stands as it stood is not written.
+    fn write_bindings(&self, o: &Object) -> Result<()> {
+        let sql = "SELECT facet, record FROM bindings WHERE object = ?1";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows = s.query_map([o.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let before: BTreeMap<String, i64> = rows.collect::<rusqlite::Result<_>>()?;
+        if before == o.bindings {
+            return Ok(());
+        }
+        self.sql.prepare_cached("DELETE FROM bindings WHERE object = ?1")?.execute([o.id])?;
+        let mut bind = self.sql.prepare_cached("INSERT INTO bindings VALUES (?1, ?2, ?3)")?;
+        for (facet, record) in &o.bindings {
+            bind.execute(params![o.id, facet, record])?;
+        }
+        Ok(())
+    }
+
+    /// The places of due objects, in the order of `due`.
+    pub fn due_ids(&self, connection: &str, now: &str, limit: usize) -> Result<Vec<ObjectId>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = "SELECT id FROM objects
+                   WHERE connection = ?1 AND due_mark IS NOT NULL AND due_next <= ?2
+                   ORDER BY due_lane, due_since, id LIMIT ?3";
+        self.ids(sql, params![connection, now, limit])
+    }
+
     /// When the next put-off object comes due, or an uncertain create is asked for.
     pub fn next_retry(&self) -> Result<Option<String>> {
         let sql = "SELECT min(t) FROM (

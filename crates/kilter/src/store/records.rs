@@ -1,5 +1,7 @@
 //! `records`, `refs`, and whose references are still `pending`.
 
+use std::collections::BTreeMap;
+
 use kilter_core::model::record::fold;
 use kilter_core::model::{Record, RecordId};
 use kilter_core::sync::reference;
@@ -54,30 +56,44 @@ impl Tx<'_> {
     }
 
     pub fn write_records<'r>(&self, records: impl Iterator<Item = &'r Record>) -> Result<()> {
-        let sql = "INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)
-                   ON CONFLICT (id) DO UPDATE SET key = ?3, folded = ?4, fields = ?6,
-                   version = version + 1";
-        let mut put = self.sql.prepare_cached(sql)?;
-        let mut unref = self.sql.prepare_cached("DELETE FROM refs WHERE record = ?1")?;
-        let mut refer = self.sql.prepare_cached("INSERT INTO refs VALUES (?1, ?2, ?3, ?4)")?;
+        let sql = "INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)";
+        let mut insert = self.sql.prepare_cached(sql)?;
+        // SQLite writes an index anew whenever one of its columns is set.
+        let sql = "UPDATE records SET fields = ?6, version = version + 1
+                   WHERE id = ?1 AND key IS ?3 AND folded IS ?4";
+        let mut change = self.sql.prepare_cached(sql)?;
+        let sql = "UPDATE records SET key = ?3, folded = ?4, fields = ?6, version = version + 1
+                   WHERE id = ?1";
+        let mut rename = self.sql.prepare_cached(sql)?;
         for record in records {
             let fields =
                 serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
             let folded = record.key.as_deref().map(fold);
-            put.execute(params![
-                record.id,
-                record.entity,
-                record.key,
-                folded,
-                record.origin,
-                fields
-            ])?;
-            unref.execute([record.id])?;
-            for (field, target) in reference::direct(record) {
-                refer.execute(params![record.id, record.entity, field, target])?;
+            let row = params![record.id, record.entity, record.key, folded, record.origin, fields];
+            if change.execute(row)? == 0 && rename.execute(row)? == 0 {
+                insert.execute(row)?;
             }
+            self.write_refs(record)?;
             let waits = reference::pending_of_record(record);
             self.write_pending(0, record.id, waits.iter().map(|p| p.text()))?;
+        }
+        Ok(())
+    }
+
+    /// What stands as it stood is not written.
+    fn write_refs(&self, record: &Record) -> Result<()> {
+        let sql = "SELECT field, target FROM refs WHERE record = ?1";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows = s.query_map([record.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let before: BTreeMap<String, i64> = rows.collect::<rusqlite::Result<_>>()?;
+        let now: BTreeMap<String, i64> = reference::direct(record).into_iter().collect();
+        if before == now {
+            return Ok(());
+        }
+        self.sql.prepare_cached("DELETE FROM refs WHERE record = ?1")?.execute([record.id])?;
+        let mut refer = self.sql.prepare_cached("INSERT INTO refs VALUES (?1, ?2, ?3, ?4)")?;
+        for (field, target) in now {
+            refer.execute(params![record.id, record.entity, field, target])?;
         }
         Ok(())
     }
@@ -88,9 +104,8 @@ impl Tx<'_> {
         id: i64,
         texts: impl Iterator<Item = String>,
     ) -> Result<()> {
-        let mut clear =
-            self.sql.prepare_cached("DELETE FROM pending WHERE what = ?1 AND id = ?2")?;
-        clear.execute([what, id])?;
+        let sql = "DELETE FROM pending WHERE what = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute([what, id])?;
         let mut put = self.sql.prepare_cached("INSERT INTO pending VALUES (?1, ?2, ?3)")?;
         for text in texts {
             put.execute(params![what, id, text])?;

@@ -162,6 +162,8 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         scope,
         read: None,
         write: None,
+        key: None,
+        or: None,
         observe: false,
         fixed: false,
         was: None,
@@ -188,6 +190,8 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     } else {
         row.read = lens_at(&mut inner, "read", problems);
     }
+    row.key = lens_at(&mut inner, "key", problems);
+    row.or = lens_at(&mut inner, "or", problems);
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
     row.was = lens_at(&mut inner, "was", problems);
@@ -361,11 +365,6 @@ fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {
         out.extend(id.map(|id| Hint { collection, id, at }));
     }
     out
-}
-
-fn only_if(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<(String, Vec<Json>)> {
-    let table = reader.table("only_if", problems);
-    table.into_iter().map(|(setting, node)| (setting.to_owned(), one_or_many(node))).collect()
 }
 
 fn document(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Document> {

@@ -150,7 +150,12 @@ pub struct Subscriptions {
     /// What a create's answer complains about in a 200.
     pub problems: Option<Path>,
     pub topics: Vec<String>,
+    /// More topics, each lot only where settings have these values.
+    pub also: Vec<(Vec<String>, OnlyIf)>,
 }
+
+/// Settings and the values, any of which they must have.
+pub type OnlyIf = Vec<(String, Vec<Json>)>;
 
 /// A collection of the remote, and which records its objects show.
 #[derive(Debug, Clone)]
@@ -189,7 +194,7 @@ pub struct Resource {
     pub contains: Vec<String>,
     pub document: Option<Document>,
     /// The resource stands only where these settings have these values.
-    pub only_if: Vec<(String, Vec<Json>)>,
+    pub only_if: OnlyIf,
     /// States (canonical, of the root) in which a document takes its stock down here.
     pub holds_stock: Vec<String>,
     /// Between polls, where the entity's own is not right.
@@ -262,6 +267,10 @@ pub struct Row {
     pub scope: Option<String>,
     pub read: Option<Lens>,
     pub write: Option<Lens>,
+    /// A key of what `read` names by its id: for the first match, and where nobody shows that id.
+    pub key: Option<Lens>,
+    /// Read where neither says anything.
+    pub or: Option<Lens>,
     /// Seen and shown as drift, never taken into a record.
     pub observe: bool,
     /// Set at create only.

@@ -11,7 +11,10 @@ use super::bulk::{Load, load};
 use super::template::Call;
 use crate::Json;
 use crate::doc::{Node, Reader};
-use crate::manifest::parts::{Problems, call_at, lens_at, one_or_many, path_at, path_or_whole};
+use crate::manifest::parts::{
+    Problems, call_at, lens_at, one_or_many, only_if, path_at, path_or_whole,
+};
+use crate::manifest::types::OnlyIf;
 use crate::mapping::{Lens, Path};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,6 +29,8 @@ pub enum Kind {
 pub struct Write {
     pub name: String,
     pub kinds: Vec<Kind>,
+    /// The way stands only where these settings have these values.
+    pub only_if: OnlyIf,
     pub call: Call,
     pub cap: usize,
     /// What must stand in one call: the parent.
@@ -179,6 +184,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
             }
         }
     }
+    let only_if = only_if(&mut inner, problems);
     let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
     let id_in_item = lens_at(&mut inner, "id_in_item", problems);
@@ -190,6 +196,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     Some(Write {
         name,
         kinds,
+        only_if,
         call: call?,
         cap: cap.max(1),
         by_parent,

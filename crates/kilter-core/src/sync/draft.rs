@@ -219,6 +219,10 @@ fn write_part(
     env: &Env<'_>,
 ) -> Result<(), String> {
     if part.style == ListStyle::Map {
+        // What is only read here, or says nothing, makes no empty map.
+        if !value.is_object() || part.rows.iter().all(|(_, _, write)| write.is_none()) {
+            return Ok(());
+        }
         let mut map = part.at.read(payload, env).unwrap_or_else(|| json!({}));
         write_item(part, &mut map, value, env)?;
         return part.at.write(payload, map, env).map_err(|e| e.to_string());

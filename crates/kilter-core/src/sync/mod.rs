@@ -16,6 +16,7 @@ pub mod draft;
 pub mod existence;
 pub mod guards;
 pub mod house;
+mod known;
 pub mod lifecycle;
 pub mod mark;
 pub mod merge;

@@ -9,8 +9,8 @@ use serde_json::{Map, json};
 
 use crate::Json;
 use crate::manifest::parts::fits;
-use crate::manifest::{ListPart, ListRow, ListStyle, plain};
-use crate::mapping::Env;
+use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
+use crate::mapping::{Env, Lens};
 use crate::model::RowKey;
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
 
@@ -100,6 +100,9 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
             let read = match (&row.list, &row.read) {
                 (Some(list), _) => read_list(list, item, &env),
                 (None, Some(_)) if row.means_otherwise(item) => Ok(Some(Json::Null)),
+                (None, Some(_)) if row.key.is_some() || row.or.is_some() => {
+                    named(view, row, item, &env)
+                }
                 (None, Some(lens)) => lens.read(item, &env).map_err(|e| e.to_string()),
                 (None, None) => continue,
             };
@@ -152,6 +155,28 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
         }
     }
     Ok(seen.then_some(Json::Array(out)))
+}
+
+/// By the id that `read` says, where its resource stands here, with its key beside it; else by the
+/// key alone; where neither says anything, what `or` reads.
+fn named(view: &View<'_>, row: &Row, item: &Json, env: &Env<'_>) -> Result<Option<Json>, String> {
+    let read = |lens: &Option<Lens>| match lens.as_ref().map(|lens| lens.read(item, env)) {
+        Some(Ok(value)) => Ok(value.filter(|v| !v.is_null())),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Ok(None),
+    };
+    let here = |name: &str| view.house.view(&view.connection.name, name).is_some();
+    let refs = row.read.iter().flat_map(Lens::refs).flat_map(|names| names.split('|'));
+    let stands = refs.map(here).reduce(|one, other| one || other).unwrap_or(true);
+    let by_id = if stands { read(&row.read)? } else { None };
+    match (by_id, read(&row.key)?) {
+        (Some(Json::Object(mut id)), Some(Json::Object(key))) => {
+            id.extend(key);
+            Ok(Some(Json::Object(id)))
+        }
+        (Some(value), _) | (None, Some(value)) => Ok(Some(value)),
+        (None, None) => Ok(Some(read(&row.or)?.unwrap_or_default())),
+    }
 }
 
 /// The first map that says anything: an order that ships to nobody ships to who pays.

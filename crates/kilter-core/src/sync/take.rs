@@ -11,7 +11,7 @@ use crate::sync::house::{House, View, row_key};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
 use crate::sync::world::World;
-use crate::sync::{reference, seat, sold};
+use crate::sync::{known, reference, seat, sold};
 
 /// What all of one change's fields share.
 #[derive(Debug, Clone, Copy)]
@@ -290,6 +290,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         }
         mark::object_bound(view.house, world, id, said.at);
     }
+    known::bind(view, world, &item, root, said);
     for record in changed {
         mark::record_changed(view.house, world, record, said.at);
         sold::order_changed(view.house, world, record, said.at);
@@ -328,6 +329,9 @@ fn take_facet(
         None if cells.is_empty() || !view.bears(&facet.entity) => return None,
         None => {
             let key = birth_key(view, facet, root, item)?;
+            if facet.born.is_some() && known::by_id_alone(world, facet, root) {
+                return None;
+            }
             let id = world.fresh_record();
             let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
             set_key_cells(view, world, &mut record, facet, Some(root), item, said);

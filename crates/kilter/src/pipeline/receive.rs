@@ -130,7 +130,7 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
         return tx.step(house, world, |w| existence::gone(house, w, change));
     }
     if change.body.get(HINT).is_some() {
-        return tx.step(house, world, |w| merge::hint(w, change));
+        return hint(tx, house, world, change);
     }
     let found =
         resource_of(house, &change.connection, &change.collection, &change.body, &change.each);
@@ -148,10 +148,19 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };
-            tx.step(house, world, |w| merge::hint(w, &hint))?;
+            self::hint(tx, house, world, &hint)?;
         }
     }
     Ok(end)
+}
+
+/// What no resource here would read is not looked at.
+fn hint(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
+    let connector = house.connector(&change.connection).map(|(_, connector)| connector);
+    if connector.is_none_or(|c| c.resources_of(&change.collection).next().is_none()) {
+        return Ok(End::Filtered("no resource takes it".to_owned()));
+    }
+    tx.step(house, world, |w| merge::hint(w, change))
 }
 
 /// A body that says nothing but "look".

@@ -9,6 +9,7 @@ use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::bulk::bulk;
 use crate::manifest::parts::*;
+use crate::manifest::places::places;
 use crate::manifest::types::*;
 use crate::manifest::ways::{lifecycle, permit, writes};
 use crate::mapping::{Lens, Path};
@@ -117,6 +118,7 @@ fn parent(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Parent> {
         resource: inner.need_text("resource", problems),
         row: inner.text("row", problems),
         same_id: inner.flag("same_id", problems).unwrap_or(false),
+        there: inner.flag("there", problems).unwrap_or(false),
     };
     inner.finish(problems);
     Some(parent)
@@ -169,6 +171,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         was: None,
         with: serde_json::json!({}),
         list: None,
+        places: None,
         line: node.line,
     };
     if node.as_text().is_some() {
@@ -193,6 +196,8 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     row.key = lens_at(&mut inner, "key", problems);
     row.or = lens_at(&mut inner, "or", problems);
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
+    row.places = places(&mut inner, problems);
+    row.observe |= row.places.is_some();
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
     row.was = lens_at(&mut inner, "was", problems);
     row.with = json_table(inner.take("with"));
@@ -361,8 +366,9 @@ fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {
         let collection = inner.need_text("collection", problems);
         let id = lens_at(&mut inner, "id", problems);
         let at = path_at(&mut inner, "at", problems);
+        let known = inner.flag("known", problems).unwrap_or(false);
         inner.finish(problems);
-        out.extend(id.map(|id| Hint { collection, id, at }));
+        out.extend(id.map(|id| Hint { collection, id, at, known }));
     }
     out
 }

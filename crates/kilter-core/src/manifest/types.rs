@@ -6,6 +6,7 @@ use super::auth::Auth;
 use super::bulk::Bulk;
 use super::error::Errors;
 use super::limit::Limit;
+use super::places::Places;
 use super::template::Call;
 use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
@@ -211,6 +212,8 @@ pub struct Parent {
     pub row: Option<String>,
     /// `$parent` is also our own id: what has no id of its own, but one for each parent.
     pub same_id: bool,
+    /// It is there as soon as its parent is: read and changed, never created by a call of its own.
+    pub there: bool,
 }
 
 /// How a document's prices are written.
@@ -227,6 +230,9 @@ pub struct Hint {
     pub id: Lens,
     /// Path to a list whose items each give an id.
     pub at: Option<Path>,
+    /// The same thing seen from another side: looked at whenever this is read by id, changed or
+    /// not, if we have an object of it.
+    pub known: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -281,6 +287,8 @@ pub struct Row {
     /// where another thing stands there the row reads as null. Names of the item → constants.
     pub with: Json,
     pub list: Option<ListRow>,
+    /// Items that the remote keeps under ids of its own, beside some that are not ours.
+    pub places: Option<Places>,
     pub line: usize,
 }
 
@@ -289,7 +297,7 @@ impl Row {
     pub fn is_written(&self) -> bool {
         let mut parts = self.list.iter().flat_map(|list| &list.parts);
         let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
-        self.write.is_some() || member
+        self.write.is_some() || member || self.places.is_some()
     }
 
     /// Does an item show the value beside another constant than ours? A name that the item leaves

@@ -12,7 +12,7 @@ use super::template::Call;
 use crate::Json;
 use crate::doc::{Node, Reader};
 use crate::manifest::parts::{
-    Problems, call_at, lens_at, one_or_many, only_if, path_at, path_or_whole,
+    Problems, call_at, lens_at, one_or_many, only_if, path_at, path_or_whole, paths_at,
 };
 use crate::manifest::types::OnlyIf;
 use crate::mapping::{Lens, Path};
@@ -75,8 +75,8 @@ pub struct Answer {
     pub failed: Option<(Path, Json)>,
     /// Where the failure's text stands then.
     pub failure: Option<Path>,
-    /// A list of problems in an answer that says it went well.
-    pub problems: Option<Path>,
+    /// Lists of problems in an answer that says it went well.
+    pub problems: Vec<Path>,
     /// Where a problem says which item it means, from 0.
     pub index: Option<Path>,
     /// One problem undoes the whole call.
@@ -242,7 +242,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
         item_error: None,
         failed: None,
         failure: None,
-        problems: None,
+        problems: Vec::new(),
         index: None,
         whole: false,
     };
@@ -260,7 +260,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
     };
     answer.item_error = path_at(&mut inner, "item_error", problems);
     answer.failure = path_at(&mut inner, "failure", problems);
-    answer.problems = path_at(&mut inner, "problems", problems);
+    answer.problems = paths_at(&mut inner, "problems", problems);
     answer.index = path_at(&mut inner, "index", problems);
     answer.whole = inner.flag("whole", problems).unwrap_or(false);
     let failed: Option<Path> = path_at(&mut inner, "failed", problems);

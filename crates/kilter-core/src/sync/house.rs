@@ -220,5 +220,7 @@ pub const TOTAL_ROW: &str = "~total";
 pub const BIRTH_ROW: &str = "~birth";
 /// The rounding line that a document was given, so that it is given one.
 pub const ROUNDED_ROW: &str = "~rounded";
+/// Which items of lists are ours, by what they were sent as.
+pub const PLACES_ROW: &str = "~places";
 /// What the shop wanted when a person said to leave a document as it is.
 pub const DECIDED_ROW: &str = "~decided";

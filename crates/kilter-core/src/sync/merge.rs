@@ -19,8 +19,11 @@ use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
-use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW, STATE_ROW, View, row_key};
+use crate::sync::house::{
+    BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW, STATE_ROW, View, row_key,
+};
 use crate::sync::mark::{self, mark_object};
+use crate::sync::places;
 use crate::sync::project::Projected;
 use crate::sync::seat;
 use crate::sync::sold;
@@ -45,7 +48,10 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let rows = keep_own(&object.shadow, shadow_of(item));
+    let mut rows = keep_own(&object.shadow, shadow_of(item));
+    if matches!(change.via, Via::Page | Via::Read | Via::Sweep) {
+        places::observed(&mut rows, change.asked);
+    }
     let same = known
         && object.root.is_some()
         && matches!(object.state, State::Live | State::Left)
@@ -216,7 +222,7 @@ fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, crate::sync::plan::ARCHIVED_ROW] {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

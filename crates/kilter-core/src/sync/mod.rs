@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod mark;
 pub mod merge;
 pub mod payload;
+pub mod places;
 pub mod plan;
 pub mod project;
 pub mod reference;

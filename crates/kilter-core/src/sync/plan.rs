@@ -27,7 +27,7 @@ use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, seat, whole, words};
+use crate::sync::{carry, lifecycle, places, seat, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -36,6 +36,8 @@ pub enum Plan {
     Step(StepOp),
     /// The object must be read first: a derived figure differs and there is no compare-and-set.
     ReadFirst,
+    /// It is there, as its parent is, under this id: it is read, and planned again.
+    Bind(String),
     /// Not now, and why; and the record it waits for.
     Wait(Wait, Option<RecordId>),
 }
@@ -68,6 +70,9 @@ pub struct Operation {
     pub partial: Option<Wait>,
     /// Creates of other resources that travel inside this one.
     pub carried: Vec<Carried>,
+    /// What it does to lists whose items have ids of their own.
+    #[serde(default)]
+    pub places: Vec<places::Change>,
 }
 
 /// A create inside another's.
@@ -134,9 +139,16 @@ fn try_plan(
     {
         return Ok(Plan::Nothing);
     }
+    let there = view.resource.parent.as_ref().is_some_and(|p| p.there);
+    if let (Kind::Create, true, Some(id)) = (kind, there, &parent) {
+        return Ok(Plan::Bind(plain(id)));
+    }
     let each = each(view, world, object, root)?;
     let draft = draft(view, world, object, root, (kind, &each), guards)?;
     if kind == Kind::Update {
+        if draft.unsure && object.asked < fresh_since {
+            return Ok(Plan::ReadFirst);
+        }
         if draft.fields.is_empty() {
             if let Some(wait) = draft.partial {
                 return Ok(Plan::Wait(wait, None));
@@ -165,6 +177,7 @@ fn try_plan(
         above,
         partial: draft.partial,
         carried: Vec::new(),
+        places: draft.places,
     };
     if kind == Kind::Create {
         if same_id {
@@ -219,6 +232,7 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
         above: None,
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     })
 }
 

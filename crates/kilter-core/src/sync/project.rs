@@ -13,6 +13,7 @@ use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
 use crate::mapping::{Env, Lens};
 use crate::model::RowKey;
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
+use crate::sync::places;
 
 /// One item, understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Projected {
     pub unreadable: Vec<(RowKey, String)>,
     /// Objects of other collections that must be read again.
     pub hints: Vec<(String, String)>,
+    /// The same thing seen from other sides.
+    pub sides: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,11 +96,16 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         rows: BTreeMap::new(),
         unreadable: Vec::new(),
         hints: Vec::new(),
+        sides: Vec::new(),
     };
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let key = row_key(facet, row, &view.scope(facet, row, &vars));
             let read = match (&row.list, &row.read) {
+                _ if row.places.is_some() => match &row.places {
+                    Some(places) => places::read(places, item, &env),
+                    None => continue,
+                },
                 (Some(list), _) => read_list(list, item, &env),
                 (None, Some(_)) if row.means_otherwise(item) => Ok(Some(Json::Null)),
                 (None, Some(_)) if row.key.is_some() || row.or.is_some() => {
@@ -119,7 +127,8 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         let hash = blake3::hash(item.to_string().as_bytes()).to_hex();
         projected.rows.insert(HASH_ROW.to_owned(), json!(hash.as_str()));
     }
-    projected.hints = hints(view, item, &env);
+    projected.hints = hints(view, item, &env, false);
+    projected.sides = hints(view, item, &env, true);
     Ok(projected)
 }
 
@@ -214,9 +223,9 @@ fn read_part(part: &ListPart, child: &Json, env: &Env<'_>) -> Result<Json, Strin
     Ok(json!(map))
 }
 
-fn hints(view: &View<'_>, item: &Json, env: &Env<'_>) -> Vec<(String, String)> {
+fn hints(view: &View<'_>, item: &Json, env: &Env<'_>, known: bool) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    for hint in &view.resource.hints {
+    for hint in view.resource.hints.iter().filter(|hint| hint.known == known) {
         let list = match &hint.at {
             Some(path) => match path.read(item, env) {
                 Some(Json::Array(items)) => items,

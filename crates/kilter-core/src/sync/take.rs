@@ -261,6 +261,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         rows: object.shadow.clone(),
         unreadable: Vec::new(),
         hints: Vec::new(),
+        sides: Vec::new(),
     };
     let fresh = object.root.is_none();
     if !bind_root(view, world, &mut object, &item, said) {

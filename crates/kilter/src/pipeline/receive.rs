@@ -5,7 +5,7 @@
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, State, Via};
-use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW};
+use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge, seat};
@@ -101,7 +101,7 @@ fn known(
     let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
     // What only we keep there no remote says.
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW] {
         shadow.remove(own);
     }
     let same = shadow == item.rows && object.resource == item.resource;
@@ -142,6 +142,14 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
         Err(error) => return Ok(End::Filtered(error.to_string())),
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    for (collection, remote) in item.sides.iter().filter(|_| change.via == Via::Read) {
+        let (connection, remote) = (&change.connection, remote.clone());
+        let known = |w: &mut World| w.object_by_remote(connection, collection, &remote);
+        if tx.step(house, world, known)?.is_some() {
+            let side = Change { collection: collection.clone(), remote, ..change.clone() };
+            hint(tx, house, world, &side)?;
+        }
+    }
     if end == End::Unchanged {
         return Ok(end);
     }

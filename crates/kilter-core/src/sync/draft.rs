@@ -26,7 +26,7 @@ pub(super) struct Draft {
     pub partial: Option<Wait>,
     /// A figure that sales lower is among it.
     pub derived: bool,
-    /// It must be read first what came of the last write.
+    /// It must be read first: what came of the last write, or what stands there now.
     pub unsure: bool,
     pub places: Vec<places::Change>,
     /// Every such figure is compared by the remote with what we last read.
@@ -162,6 +162,8 @@ fn draft_places(
         }
         places::Found::Differs(differs) => differs,
     };
+    // What stands there now tells ours from what somebody else put there since.
+    draft.unsure |= differs.asks();
     if row.list.is_some() {
         let new = places::sent(spec, &differs, value);
         write_row(view, each, row, &mut draft.payload, &new, &key)?;

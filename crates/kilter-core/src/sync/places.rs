@@ -56,6 +56,13 @@ pub struct Change {
     known: bool,
 }
 
+impl Change {
+    /// Are the ids of what it sends to be found out by what is new there?
+    pub(super) fn asks(&self) -> bool {
+        !self.known && !self.join.is_empty()
+    }
+}
+
 /// What a plan finds.
 pub(super) enum Found {
     Nothing,
@@ -219,7 +226,7 @@ pub(super) fn write(
 
 /// Before a write leaves: what it sends is noted, so that it is not sent twice whatever happens.
 pub fn leaves(object: &mut Object, changes: &[Change], since: Seq) {
-    for change in changes.iter().filter(|c| !c.known && !c.join.is_empty()) {
+    for change in changes.iter().filter(|c| c.asks()) {
         let mut noted = notes(&object.shadow, &change.row);
         let (sources, before) = (change.join.clone(), change.before.clone());
         noted.sent = Some(Sent { since, sources, before });

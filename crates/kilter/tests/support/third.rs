@@ -103,13 +103,3 @@ pub fn reconfigure(rig: &Rig, from: &str, to: &str) {
     assert!(text.contains(from), "{from} stands in the config");
     std::fs::write(rig.toml(), text.replace(from, to)).unwrap();
 }
-
-/// A call of the ERP's own API.
-pub async fn erp(rig: &Rig, path: &str, body: &Value) -> Value {
-    let url = format!("{}/json/2/{path}", rig.erp.url());
-    let request = rig.http.post(url).header("authorization", "bearer test-key");
-    let request =
-        request.header("x-odoo-database", "erp").header("content-type", "application/json");
-    let text = request.body(body.to_string()).send().await.unwrap().text().await.unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}: {text}"))
-}

@@ -104,8 +104,9 @@ fn prepare(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Prepare> {
         }
         let wrong = path_at(&mut inner, "problems", problems);
         let there = inner.texts("there", problems);
+        let only_if = only_if(&mut inner, problems);
         inner.finish(problems);
-        out.extend(call.map(|call| Prepare { call, problems: wrong, there }));
+        out.extend(call.map(|call| Prepare { call, problems: wrong, only_if, there }));
     }
     out
 }

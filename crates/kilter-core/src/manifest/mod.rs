@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod bulk;
 pub mod connector;
+pub mod entries;
 pub mod error;
 pub mod graphql;
 pub mod limit;
@@ -16,6 +17,7 @@ pub mod ways;
 pub use auth::{Auth, Grant, GrantKind};
 pub use bulk::{Bulk, Job, Load};
 pub use connector::read_connector;
+pub use entries::Entries;
 pub use error::Errors;
 pub use limit::{Cost, Figures, Limit};
 pub use places::Places;

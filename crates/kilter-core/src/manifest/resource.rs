@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::bulk::bulk;
+use crate::manifest::entries::entries;
 use crate::manifest::parts::*;
 use crate::manifest::places::places;
 use crate::manifest::types::*;
@@ -172,6 +173,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         with: serde_json::json!({}),
         list: None,
         places: None,
+        entries: None,
         line: node.line,
     };
     if node.as_text().is_some() {
@@ -197,6 +199,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     row.or = lens_at(&mut inner, "or", problems);
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
     row.places = places(&mut inner, problems);
+    row.entries = entries(&mut inner, problems);
     row.observe |= row.places.is_some();
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
     row.was = lens_at(&mut inner, "was", problems);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::auth::Auth;
 use super::bulk::Bulk;
+use super::entries::Entries;
 use super::error::Errors;
 use super::limit::Limit;
 use super::places::Places;
@@ -66,6 +67,8 @@ pub struct Identity {
 pub struct Prepare {
     pub call: Call,
     pub problems: Option<Path>,
+    /// Needed only where these settings have these values.
+    pub only_if: OnlyIf,
     /// Problems with these codes are none: it was there.
     pub there: Vec<String>,
 }
@@ -289,6 +292,8 @@ pub struct Row {
     pub list: Option<ListRow>,
     /// Items that the remote keeps under ids of its own, beside some that are not ours.
     pub places: Option<Places>,
+    /// Named values, each of which is written alone.
+    pub entries: Option<Entries>,
     pub line: usize,
 }
 
@@ -297,7 +302,8 @@ impl Row {
     pub fn is_written(&self) -> bool {
         let mut parts = self.list.iter().flat_map(|list| &list.parts);
         let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
-        self.write.is_some() || member || self.places.is_some()
+        let entries = self.entries.as_ref().is_some_and(|e| e.write.is_some());
+        self.write.is_some() || member || entries || self.places.is_some()
     }
 
     /// Does an item show the value beside another constant than ours? A name that the item leaves

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::Json;
-use crate::manifest::{Facet, Kind, ListPart, ListStyle, Places, Row};
+use crate::manifest::{Entries, Facet, Kind, ListPart, ListStyle, Places, Row};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, RecordId, Wait, WaitKind};
@@ -16,7 +16,7 @@ use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{derive, places, seat};
+use crate::sync::{derive, entries, places, seat};
 
 /// What stands for one object's write while it is gathered.
 pub(super) struct Draft {
@@ -101,6 +101,10 @@ fn draft_row(
     let key = row_key(facet, row, &scope);
     let old = object.shadow.get(&key).cloned();
     let new = said(view, world, row, &value, &key)?;
+    if let Some(spec) = &row.entries {
+        let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
+        return draft_entries(view, object, spec, (key, &new, cell, each), draft);
+    }
     if let Some(places) = &row.places {
         let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
         return draft_places(view, object, (row, places), (key, &new, cell, each), draft);
@@ -135,6 +139,27 @@ fn draft_row(
     }
     let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
     draft.fields.push(Changed { row: key, old, new: normal, by, change });
+    Ok(())
+}
+
+/// Named values: each that differs, alone.
+fn draft_entries(
+    view: &View<'_>,
+    object: &Object,
+    spec: &Entries,
+    (key, value, (by, change), each): (String, &Json, (String, i64), &str),
+    draft: &mut Draft,
+) -> Result<(), Stop> {
+    let vars = view.connection.vars(each);
+    let env = view.env(&vars, None);
+    let Some(write) = &spec.write else { return Ok(()) };
+    let Some((items, new)) = entries::differing(spec, object, &key, value, &env) else {
+        return Ok(());
+    };
+    let written = write.at.write(&mut draft.payload, json!(items), &env);
+    written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))?;
+    let old = object.shadow.get(&key).cloned();
+    draft.fields.push(Changed { row: key, old, new, by, change });
     Ok(())
 }
 

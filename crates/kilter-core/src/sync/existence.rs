@@ -59,7 +59,9 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
 fn follow(house: &House, world: &mut World, id: ObjectId, now: &str) {
     let Some(mut object) = world.object(id).cloned() else { return };
     let Some(view) = house.view(&object.connection, &object.resource) else { return };
-    if object.root.is_none() || view.bears(&view.resource.root) {
+    // A side of what is gone: that is asked about by itself.
+    let side = view.resource.parent.as_ref().is_some_and(|parent| parent.there);
+    if side || object.root.is_none() || view.bears(&view.resource.root) {
         return;
     }
     let document = house.entities.get(&view.resource.root).is_some_and(|e| e.document);

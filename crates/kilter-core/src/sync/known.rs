@@ -70,10 +70,13 @@ fn keep(view: &View<'_>, world: &mut World, id: &str, record: Option<RecordId>, 
     mark::object_bound(view.house, world, id, said.at);
 }
 
-/// Is what stands behind a reference named by an id alone? Then its own resource bears it.
-pub(super) fn by_id_alone(world: &mut World, facet: &Facet, root: RecordId) -> bool {
+/// Does its own resource bear what a reference names? It has an id and no key; or its key is borne
+/// by somebody who is there under another id.
+pub(super) fn borne_elsewhere(world: &mut World, facet: &Facet, root: RecordId) -> bool {
     let named = facet.of.as_deref().and_then(|of| world.record(root)?.value(of, "").cloned());
-    named.is_some_and(|value| {
-        reference::remote_parts(&value).is_some() && reference::key_parts(&value).is_none()
-    })
+    let Some(value) = named.filter(|value| reference::remote_parts(value).is_some()) else {
+        return false;
+    };
+    reference::key_parts(&value)
+        .is_none_or(|(entity, key)| world.record_by_key(entity, key, true).is_some())
 }

@@ -48,10 +48,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let mut rows = keep_own(&object.shadow, shadow_of(item));
-    if matches!(change.via, Via::Page | Via::Read | Via::Sweep) {
-        places::observed(&mut rows, change.asked);
-    }
+    let rows = shown(&object, change, item);
     let same = known
         && object.root.is_some()
         && matches!(object.state, State::Live | State::Left)
@@ -213,6 +210,15 @@ fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
     let mut rows = item.rows.clone();
     for (key, error) in &item.unreadable {
         rows.insert(key.clone(), serde_json::json!({ "$unreadable": error }));
+    }
+    rows
+}
+
+/// The shadow as this change shows it; a read says what came of what was sent before it, too.
+fn shown(object: &Object, change: &Change, item: &Projected) -> BTreeMap<String, Json> {
+    let mut rows = keep_own(&object.shadow, shadow_of(item));
+    if matches!(change.via, Via::Page | Via::Read | Via::Sweep) {
+        places::observed(&mut rows, change.asked);
     }
     rows
 }

@@ -13,6 +13,7 @@ pub mod credit;
 pub mod derive;
 pub mod document;
 pub mod draft;
+mod entries;
 pub mod existence;
 pub mod guards;
 pub mod house;

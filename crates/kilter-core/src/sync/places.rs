@@ -294,3 +294,139 @@ fn found_out(noted: &mut Noted, shown: &[String]) {
         noted.own.push(Own { source, id: new.get(n).filter(|_| which).cloned() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::{Lens, Path};
+
+    const ROW: &str = "product.images";
+
+    fn places(of: bool) -> Places {
+        Places {
+            at: Path::parse("media").unwrap(),
+            id: Lens::parse("id | id").unwrap(),
+            source: (!of).then(|| "url".to_owned()),
+            of: of.then(|| "collections".to_owned()),
+            open: Vec::new(),
+            failed: Vec::new(),
+            wrong: None,
+            join: None,
+            leave: None,
+        }
+    }
+
+    fn wants(urls: &[&str]) -> Json {
+        urls.iter().map(|url| json!({ "url": url })).collect()
+    }
+
+    fn shows(object: &mut Object, ids: &[&str]) {
+        let list: Json = ids.iter().map(|id| json!({ "id": id })).collect();
+        object.shadow.insert(ROW.to_owned(), list);
+    }
+
+    fn change(places: &Places, object: &Object, wanted: &Json) -> Change {
+        match compare(places, object, ROW, wanted) {
+            Found::Differs(change) => change,
+            Found::Nothing => panic!("nothing differs"),
+            Found::Unsure => panic!("it must be asked first"),
+            Found::Waits(wait) => panic!("{}", wait.reason),
+        }
+    }
+
+    fn rests(places: &Places, object: &Object, wanted: &Json) -> bool {
+        matches!(compare(places, object, ROW, wanted), Found::Nothing)
+    }
+
+    #[test]
+    fn one_is_sent_once_and_what_is_not_ours_is_never_taken_out() {
+        let (places, mut object) = (places(false), Object::seat(1, "x", "images", "images"));
+        shows(&mut object, &["theirs"]);
+        let first = change(&places, &object, &wants(&["a", "b"]));
+        assert_eq!(sent(&places, &first, &wants(&["a", "b"])), wants(&["a", "b"]));
+        shows(&mut object, &["theirs", "1", "2"]);
+        arrived(&mut object, &[first], true, 5);
+        assert!(rests(&places, &object, &wants(&["a", "b"])));
+
+        // One thing at a time: what is new is put in, then what is not wanted goes.
+        let second = change(&places, &object, &wants(&["b", "c"]));
+        assert_eq!((second.join.len(), second.leave.len()), (1, 0));
+        shows(&mut object, &["theirs", "1", "2", "3"]);
+        arrived(&mut object, &[second], true, 6);
+        let third = change(&places, &object, &wants(&["b", "c"]));
+        assert_eq!((third.join.len(), third.leave.as_slice()), (0, &["1".to_owned()][..]));
+        shows(&mut object, &["theirs", "2", "3"]);
+        arrived(&mut object, &[third], true, 7);
+        assert!(rests(&places, &object, &wants(&["b", "c"])));
+        let all = change(&places, &object, &wants(&[]));
+        assert_eq!(all.leave, ["2", "3"], "theirs is not among them");
+    }
+
+    #[test]
+    fn while_nobody_knows_what_came_of_it_nothing_is_sent_again() {
+        let (places, wanted) = (places(false), wants(&["a"]));
+        let mut object = Object::seat(1, "x", "images", "images");
+        shows(&mut object, &["theirs"]);
+        let sent = change(&places, &object, &wanted);
+        leaves(&mut object, std::slice::from_ref(&sent), 9);
+        assert!(matches!(compare(&places, &object, ROW, &wanted), Found::Unsure));
+        // A read that was asked before says nothing of it.
+        observed(&mut object.shadow, 8);
+        assert!(matches!(compare(&places, &object, ROW, &wanted), Found::Unsure));
+
+        let lost = object.clone();
+        observed(&mut object.shadow, 9);
+        assert_eq!(change(&places, &object, &wanted), sent, "it was not done: once more");
+
+        let mut object = lost;
+        shows(&mut object, &["theirs", "1"]);
+        observed(&mut object.shadow, 9);
+        assert!(rests(&places, &object, &wanted), "it was done, and its answer lost");
+        assert_eq!(change(&places, &object, &wants(&[])).leave, ["1"]);
+    }
+
+    #[test]
+    fn where_somebody_was_there_at_the_same_time_ours_is_sent_and_never_taken_out() {
+        let (places, wanted) = (places(false), wants(&["a"]));
+        let mut object = Object::seat(1, "x", "images", "images");
+        shows(&mut object, &[]);
+        let sent = change(&places, &object, &wanted);
+        leaves(&mut object, &[sent], 9);
+        shows(&mut object, &["1", "2"]);
+        observed(&mut object.shadow, 9);
+        assert!(rests(&places, &object, &wanted));
+        assert!(rests(&places, &object, &wants(&[])), "which of the two is ours, nobody knows");
+    }
+
+    #[test]
+    fn what_was_refused_may_be_sent_again() {
+        let (places, wanted) = (places(false), wants(&["a"]));
+        let mut object = Object::seat(1, "x", "images", "images");
+        shows(&mut object, &[]);
+        let sent = change(&places, &object, &wanted);
+        leaves(&mut object, std::slice::from_ref(&sent), 9);
+        came_back(&mut object, std::slice::from_ref(&sent));
+        assert_eq!(change(&places, &object, &wanted), sent);
+        assert!(!object.shadow.contains_key(PLACES_ROW));
+    }
+
+    #[test]
+    fn what_refers_is_joined_by_its_id_and_only_where_we_put_it_is_left() {
+        let (places, mut object) = (places(true), Object::seat(1, "x", "m", "m"));
+        let of = |id: &str| json!({ "$remote": ["collections", id] });
+        shows(&mut object, &["sale", "old"]);
+        let first = change(&places, &object, &of("new"));
+        assert_eq!((first.join.as_slice(), first.leave.len()), (&["new".to_owned()][..], 0));
+        shows(&mut object, &["sale", "old", "new"]);
+        arrived(&mut object, &[first], true, 5);
+        assert!(rests(&places, &object, &of("new")));
+        let second = change(&places, &object, &of("next"));
+        assert_eq!(
+            (second.join.as_slice(), second.leave.as_slice()),
+            (&["next".to_owned()][..], &["new".to_owned()][..])
+        );
+        // Where somebody else put it, it is; ours goes.
+        let third = change(&places, &object, &of("sale"));
+        assert_eq!((third.join.len(), third.leave.as_slice()), (0, &["new".to_owned()][..]));
+    }
+}

@@ -139,8 +139,7 @@ fn try_plan(
     {
         return Ok(Plan::Nothing);
     }
-    let there = view.resource.parent.as_ref().is_some_and(|p| p.there);
-    if let (Kind::Create, true, Some(id)) = (kind, there, &parent) {
+    if let Some(id) = parent.as_ref().filter(|_| kind == Kind::Create && is_side(view)) {
         return Ok(Plan::Bind(plain(id)));
     }
     let each = each(view, world, object, root)?;
@@ -164,14 +163,12 @@ fn try_plan(
     let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&kind)) else {
         return Ok(Plan::Nothing);
     };
-    let same_id = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
-    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
     let mut operation = Operation {
         object: object.id,
         kind,
         fields: draft.fields,
         payload: draft.payload,
-        id: object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned()),
+        id: own_id(view, object),
         each,
         parent,
         above,
@@ -180,12 +177,23 @@ fn try_plan(
         places: draft.places,
     };
     if kind == Kind::Create {
-        if same_id {
+        if view.resource.parent.as_ref().is_some_and(|p| p.same_id) {
             operation.id = operation.parent.as_ref().map(plain);
         }
         carry::carry(view, world, root, &write.carries, &mut operation, guards)?;
     }
     Ok(Plan::Write(operation))
+}
+
+/// The remote's own id of an object, without what it was listed for.
+fn own_id(view: &View<'_>, object: &Object) -> Option<String> {
+    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned())
+}
+
+/// Is it there as soon as its parent is?
+fn is_side(view: &View<'_>) -> bool {
+    view.resource.parent.as_ref().is_some_and(|parent| parent.there)
 }
 
 /// What the object stands for: as its remote id says, or as its record's key will have it.

@@ -13,7 +13,7 @@ use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
 use crate::mapping::{Env, Lens};
 use crate::model::RowKey;
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
-use crate::sync::places;
+use crate::sync::{entries, places};
 
 /// One item, understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +101,14 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let key = row_key(facet, row, &view.scope(facet, row, &vars));
+            if let Some(spec) = &row.entries {
+                if let Some((values, versions)) = entries::read(spec, item, &env) {
+                    let versions_key = entries::versions_key(&key);
+                    projected.rows.extend(versions.map(|v| (versions_key, v)));
+                    projected.rows.insert(key, values);
+                }
+                continue;
+            }
             let read = match (&row.list, &row.read) {
                 _ if row.places.is_some() => match &row.places {
                     Some(places) => places::read(places, item, &env),

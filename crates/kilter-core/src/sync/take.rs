@@ -330,7 +330,7 @@ fn take_facet(
         None if cells.is_empty() || !view.bears(&facet.entity) => return None,
         None => {
             let key = birth_key(view, facet, root, item)?;
-            if facet.born.is_some() && known::by_id_alone(world, facet, root) {
+            if facet.born.is_some() && known::borne_elsewhere(world, facet, root) {
                 return None;
             }
             let id = world.fresh_record();

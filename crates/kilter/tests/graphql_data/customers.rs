@@ -1,12 +1,8 @@
 //! Customers of a shop that tells them by an id: one person is one record, whoever showed her first.
 
-mod support;
-#[path = "support/third.rs"]
-mod third;
-
+use crate::support::{Rig, seed};
+use crate::third::{Third, at_rest, erp, found, reconfigure, sync};
 use serde_json::{Value, json};
-use support::{Rig, seed};
-use third::{Third, at_rest, found, reconfigure, sync};
 
 const READ: &str = "customers = \"read\"\n";
 const WRITE: &str = "customers = \"write\"\n";
@@ -29,16 +25,6 @@ fn people(rig: &Rig) -> (Vec<String>, Vec<String>) {
         found(rig, "SELECT key FROM records WHERE entity = 'customer' ORDER BY key"),
         found(rig, objects),
     )
-}
-
-/// A call of the ERP's own API.
-async fn erp(rig: &Rig, path: &str, body: &Value) -> Value {
-    let url = format!("{}/json/2/{path}", rig.erp.url());
-    let request = rig.http.post(url).header("authorization", "bearer test-key");
-    let request =
-        request.header("x-odoo-database", "erp").header("content-type", "application/json");
-    let text = request.body(body.to_string()).send().await.unwrap().text().await.unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}: {text}"))
 }
 
 async fn partners(rig: &Rig, email: &str) -> usize {

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use kilter_twin::{Options, Running};
 use serde_json::{Value, json};
 
-use super::Rig;
+use crate::support::Rig;
 
 /// The kind of shop: its headers bear its name.
 const KIND: &str = "shopify"; // tidy: names
+
+/// Where the ERP is told which of its databases is meant.
+const DATABASE: &str = "x-odoo-database"; // tidy: names
 
 const TABLE: &str = r#"
 [connection.plus]
@@ -102,4 +105,13 @@ pub fn reconfigure(rig: &Rig, from: &str, to: &str) {
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     assert!(text.contains(from), "{from} stands in the config");
     std::fs::write(rig.toml(), text.replace(from, to)).unwrap();
+}
+
+/// A call of the ERP's own API.
+pub async fn erp(rig: &Rig, path: &str, body: &Value) -> Value {
+    let url = format!("{}/json/2/{path}", rig.erp.url());
+    let request = rig.http.post(url).header("authorization", "bearer test-key");
+    let request = request.header(DATABASE, "erp").header("content-type", "application/json");
+    let text = request.body(body.to_string()).send().await.unwrap().text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}: {text}"))
 }

@@ -1,14 +1,10 @@
 //! Pictures: each is sent once, whatever becomes of the answer; what others put there stays.
 
-mod support;
-#[path = "support/third.rs"]
-mod third;
-
 use std::path::Path;
 
+use crate::support::{Rig, seed};
+use crate::third::{Third, at_rest, found, reconfigure, sync};
 use serde_json::{Value, json};
-use support::{Rig, seed};
-use third::{Third, at_rest, found, reconfigure, sync};
 
 /// As a person in the first shop would put them, under the names that the copied connector reads.
 async fn pictures(rig: &Rig, sku: &str, names: &[&str]) {

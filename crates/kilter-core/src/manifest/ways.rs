@@ -11,7 +11,10 @@ use super::bulk::{Load, load};
 use super::template::Call;
 use crate::Json;
 use crate::doc::{Node, Reader};
-use crate::manifest::parts::{Problems, call_at, lens_at, one_or_many, path_at, path_or_whole};
+use crate::manifest::parts::{
+    Problems, call_at, lens_at, one_or_many, only_if, path_at, path_or_whole, paths_at,
+};
+use crate::manifest::types::OnlyIf;
 use crate::mapping::{Lens, Path};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub enum Kind {
 pub struct Write {
     pub name: String,
     pub kinds: Vec<Kind>,
+    /// The way stands only where these settings have these values.
+    pub only_if: OnlyIf,
     pub call: Call,
     pub cap: usize,
     /// What must stand in one call: the parent.
@@ -72,8 +77,8 @@ pub struct Answer {
     pub failed: Option<(Path, Json)>,
     /// Where the failure's text stands then.
     pub failure: Option<Path>,
-    /// A list of problems in an answer that says it went well.
-    pub problems: Option<Path>,
+    /// Lists of problems in an answer that says it went well.
+    pub problems: Vec<Path>,
     /// Where a problem says which item it means, from 0.
     pub index: Option<Path>,
     /// One problem undoes the whole call.
@@ -182,6 +187,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
             }
         }
     }
+    let only_if = only_if(&mut inner, problems);
     let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
     let id_in_item = lens_at(&mut inner, "id_in_item", problems);
@@ -193,6 +199,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     Some(Write {
         name,
         kinds,
+        only_if,
         call: call?,
         cap: cap.max(1),
         by_parent,
@@ -238,7 +245,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
         item_error: None,
         failed: None,
         failure: None,
-        problems: None,
+        problems: Vec::new(),
         index: None,
         whole: false,
     };
@@ -256,7 +263,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
     };
     answer.item_error = path_at(&mut inner, "item_error", problems);
     answer.failure = path_at(&mut inner, "failure", problems);
-    answer.problems = path_at(&mut inner, "problems", problems);
+    answer.problems = paths_at(&mut inner, "problems", problems);
     answer.index = path_at(&mut inner, "index", problems);
     answer.whole = inner.flag("whole", problems).unwrap_or(false);
     let failed: Option<Path> = path_at(&mut inner, "failed", problems);

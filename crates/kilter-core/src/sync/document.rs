@@ -26,10 +26,12 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
     for line in list(&record, "lines") {
         let name = text(&line, "name");
         if line.get("variant").and_then(record_of).is_none() {
+            let gift = text(&line, "kind") == "gift_card";
+            let what = if gift { " sells a gift card and" } else { "" };
             return Err(Wait {
                 kind: WaitKind::Held,
                 reason: format!(
-                    "line \"{name}\" (SKU {}) matches no product that Kilter knows",
+                    "line \"{name}\" (SKU {}){what} matches no product that Kilter knows",
                     or_none(&text(&line, "sku"))
                 ),
             });

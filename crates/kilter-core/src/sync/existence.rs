@@ -104,6 +104,10 @@ fn follow(house: &House, world: &mut World, id: ObjectId, change: &Change) {
     let Some(mut object) = world.object(id).cloned() else { return };
     let Some(view) = house.view(&object.connection, &object.resource) else { return };
     let Some(root) = object.root else { return };
+    // A side of what is gone: that is asked about by itself.
+    if view.resource.parent.as_ref().is_some_and(|parent| parent.there) {
+        return;
+    }
     let document = house.entities.get(&view.resource.root).is_some_and(|e| e.document);
     if view.bears(&view.resource.root) {
         if !document && decides(&view) {

@@ -19,8 +19,11 @@ use crate::Json;
 use crate::model::{Change, End, Object, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
-use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW, STATE_ROW, View, row_key};
+use crate::sync::house::{
+    BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW, STATE_ROW, View, row_key,
+};
 use crate::sync::mark::{self, mark_object};
+use crate::sync::places;
 use crate::sync::project::Projected;
 use crate::sync::replace::REPLACE_ROW;
 use crate::sync::seat;
@@ -46,7 +49,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let rows = keep_own(&object.shadow, shadow_of(item));
+    let rows = shown(&object, change, item);
     let same = known
         && object.root.is_some()
         && matches!(object.state, State::Live | State::Left)
@@ -217,12 +220,22 @@ fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
     rows
 }
 
+/// The shadow as this change shows it; a read says what came of what was sent before it, too.
+fn shown(object: &Object, change: &Change, item: &Projected) -> BTreeMap<String, Json> {
+    let mut rows = keep_own(&object.shadow, shadow_of(item));
+    if matches!(change.via, Via::Page | Via::Read | Via::Sweep) {
+        places::observed(&mut rows, change.asked);
+    }
+    rows
+}
+
 /// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
 fn keep_own(
     before: &BTreeMap<String, Json>,
     mut rows: BTreeMap<String, Json>,
 ) -> BTreeMap<String, Json> {
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, REPLACE_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    let ours = [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW];
+    for own in ours.into_iter().chain([crate::sync::plan::ARCHIVED_ROW]) {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }

@@ -28,7 +28,7 @@ use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, replace, seat, whole, words};
+use crate::sync::{carry, lifecycle, places, replace, seat, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -37,6 +37,8 @@ pub enum Plan {
     Step(StepOp),
     /// The object must be read first: a derived figure differs and there is no compare-and-set.
     ReadFirst,
+    /// It is there, as its parent is, under this id: it is read, and planned again.
+    Bind(String),
     /// Not now, and why; and the record it waits for.
     Wait(Wait, Option<RecordId>),
 }
@@ -69,6 +71,9 @@ pub struct Operation {
     pub partial: Option<Wait>,
     /// Creates of other resources that travel inside this one.
     pub carried: Vec<Carried>,
+    /// What it does to lists whose items have ids of their own.
+    #[serde(default)]
+    pub places: Vec<places::Change>,
 }
 
 /// A create inside another's.
@@ -140,10 +145,16 @@ fn try_plan(
     {
         return Ok(Plan::Nothing);
     }
+    if let Some(id) = parent.as_ref().filter(|_| kind == Kind::Create && is_side(view)) {
+        return Ok(Plan::Bind(plain(id)));
+    }
     let each = each(view, world, object, root)?;
     let mut draft = draft(view, world, object, root, (kind, &each), guards)?;
     draft.partial = draft.partial.or(stays);
     if kind == Kind::Update {
+        if draft.unsure && object.asked < fresh_since {
+            return Ok(Plan::ReadFirst);
+        }
         if draft.fields.is_empty() {
             if let Some(wait) = draft.partial {
                 return Ok(Plan::Wait(wait, None));
@@ -159,22 +170,21 @@ fn try_plan(
     let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&kind)) else {
         return Ok(Plan::Nothing);
     };
-    let same_id = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
-    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
     let mut operation = Operation {
         object: object.id,
         kind,
         fields: draft.fields,
         payload: draft.payload,
-        id: object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned()),
+        id: own_id(view, object),
         each,
         parent,
         above,
         partial: draft.partial,
         carried: Vec::new(),
+        places: draft.places,
     };
     if kind == Kind::Create {
-        if same_id {
+        if view.resource.parent.as_ref().is_some_and(|p| p.same_id) {
             operation.id = operation.parent.as_ref().map(plain);
         }
         carry::carry(view, world, root, &write.carries, &mut operation, guards)?;
@@ -208,6 +218,17 @@ fn place(
             Ok(Place { parent, above, stays })
         }
     })
+}
+
+/// The remote's own id of an object, without what it was listed for.
+fn own_id(view: &View<'_>, object: &Object) -> Option<String> {
+    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned())
+}
+
+/// Is it there as soon as its parent is?
+fn is_side(view: &View<'_>) -> bool {
+    view.resource.parent.as_ref().is_some_and(|parent| parent.there)
 }
 
 /// What the object stands for: as its remote id says, or as its record's key will have it.
@@ -258,6 +279,7 @@ fn archive(view: &View<'_>, world: &mut World, object: &Object, root: RecordId) 
         parent,
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     })
 }
 

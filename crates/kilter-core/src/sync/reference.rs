@@ -4,6 +4,7 @@
 //! |--------------------------------------------------------|-------------------------------------|
 //! | `{"$remote": ["resource", "id"]}`                      | rows and shadows                    |
 //! | `{"$key": ["entity", "text"]}`                         | rows and shadows                    |
+//! | both in one: the id first, the key for the first match  | rows and shadows                    |
 //! | `{"$record": 17}`                                      | records                             |
 //! | `{"$remote": …, "$from": "connection"}`, `{"$key": …}` | records, where not resolved yet     |
 //!
@@ -51,17 +52,11 @@ fn resolve_from(house: &House, connection: &str, world: &mut World, value: &Json
         }
         Json::Object(map) => {
             let from = map.get("$from").and_then(Json::as_str).unwrap_or(connection);
-            if let Some((resources, id)) = remote_parts(value) {
-                return match find_remote(house, from, world, resources, id) {
-                    Some(record) => record_ref(record),
-                    None => json!({ "$remote": [resources, id], "$from": from }),
-                };
-            }
-            if let Some((entity, key)) = key_parts(value) {
-                return match world.record_by_key(entity, key, true) {
-                    Some(record) => record_ref(record),
-                    None => value.clone(),
-                };
+            let (remote, key) = (remote_parts(value), key_parts(value));
+            if remote.is_some() || key.is_some() {
+                let by_id = remote.and_then(|(of, id)| find_remote(house, from, world, of, id));
+                let found = by_id.or_else(|| find_key(from, world, remote, key?));
+                return found.map_or_else(|| unresolved(value, remote, from), record_ref);
             }
             let inner =
                 map.iter().map(|(k, v)| (k.clone(), resolve_from(house, connection, world, v)));
@@ -69,6 +64,31 @@ fn resolve_from(house: &House, connection: &str, world: &mut World, value: &Json
         }
         other => other.clone(),
     }
+}
+
+fn unresolved(value: &Json, remote: Option<(&str, &str)>, from: &str) -> Json {
+    let mut kept = value.clone();
+    if remote.is_some() {
+        kept["$from"] = json!(from);
+    }
+    kept
+}
+
+/// By its key, unless that record is there under another id: then another thing bears the key.
+fn find_key(
+    connection: &str,
+    world: &mut World,
+    remote: Option<(&str, &str)>,
+    (entity, key): (&str, &str),
+) -> Option<RecordId> {
+    let record = world.record_by_key(entity, key, true)?;
+    let Some((resources, id)) = remote else { return Some(record) };
+    let other = resources.split('|').any(|name| {
+        let object = world.object_of_root(connection, name, record);
+        let there = object.and_then(|o| world.object(o)).and_then(|o| o.remote.as_deref());
+        there.is_some_and(|there| there != id)
+    });
+    (!other).then_some(record)
 }
 
 /// Resolves again what a record could not resolve before.
@@ -151,12 +171,12 @@ fn remote_ref(
     Err(none)
 }
 
-fn remote_parts(value: &Json) -> Option<(&str, &str)> {
+pub(super) fn remote_parts(value: &Json) -> Option<(&str, &str)> {
     let pair = value.get("$remote")?.as_array()?;
     Some((pair.first()?.as_str()?, pair.get(1)?.as_str()?))
 }
 
-fn key_parts(value: &Json) -> Option<(&str, &str)> {
+pub(super) fn key_parts(value: &Json) -> Option<(&str, &str)> {
     let pair = value.get("$key")?.as_array()?;
     Some((pair.first()?.as_str()?, pair.get(1)?.as_str()?))
 }
@@ -174,11 +194,10 @@ fn collect(value: &Json, connection: &str, out: &mut BTreeSet<Pending>) {
         Json::Array(items) => items.iter().for_each(|v| collect(v, connection, out)),
         Json::Object(map) => {
             let from = map.get("$from").and_then(Json::as_str).unwrap_or(connection);
-            if let Some((_, id)) = remote_parts(value) {
-                out.insert(Pending::Remote(from.to_owned(), id.to_owned()));
-            } else if let Some((entity, key)) = key_parts(value) {
-                out.insert(Pending::Key(entity.to_owned(), fold(key)));
-            } else {
+            let (remote, key) = (remote_parts(value), key_parts(value));
+            out.extend(remote.map(|(_, id)| Pending::Remote(from.to_owned(), id.to_owned())));
+            out.extend(key.map(|(entity, key)| Pending::Key(entity.to_owned(), fold(key))));
+            if remote.is_none() && key.is_none() {
                 map.values().for_each(|v| collect(v, connection, out));
             }
         }

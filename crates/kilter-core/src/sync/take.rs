@@ -11,7 +11,7 @@ use crate::sync::house::{House, View, row_key};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
 use crate::sync::world::World;
-use crate::sync::{existence, reference, seat, sold};
+use crate::sync::{existence, known, reference, seat, sold};
 
 /// What all of one change's fields share.
 #[derive(Debug, Clone, Copy)]
@@ -289,6 +289,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         rows: object.shadow.clone(),
         unreadable: Vec::new(),
         hints: Vec::new(),
+        sides: Vec::new(),
     };
     let fresh = object.root.is_none();
     if !bind_root(view, world, &mut object, &item, said) {
@@ -319,6 +320,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         }
         mark::object_bound(view.house, world, id, said.at);
     }
+    known::bind(view, world, &item, root, said);
     for record in changed {
         mark::record_changed(view.house, world, record, said.at);
         sold::order_changed(view.house, world, record, said.at);
@@ -357,6 +359,9 @@ fn take_facet(
         None if cells.is_empty() || !view.bears(&facet.entity) => return None,
         None => {
             let key = birth_key(view, facet, root, item)?;
+            if facet.born.is_some() && known::borne_elsewhere(world, facet, root) {
+                return None;
+            }
             let id = world.fresh_record();
             let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
             set_key_cells(view, world, &mut record, facet, Some(root), item, said);

@@ -22,6 +22,7 @@ fn operation(object: i64, kind: Kind, parent: u8, each: u8) -> Operation {
         above: None,
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     }
 }
 

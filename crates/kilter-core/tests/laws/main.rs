@@ -4,6 +4,7 @@
 //! Never   copies an expected value from output: each follows from a rule stated beside it.
 
 mod batches;
+mod buyers;
 mod carried;
 mod configs;
 mod convergence;

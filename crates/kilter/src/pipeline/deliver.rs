@@ -22,6 +22,7 @@ use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark::WAITS_ON;
 use kilter_core::sync::offer;
+use kilter_core::sync::places;
 use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
 use kilter_core::sync::world::World;
 
@@ -201,6 +202,12 @@ fn plan_one(
         }
         Plan::Wait(reason, on) => wait(world, object.id, reason, on),
         Plan::ReadFirst => round.read_first.push(object),
+        Plan::Bind(id) => {
+            let mut object = world.object(object.id).cloned().unwrap_or(object);
+            object.remote = Some(id);
+            world.put_object(object.clone());
+            round.read_first.push(object);
+        }
         Plan::Step(step) => {
             round.marks.insert(object.id, mark);
             round.steps.entry(object.resource).or_default().push(step);
@@ -215,6 +222,11 @@ fn plan_one(
             if let Some(reason) = gates.stops(&view, &object, &operation) {
                 counted(world, object.id, reason);
                 return Ok(());
+            }
+            if !operation.places.is_empty() {
+                let mut object = world.object(object.id).cloned().unwrap_or_else(|| object.clone());
+                places::leaves(&mut object, &operation.places, fresh);
+                world.put_object(object);
             }
             round.marks.insert(object.id, mark);
             let by_permit = view.resource.permit.is_some() && operation.kind == Kind::Create;

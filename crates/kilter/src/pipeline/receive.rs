@@ -5,7 +5,7 @@
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, State, Via};
-use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW};
+use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::replace::REPLACE_ROW;
 use kilter_core::sync::world::World;
@@ -103,7 +103,7 @@ fn known(
     let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
     let mut shadow = object.shadow;
     // What only we keep there no remote says.
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, REPLACE_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW] {
         shadow.remove(own);
     }
     let same = shadow == item.rows && object.resource == item.resource;
@@ -141,7 +141,7 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
         return Ok(end);
     }
     if change.body.get(HINT).is_some() {
-        return tx.step(house, world, |w| merge::hint(w, change));
+        return hint(tx, house, world, change);
     }
     let found =
         resource_of(house, &change.connection, &change.collection, &change.body, &change.each);
@@ -153,16 +153,33 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
         Err(error) => return Ok(End::Filtered(error.to_string())),
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    for (collection, remote) in item.sides.iter().filter(|_| change.via == Via::Read) {
+        let (connection, remote) = (&change.connection, remote.clone());
+        let known = |w: &mut World| w.object_by_remote(connection, collection, &remote);
+        if tx.step(house, world, known)?.is_some() {
+            let side = Change { collection: collection.clone(), remote, ..change.clone() };
+            hint(tx, house, world, &side)?;
+        }
+    }
     if end == End::Unchanged {
         return Ok(end);
     }
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };
-            tx.step(house, world, |w| merge::hint(w, &hint))?;
+            self::hint(tx, house, world, &hint)?;
         }
     }
     Ok(end)
+}
+
+/// What no resource here would read is not looked at.
+fn hint(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
+    let connector = house.connector(&change.connection).map(|(_, connector)| connector);
+    if connector.is_none_or(|c| c.resources_of(&change.collection).next().is_none()) {
+        return Ok(End::Filtered("no resource takes it".to_owned()));
+    }
+    tx.step(house, world, |w| merge::hint(w, change))
 }
 
 /// A body that says nothing but "look".

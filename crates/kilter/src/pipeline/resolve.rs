@@ -118,8 +118,14 @@ async fn ask(
         .render(&vars)
         .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the look-up lacks a value"))?;
     let answer = engine.send(view, &request).await?;
-    let Some(Json::Array(items)) = permit.items.read(&answer.body, &view.env(&vars, None)) else {
-        return Err(Fault::new(FaultKind::Unknown, "", "the look-up's answer holds no list"));
+    let items = match permit.items.read(&answer.body, &view.env(&vars, None)) {
+        Some(Json::Array(items)) => items,
+        Some(one @ Json::Object(_)) => vec![one],
+        Some(Json::Null) => Vec::new(),
+        _ => {
+            let text = "the look-up's answer holds no list";
+            return Err(Fault::new(FaultKind::Unknown, "", text));
+        }
     };
     let mut found = Found::new();
     for item in &items {

@@ -14,6 +14,7 @@ use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::offer;
+use kilter_core::sync::places;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
 use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
@@ -165,7 +166,7 @@ fn applied(
     if !is_object {
         object.shadow.clone_from(&expected);
         // What has no id but its parent's says nothing more than what was written.
-        let told = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
+        let told = view.resource.parent.as_ref().is_some_and(|p| p.same_id && !p.there);
         object.look = if created && !told { Some(0) } else { object.look };
     }
     world.begin_step();
@@ -222,7 +223,11 @@ fn carried(
         let Some(child) = view.house.view(&view.connection.name, &carry.resource) else { continue };
         let vars = view.connection.vars(&parent.each);
         let shown = carry.answer.as_ref().and_then(|p| p.read(item, &view.env(&vars, None)));
-        let shown = shown.and_then(|v| v.as_array().cloned()).unwrap_or_default();
+        let shown = match shown {
+            Some(Json::Array(items)) => items,
+            Some(one) => vec![one],
+            None => Vec::new(),
+        };
         let mine = parent.carried.iter().filter(|c| c.resource == carry.resource);
         for (n, one) in mine.enumerate() {
             let mut operation = one.operation.clone();
@@ -258,6 +263,8 @@ fn finish(
     tx.step(house, world, |w| {
         let Some(mut object) = w.object(id).cloned() else { return };
         object.settled = seq;
+        let told = done.what == AnswerKind::Object;
+        places::arrived(&mut object, &done.operation.places, told, seq);
         count_repairs(&mut object, &done.operation.fields);
         let differs =
             object.shadow.iter().any(|(k, v)| !expected.get(k).is_some_and(|e| same(e, v)));
@@ -315,6 +322,9 @@ fn failed(
     let Some(mut object) = tx.step(view.house, world, |w| w.object(id).cloned())? else {
         return Ok(());
     };
+    if fault.proves_not_applied() {
+        places::came_back(&mut object, &operation.places);
+    }
     let max = view.house.config.limits.tries_max;
     let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
     if fault.kind == FaultKind::Conflict

@@ -34,6 +34,8 @@ enum Lost {
 #[derive(Default)]
 struct Relay {
     target: String,
+    /// Our own address: files lie where the shop is, so what it says of itself is said of us.
+    url: String,
     http: reqwest::Client,
     /// What is lost of the next request that says this.
     lose: Mutex<Option<(Lost, &'static str)>>,
@@ -42,6 +44,8 @@ struct Relay {
     /// Starts that came through, and creates that were calls.
     starts: AtomicUsize,
     calls: AtomicUsize,
+    /// Files of results that were read.
+    files: AtomicUsize,
 }
 
 async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
@@ -57,6 +61,8 @@ async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
         relay.lost.store(true, Ordering::SeqCst);
         relay.go.notified().await;
     }
+    let file = head.uri.path().starts_with("/_results/");
+    relay.files.fetch_add(usize::from(file), Ordering::SeqCst);
     relay.starts.fetch_add(usize::from(start), Ordering::SeqCst);
     let set = text.contains("productSet") && !start;
     relay.calls.fetch_add(usize::from(set), Ordering::SeqCst);
@@ -78,7 +84,8 @@ async fn forward(relay: Arc<Relay>, head: axum::http::request::Parts, body: Byte
     }
     let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let mut out = (status, answer.bytes().await.unwrap_or_default()).into_response();
+    let said = answer.text().await.unwrap_or_default().replace(&relay.target, &relay.url);
+    let mut out = (status, said).into_response();
     for (name, value) in headers.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
         out.headers_mut().insert(name, value.clone());
     }
@@ -115,9 +122,10 @@ impl House {
         let target = shop.url();
         let lose = Mutex::new(lose);
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        let relay = Arc::new(Relay { target, lose, http, ..Relay::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let relay = Relay { target, url: url.clone(), lose, http, ..Relay::default() };
+        let relay = Arc::new(relay);
         let app = axum::Router::new().fallback(pass).with_state(Arc::clone(&relay));
         tokio::spawn(async move { axum::serve(listener, app).await });
         let table = TABLE.replace("{url}", &url).replace("{main}", main);
@@ -218,6 +226,7 @@ async fn a_listing_that_was_begun_and_not_written_down_is_found_and_read_once() 
     // One of products and one of variants, each of all that is there.
     assert_eq!(house.jobs("QUERY").await, [PRODUCTS, PRODUCTS], "{told}");
     assert_eq!(house.relay.starts.load(Ordering::SeqCst), 2);
+    assert_eq!(house.relay.files.load(Ordering::SeqCst), 2);
     let said = |what: &str| {
         let sql = "SELECT count(*) FROM changes WHERE connection = 'plus' AND collection = ";
         house.counted(&format!("{sql}'{what}'"))
@@ -236,6 +245,7 @@ async fn a_load_that_was_begun_and_not_written_down_is_found_and_nothing_is_sent
     let told = house.killed_and_aligned().await;
     assert_eq!(house.jobs("MUTATION").await, [products], "one job of all: {told}");
     assert_eq!(house.relay.starts.load(Ordering::SeqCst), 1);
+    assert_eq!(house.relay.files.load(Ordering::SeqCst), 1, "its result is read once");
     assert_eq!(house.relay.calls.load(Ordering::SeqCst), 0, "and none goes by a call");
     assert_eq!(house.skus().await, skus, "each once");
 }

@@ -275,6 +275,22 @@ async fn what_a_job_did_before_it_failed_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_whose_job_fails_is_read_by_pages_and_its_half_is_not_believed() {
+    let house = House::start("lost-trust", None).await;
+    house.full_shop().await;
+    let fault = json!({ "bulk_fail_next": 1 });
+    house.rig.post(&format!("{}/_twin/faults", house.shop.url()), &fault).await;
+    let told = house.aligned().await;
+    // Half of the products stand in a partial file, which is not read; their variants' job is sound.
+    assert_eq!(house.jobs("QUERY").await, [PRODUCTS / 2, PRODUCTS], "{told}");
+    assert_eq!(house.relay.files.load(Ordering::SeqCst), 1);
+    let known = "SELECT count(*) FROM objects WHERE connection = 'plus' AND remote LIKE '%/Product";
+    for what in ["/%'", "Variant/%'"] {
+        assert_eq!(house.counted(&format!("{known}{what}")), PRODUCTS, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_finds_nothing_has_no_file_and_is_done() {
     let late = (Lost::Time, "bulkOperationRunQuery");
     let house = House::start("lost-empty", Some(late)).await;

@@ -44,8 +44,10 @@ struct Known {
 pub(super) enum Found {
     /// Its whole file was read, this long after it was started. The key is where the job stands.
     Read { seconds: u64, key: String },
-    /// There is none, or none that can be trusted.
+    /// There is none: one may begin.
     Nothing,
+    /// There was one that came to nothing: another would not fare better now.
+    Failed,
 }
 
 fn key(reading: &Reading<'_>) -> String {
@@ -112,7 +114,10 @@ pub(super) async fn go_on(reading: &mut Reading<'_>, spec: &Bulk) -> Result<Foun
         match job::find(engine, view, &spec.job, &reading.vars, lost).await {
             Ok(job::Lost::Found(id)) => known.id = id,
             Ok(job::Lost::Open) => return Err(later(spec)),
-            Ok(job::Lost::Never) => return forgotten(reading, key, "it never began").await,
+            Ok(job::Lost::Never) => {
+                forgotten(reading, key, "it never began").await?;
+                return Ok(Found::Nothing);
+            }
             Err(fault) if fault.kind.retries() && seconds <= spec.job.give_up_seconds => {
                 return Err(fault.into());
             }
@@ -147,9 +152,9 @@ pub(super) async fn go_on(reading: &mut Reading<'_>, spec: &Bulk) -> Result<Foun
 
 async fn forgotten(reading: &mut Reading<'_>, key: String, why: &str) -> Result<Found, Stop> {
     let (connection, resource) = (&reading.view.connection.name, &reading.view.resource.name);
-    tracing::warn!(connection.id = connection, resource, why, "a job came to nothing: pages it is");
+    tracing::warn!(connection.id = connection, resource, why, "a job came to nothing");
     reading.engine.store.write_async(move |tx| tx.forget_meta(&key)).await?;
-    Ok(Found::Nothing)
+    Ok(Found::Failed)
 }
 
 /// Reads the file, all of it: what it shows must be known whole. What was kept before is not kept

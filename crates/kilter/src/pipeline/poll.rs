@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kilter_core::Json;
-use kilter_core::manifest::{Call, Cursor as CursorSpec, List, Page, Vars, plain};
+use kilter_core::manifest::{Bulk, Call, Cursor as CursorSpec, List, Page, Vars, plain};
 use kilter_core::model::{Fault, FaultKind, Via};
 use kilter_core::sync::house::View;
 
@@ -147,15 +147,16 @@ async fn listing(
     let (shown, differed) = (None, 0);
     let mut reading =
         Reading { engine, view, list, each, vars, asked, full, newest, shown, differed };
-    let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
+    let mut bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
     if let Some(spec) = bulk {
         match bulk::go_on(&mut reading, spec).await? {
             bulk::Found::Read { seconds, key } => return reading.finish(seconds, Some(key)).await,
             bulk::Found::Nothing => {}
+            bulk::Found::Failed => bulk = None,
         }
     }
     reading.begin();
-    reading.by_pages().await?;
+    reading.by_pages(bulk).await?;
     reading.finish(started.elapsed().as_secs(), None).await
 }
 
@@ -166,13 +167,12 @@ impl Reading<'_> {
         self.shown = whole.then(absent::Shown::default);
     }
 
-    async fn by_pages(&mut self) -> Result<(), Stop> {
+    async fn by_pages(&mut self, mut bulk: Option<&Bulk>) -> Result<(), Stop> {
         let (list, view) = (self.list, self.view);
         let call = if self.full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
         let mut size = list.page.size().unwrap_or(usize::MAX);
         // Until it is known whether a job is worth it: what the job says need not be said here.
-        let bulk = self.full && view.connection.bulk;
-        let (mut bulk, mut held) = (list.bulk.as_ref().filter(|_| bulk), Vec::new());
+        let mut held = Vec::new();
         for page in 1..=self.engine.house.config.limits.pages_max {
             let (items, more) =
                 pages::read(self.engine, view, list, call, &mut self.vars, page, &mut size).await?;

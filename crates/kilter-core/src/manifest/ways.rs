@@ -37,6 +37,8 @@ pub struct Write {
     pub cap: usize,
     /// What must stand in one call: the parent.
     pub by_parent: bool,
+    /// Each item says which place or list it is for, so those of several stand in one call.
+    pub mixed: bool,
     /// Where the item's own id stands in an update (a batch's items).
     pub id_in_item: Option<Lens>,
     /// Template: what every item says beside its fields, at update too.
@@ -190,6 +192,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     let only_if = only_if(&mut inner, problems);
     let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
+    let mixed = inner.flag("mixed", problems).unwrap_or(false);
     let id_in_item = lens_at(&mut inner, "id_in_item", problems);
     let set = inner.take("set").map_or_else(|| serde_json::json!({}), Node::to_json);
     let carries = carries(&mut inner, problems);
@@ -203,6 +206,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
         call: call?,
         cap: cap.max(1),
         by_parent,
+        mixed,
         id_in_item,
         set,
         carries,

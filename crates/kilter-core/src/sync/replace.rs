@@ -299,5 +299,6 @@ fn delete(object: &Object, parent: Option<String>) -> Operation {
         parent: parent.map(Json::String),
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     }
 }

@@ -122,6 +122,8 @@ pub(super) struct Reading<'r> {
     place: Place,
     /// When the page was asked for that is being read.
     page_asked: Option<i64>,
+    /// A job of the remote may be started for it: none that came to nothing before.
+    jobs: bool,
 }
 
 async fn listing(
@@ -159,12 +161,14 @@ async fn listing(
     #[rustfmt::skip]
     let mut reading = Reading {
         engine, view, list, each, vars, asked, full, was, newest, shown, differed, place, page_asked,
+        jobs: true,
     };
     let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
     if let Some(spec) = bulk {
         match bulk::go_on(&mut reading, spec).await? {
             bulk::Found::Read { seconds, key } => return reading.finish(seconds, Some(key)).await,
             bulk::Found::Nothing => {}
+            bulk::Found::Failed => reading.jobs = false,
         }
     }
     reading.begin();
@@ -222,7 +226,7 @@ impl Reading<'_> {
         let call = if self.full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
         let mut size = list.page.size().unwrap_or(usize::MAX);
         // Until it is known whether a job is worth it: what the job says need not be said here.
-        let bulk = self.full && view.connection.bulk && self.place.kept == 0;
+        let bulk = self.jobs && self.full && view.connection.bulk && self.place.kept == 0;
         let (mut bulk, mut held) = (list.bulk.as_ref().filter(|_| bulk), Vec::new());
         let mut seams = 0;
         while self.place.page <= self.engine.house.config.limits.pages_max {

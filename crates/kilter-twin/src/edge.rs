@@ -47,7 +47,7 @@ pub struct Face {
     pub error: fn(u16) -> Value,
     /// The body of an error that comes with a 200.
     pub in_200: fn() -> Value,
-    /// Whether the twin refuses for haste itself every other time.
+    /// Whether the twin refuses for haste itself, every third time.
     pub throttles: bool,
     /// Key of a request's body → what is done to its value.
     pub habits: &'static [(&'static str, Habit)],
@@ -126,7 +126,7 @@ pub async fn pass(State(edge): State<Arc<Edge>>, request: Request, next: Next) -
                 return answer;
             }
         }
-        Strike::Throttled { number, .. } if edge.face.throttles && number.is_multiple_of(2) => {
+        Strike::Throttled { number, .. } if edge.face.throttles && number.is_multiple_of(3) => {
             request.headers_mut().insert(THROTTLE, HeaderValue::from_static("1"));
         }
         Strike::None => {}

@@ -14,6 +14,7 @@ use crate::Error;
 /// What can happen to a call, in the order in which it is drawn.
 pub const CALLS: &[&str] = &[
     "throttled",
+    "throttled_absurdly",
     "errors",
     "errors_after",
     "resets",
@@ -46,9 +47,10 @@ const ONE_IN: u64 = 20;
 const STORM_ONE_IN: u64 = 60;
 const SLOW_MS: u64 = 2_000;
 const LATE_MS: u64 = 3_000;
-/// Every form that a `Retry-After` was seen in. The date is a second from now.
-const RETRY_AFTER: [Wait; 5] =
-    [Wait::None, Wait::Text("1"), Wait::Text("0.5"), Wait::Date, Wait::Text("999999999")];
+/// The forms that a `Retry-After` was seen in, by turns. The date is a second from now.
+const RETRY_AFTER: [Wait; 4] = [Wait::None, Wait::Text("1"), Wait::Text("0.5"), Wait::Date];
+/// Longer than anybody can wait: by name only, for whoever obeys it comes to no rest.
+const ABSURD: &str = "999999999";
 const STATUSES: [u16; 4] = [500, 502, 503, 504];
 
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +119,7 @@ impl Known {
 
     fn storm(&self) -> impl Iterator<Item = &'static str> {
         let all = CALLS.iter().chain(HOOKS).chain(HABITS).chain(self.own).copied();
-        all.filter(|name| !self.apart.contains(name))
+        all.filter(|name| !self.apart.contains(name) && *name != "throttled_absurdly")
     }
 }
 
@@ -236,7 +238,8 @@ impl Schedule {
         let gone = self.gone_until.map_or(Duration::ZERO, |t| t.duration_since(Instant::now()));
         let shown = json!({
             "names": self.said, "known": self.known.names(), "one_in": self.one_in,
-            "slow_ms": self.slow_ms, "late_ms": self.late_ms, "gone_ms": u64::try_from(gone.as_millis()).unwrap_or(u64::MAX),
+            "slow_ms": self.slow_ms, "late_ms": self.late_ms,
+            "gone_ms": u64::try_from(gone.as_millis()).unwrap_or(u64::MAX),
             "calls": self.calls, "deliveries": self.hooks, "struck": self.struck,
         });
         shown.as_object().cloned().unwrap_or_default()
@@ -287,6 +290,7 @@ impl Schedule {
                 };
                 Strike::Throttled { after, number }
             }
+            "throttled_absurdly" => Strike::Throttled { after: Some(ABSURD.to_owned()), number: 1 },
             "errors" => Strike::Status { status: STATUSES[turn(STATUSES.len())], done: false },
             "errors_after" => Strike::Status { status: STATUSES[turn(STATUSES.len())], done: true },
             "resets" => Strike::Reset { done: false },

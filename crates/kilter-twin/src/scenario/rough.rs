@@ -14,7 +14,7 @@ use super::catalogue::{Variant, cents};
 use super::clerk::{another, drawn};
 use super::dice::Dice;
 use super::paper::Ledger;
-use super::script::{MAIN, RETAIL_EUR, Step};
+use super::script::{MAIN, RETAIL_EUR, Sale, Step};
 use super::shops::{Facts, SHOPS, facts};
 use super::verdict::Verdict;
 use super::{Did, Error, Stage, erp};
@@ -179,11 +179,19 @@ impl Stage {
     /// Clerks count what nobody fights for.
     async fn count_more(&mut self, name: &str) -> Result<Vec<String>, Error> {
         let mut dice = Dice::new(self.seed, name);
-        let variants: Vec<Variant> = drawn(&self.catalogue, &mut dice, COUNTED);
-        let free = |variant: &Variant| {
-            !self.script.contended.contains(&variant.sku) && !self.is_deleted(&variant.sku)
+        let variants: Vec<Variant> = drawn(&self.catalogue, &mut dice, 2 * COUNTED);
+        // What was shipped has left the shelf: who counts that finds less than the script knows.
+        let script = &self.script;
+        let shipped = |sku: &str, sale: &Sale| {
+            let left = script.parcels.iter().any(|p| p.shop == sale.shop && p.order == sale.id);
+            left && sale.lines.iter().any(|(of, _)| of == sku)
         };
-        let variants: Vec<Variant> = variants.into_iter().filter(free).collect();
+        let free = |variant: &Variant| {
+            let sku = variant.sku.as_str();
+            let left = script.sales.iter().any(|sale| shipped(sku, sale));
+            !left && !script.contended.contains(&variant.sku) && !self.is_deleted(sku)
+        };
+        let variants: Vec<Variant> = variants.into_iter().filter(free).take(COUNTED).collect();
         let (mut edits, mut said) = (Vec::new(), Vec::new());
         for variant in variants {
             let old = self.script.counted(MAIN, &variant);

@@ -132,13 +132,14 @@ async fn rough_day(stage: &mut Stage, middleman: &Middleman) {
     let found = stage.referee().await.expect("a verdict");
     assert!(found.ok, "{:#?}", found.problems);
     assert_eq!(found.row("de", "products").expect("a row").held, 4, "two for their case");
-    let (_, place) = stage.script.deleted[1];
-    let sku = &stage.catalogue.templates[place].variants[1].sku;
-    let again = json!({ "products": [{ "name": "X", "sku": sku, "regular_price": "1" }] });
-    let seeded = middleman.act("de", "seed", again).await;
+    let (_, place) = stage.script.deleted[0];
+    let sku = &stage.catalogue.templates[place].variants[0].sku;
+    let state = middleman.get("de", "state").await;
+    let product = list(&state["products"]).iter().find(|row| row["sku"] == **sku);
+    let page = format!("products/{}", product.expect("it is in the bin")["id"]);
+    middleman.act("de", &page, json!({ "status": "publish" })).await;
     let found = stage.referee().await.expect("a verdict");
     assert_eq!((found.ok, wrong(&found, "de", "products")), (false, 1), "{:#?}", found.problems);
-    let page = format!("products/{}", seeded["products"][0]["id"]);
     middleman.act("de", &page, json!({ "status": "trash" })).await;
     assert!(stage.referee().await.expect("a verdict").ok);
 }

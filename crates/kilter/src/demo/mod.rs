@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use kilter_core::model::Wait;
 use kilter_twin::scenario::{Did, Stage, Step, Verdict};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -63,7 +64,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let quiet = settle(&stage, store.as_ref().ok()).await?;
     story?;
     let verdict = stage.referee().await?;
-    let sums = sums(&store.context("open the demo's database")?, &verdict)?;
+    let deleted = stage.script.deleted.len();
+    let sums = sums(&store.context("open the demo's database")?, &verdict, deleted)?;
     let ok = verdict.ok && sums.hold() && quiet;
     if !quiet {
         screen.say("not in order: it does not come to rest: something is written again and again");
@@ -276,6 +278,9 @@ pub struct OwnSums {
     pub hooks_acknowledged: u64,
     pub hooks_received: i64,
     pub hooks_sent: u64,
+    /// Products that people deleted, and those of them that Kilter asks about.
+    pub deleted: usize,
+    pub asked: usize,
 }
 
 impl OwnSums {
@@ -290,11 +295,22 @@ impl OwnSums {
     }
 
     pub fn hold(&self) -> bool {
-        self.conserved() && self.hooks_hold() && self.dead == 0 && self.open == 0
+        let ended = self.dead == 0 && self.open == 0;
+        self.conserved() && self.hooks_hold() && ended && self.asked == self.deleted
     }
 }
 
-fn sums(store: &Store, verdict: &Verdict) -> anyhow::Result<OwnSums> {
+/// Objects that a person deleted and Kilter does not make again unasked.
+fn asked(store: &Store) -> anyhow::Result<usize> {
+    let waiting = store.read(|tx| tx.waiting(WAITS_MAX))?;
+    let deleted = |wait: &Wait| wait.reason.starts_with("someone deleted it");
+    Ok(waiting.iter().filter_map(|object| object.wait.as_ref()).filter(|w| deleted(w)).count())
+}
+
+/// Most waits that are looked at.
+const WAITS_MAX: usize = 10_000;
+
+fn sums(store: &Store, verdict: &Verdict, deleted: usize) -> anyhow::Result<OwnSums> {
     let (sums, open, hooks) =
         store.read(|tx| Ok((tx.sums()?, tx.open_count()?, tx.count_via("hook")?)))?;
     let total = |kind: &str| -> i64 {
@@ -310,5 +326,7 @@ fn sums(store: &Store, verdict: &Verdict) -> anyhow::Result<OwnSums> {
         hooks_acknowledged: verdict.webhooks.values().map(|h| h.acknowledged).sum(),
         hooks_received: hooks,
         hooks_sent: verdict.webhooks.values().map(|h| h.sent).sum(),
+        deleted,
+        asked: asked(store)?,
     })
 }

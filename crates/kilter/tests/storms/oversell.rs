@@ -1,0 +1,213 @@
+//! Oversell: sales at random in two shops on one stock, while the ERP counts, takes no orders for a
+//! while, and webhooks get lost or come late. What was oversold, nobody could have known.
+//!
+//! Reads   `KILTER_SALES` (300).   Writes  the list of what was oversold, with its reasons.
+//! Never   takes Kilter's word: the shops say what they sold, the relays what they told it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::market::Market;
+use crate::people::{Shop, url};
+use crate::relay::Weather;
+use crate::stage::{Stage, seed, told};
+use crate::support;
+
+const MUGS: usize = 9;
+/// What each warehouse begins with.
+const STOCK: u32 = 12;
+/// One shop keeps a unit back.
+const BUFFER: [i64; 2] = [0, 1];
+const PACE: Duration = Duration::from_millis(20);
+const CALM: Duration = Duration::from_secs(120);
+/// An order is told by the next poll at the latest: its period, and a busy machine.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+struct Outcome {
+    market: Market,
+    /// What broke the law, in sentences.
+    wrong: Vec<String>,
+}
+
+fn config(text: String) -> String {
+    text.replace("[connection.us]\n", "[connection.us]\nbuffer = 1\n")
+        .replace("orders = \"2s\"", "orders = \"1s\"")
+}
+
+async fn sold(name: &str, seed: u64, sales: usize, without: &str) -> Outcome {
+    let stage = Stage::start(name, config).await;
+    let catalogue = support::seed(MUGS, STOCK);
+    stage.rig.post(&format!("{}/_twin/seed", stage.rig.erp.url()), &catalogue).await;
+    let (code, said) = stage.rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{said}");
+    let mut serving = stage.served(without).await;
+    let mut market = Market::default();
+    let mut wrong = Vec::new();
+    let started = Instant::now();
+    trade(&stage, &mut market, seed, sales).await;
+    println!(
+        "{name}: {} sales, {} refused, {} counts in {:.1?}",
+        market.sales.len(),
+        market.refused,
+        market.counts.len(),
+        started.elapsed()
+    );
+    // The ERP takes no orders still: what was sold and is in no order of its comes off its figures.
+    calm_webhooks(&stage).await;
+    wrong.extend(follows(&stage, &market, "while the ERP takes no orders").await);
+    stage.clear_up().await;
+    wrong.extend(follows(&stage, &market, "once quiet").await);
+    serving.kill();
+    println!("{name}: quiet after {:.1?}", started.elapsed());
+    wrong.extend(judged(&stage, &market).await);
+    Outcome { market, wrong }
+}
+
+/// The first third on a good day; then the ERP takes no orders; webhooks are lost and late throughout.
+async fn trade(stage: &Stage, market: &mut Market, seed: u64, sales: usize) {
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let skus = support::skus(&support::seed(MUGS, STOCK));
+    let (mut at, mut away) = (0, false);
+    while market.sales.len() < sales {
+        at += 1;
+        assert!(at < sales * 20, "the shops sell nothing any more");
+        if !away && market.sales.len() * 3 > sales {
+            away = true;
+            let busy = json!({ "match": "sale.order/", "fail_next": u32::MAX, "status": 503 });
+            stage.rig.post(&format!("{}/_twin/faults", stage.rig.erp.url()), &busy).await;
+        }
+        if at % 40 == 0 {
+            let shop = if dice.random_bool(0.5) { Shop::De } else { Shop::Us };
+            let lost = json!({ "drop_webhooks": dice.random_bool(0.5) });
+            stage.rig.post(&format!("{}/_twin/faults", url(stage, shop)), &lost).await;
+            let late = Weather::Late(dice.random_range(50..600));
+            *stage.door.weather.lock().unwrap() =
+                [Weather::Clear, late][usize::from(dice.random_bool(0.6))];
+        }
+        let sku = &skus[dice.random_range(0..skus.len())];
+        if dice.random_range(0..7_u8) == 0 {
+            let place = if dice.random_bool(0.7) { "WH" } else { "WST" };
+            let units = market.sold(sku) + dice.random_range(0..14_i64);
+            market.count(stage, sku, place, units).await;
+        }
+        let shop = if dice.random_bool(0.5) { Shop::De } else { Shop::Us };
+        let units = dice.random_range(1..=3_i64);
+        market.buy(stage, shop, sku, units, at % 50).await;
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+async fn calm_webhooks(stage: &Stage) {
+    *stage.door.weather.lock().unwrap() = Weather::Clear;
+    for shop in [Shop::De, Shop::Us] {
+        let reset = json!({ "reset": true });
+        stage.rig.post(&format!("{}/_twin/faults", url(stage, shop)), &reset).await;
+    }
+}
+
+/// Soon all figures follow the formula; what does not is said.
+async fn follows(stage: &Stage, market: &Market, when: &str) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let de = stage.state(&stage.rig.de.url()).await;
+        let us = stage.state(&stage.rig.us.url()).await;
+        let erp = stage.state(&stage.rig.erp.url()).await;
+        let mut wrong = market.figures(&de, &us, &erp, BUFFER);
+        let missing = if when == "once quiet" { missing(market, &erp) } else { Vec::new() };
+        wrong.extend(missing);
+        if wrong.is_empty() || started.elapsed() > CALM {
+            println!("{when}: {} wrong after {:.1?}", wrong.len(), started.elapsed());
+            return wrong.into_iter().map(|w| format!("{when}: {w}")).collect();
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Each sale stands in the ERP once.
+fn missing(market: &Market, erp: &Value) -> Vec<String> {
+    let orders = crate::judge::list(erp, "orders");
+    let mut wrong = Vec::new();
+    if orders.len() != market.sales.len() {
+        wrong.push(format!("{} sales, {} orders in the ERP", market.sales.len(), orders.len()));
+    }
+    wrong
+}
+
+async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut raced: BTreeSet<(Shop, u64)> = BTreeSet::new();
+    for shop in [Shop::De, Shop::Us] {
+        let raises = stage.rig.get(&format!("{}/_twin/stock_raises", url(stage, shop))).await;
+        let (violations, races) = (&raises["violations"], &raises["races"]);
+        println!(
+            "{shop:?}: {} raises, {} over a sale that was read, {} over one between read and write",
+            raises["checked"],
+            violations.as_array().unwrap().len(),
+            races.as_array().unwrap().len()
+        );
+        wrong.extend(
+            violations
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|v| format!("{shop:?} raised over a sale: {v}")),
+        );
+        for race in races.as_array().unwrap() {
+            let orders = race["unseen_orders"].as_array().unwrap();
+            raced.extend(orders.iter().map(|id| (shop, id.as_u64().unwrap())));
+        }
+    }
+    let heard = [&stage.de, &stage.us].map(|relay| relay.told.lock().unwrap().clone());
+    let told = |shop: Shop, order: u64| heard[usize::from(shop == Shop::Us)].get(&order).copied();
+    for sale in &market.sales {
+        let late = told(sale.shop, sale.order).is_none_or(|at| at > sale.at + TOLD_WITHIN);
+        if late {
+            wrong.push(format!(
+                "{:?} {} was told neither by webhook nor by poll",
+                sale.shop, sale.order
+            ));
+        }
+    }
+    let first: BTreeMap<(String, &'static str), i64> = stock(&support::seed(MUGS, STOCK));
+    let oversold = market.judge(&first, &told, &|shop, order| raced.contains(&(shop, order)));
+    let units: i64 = oversold.iter().map(|one| one.units).sum();
+    println!("{} sales oversold {units} units; each with its reason:", oversold.len());
+    for one in &oversold {
+        println!("  {}", one.reason);
+    }
+    wrong.extend(oversold.into_iter().filter(|one| !one.explained).map(|one| one.reason));
+    wrong
+}
+
+fn stock(seed: &Value) -> BTreeMap<(String, &'static str), i64> {
+    let mut out = BTreeMap::new();
+    for variant in
+        seed["templates"].as_array().unwrap().iter().flat_map(|t| t["variants"].as_array().unwrap())
+    {
+        let sku = variant["default_code"].as_str().unwrap();
+        for place in ["WH", "WST"] {
+            out.insert((sku.to_owned(), place), variant["stock"][place].as_i64().unwrap());
+        }
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_oversold_nobody_could_have_known() {
+    let outcome = sold("oversell", seed(), told("KILTER_SALES", 300), "").await;
+    assert!(outcome.wrong.is_empty(), "{}", outcome.wrong.join("\n"));
+    assert!(outcome.market.refused > 0, "no shop ever sold out: nothing was at stake");
+}
+
+/// Without the stock rule what was sold is offered again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_stock_rule_what_was_sold_is_sold_again() {
+    let outcome = sold("oversell-control", seed(), 150, "stock_rule").await;
+    let says = |text: &str| outcome.wrong.iter().any(|wrong| wrong.contains(text));
+    assert!(says("unexplained"), "no sale is unexplained: {:?}", outcome.wrong);
+    assert!(says("while the ERP takes no orders"), "the formula holds: {:?}", outcome.wrong);
+}

@@ -14,4 +14,5 @@ mod refunds;
 mod schedules;
 mod seats;
 mod sellable;
+mod storms;
 mod support;

@@ -177,7 +177,7 @@ fn plan_one(
             round.marks.insert(object.id, mark);
             round.steps.entry(object.resource).or_default().push(step);
         }
-        Plan::Write(operation) if operation.kind == Kind::Create && !listed(tx, &view)? => {
+        Plan::Write(operation) if too_early(tx, &view, &operation, guards)? => {
             let name = &object.connection;
             let reason = format!("waits until {name} was read once: nothing is created before");
             wait(world, object.id, Wait { kind: WaitKind::Later, reason }, None);
@@ -195,6 +195,15 @@ fn plan_one(
         }
     }
     Ok(())
+}
+
+fn too_early(
+    tx: &Tx<'_>,
+    view: &kilter_core::sync::house::View<'_>,
+    operation: &Operation,
+    guards: Guards,
+) -> Result<bool> {
+    Ok(guards.first_listing && operation.kind == Kind::Create && !listed(tx, view)?)
 }
 
 /// No create before the resource's first complete listing, or a full shop would be doubled.

@@ -44,12 +44,24 @@ pub struct Market {
 /// reads what is there, and writes. A busy machine is slow.
 pub const FOLLOW: Duration = Duration::from_secs(6);
 
+/// (SKU, warehouse) → what was there at first.
+pub type First = BTreeMap<(String, &'static str), i64>;
+
+/// What Kilter could know.
+pub struct Heard<'a> {
+    /// The moment at which it was told of an order, by webhook or poll.
+    pub told: &'a dyn Fn(Shop, u64) -> Option<Instant>,
+    /// Was a figure written over this sale, made between the read and the write?
+    pub raced: &'a dyn Fn(Shop, u64) -> bool,
+}
+
 /// One oversold sale.
 #[derive(Debug)]
 pub struct Oversold {
     pub units: i64,
     pub reason: String,
-    pub explained: bool,
+    /// It is explained if Kilter needs as long from being told to showing it. None: by nothing.
+    pub needed: Option<Duration>,
 }
 
 pub fn places(shop: Shop) -> &'static [&'static str] {
@@ -87,16 +99,16 @@ impl Market {
         self.sales.iter().filter(|sale| sale.sku == sku).map(|sale| sale.units).sum()
     }
 
-    /// The counts that may have been what a shop's figure went by at a moment: for each of its
-    /// warehouses the last one that was known for sure, and all since then. The highest of each.
-    fn counted(&self, sale: &Sale, first: &BTreeMap<(String, &'static str), i64>) -> [i64; 2] {
+    /// What a shop's figure may have gone by: of each of its warehouses the last count that it had
+    /// `within` to follow, and all since then; the last of them, and the highest.
+    fn counted(&self, sale: &Sale, first: &First, within: Duration) -> [i64; 2] {
         let (mut now, mut most) = (0, 0);
         for place in places(sale.shop) {
             let mine = |c: &&Count| c.sku == sale.sku && c.place == *place && c.at <= sale.at;
             let start = first.get(&(sale.sku.clone(), *place)).copied().unwrap_or(0);
             let (mut last, mut high) = (start, start);
             for count in self.counts.iter().filter(mine) {
-                let old = count.at + FOLLOW < sale.at;
+                let old = count.at + within < sale.at;
                 high = if old { count.units } else { high.max(count.units) };
                 last = count.units;
             }
@@ -107,57 +119,76 @@ impl Market {
     }
 
     /// Every sale of what was not there, in the order in which they were made, with its reason.
-    /// `told`: the moment at which Kilter was told of an order. `raced`: orders over which a figure
-    /// was written between the read and the write, as the shop saw it.
-    pub fn judge(
-        &self,
-        first: &BTreeMap<(String, &'static str), i64>,
-        told: &dyn Fn(Shop, u64) -> Option<Instant>,
-        raced: &dyn Fn(Shop, u64) -> bool,
-    ) -> Vec<Oversold> {
+    pub fn judge(&self, first: &First, heard: &Heard<'_>) -> Vec<Oversold> {
         let mut out = Vec::new();
         for (at, sale) in self.sales.iter().enumerate() {
             let before: Vec<&Sale> =
                 self.sales[..at].iter().filter(|other| other.sku == sale.sku).collect();
-            let [there, counted] = self.counted(sale, first);
+            let [there, _] = self.counted(sale, first, Duration::ZERO);
             let gone: i64 = before.iter().map(|other| other.units).sum();
             let over = sale.units - (there - gone).clamp(0, sale.units);
-            if over == 0 {
-                continue;
+            if over > 0 {
+                out.push(self.explain(sale, &before, over, (first, heard)));
             }
-            let unheard = |other: &&&Sale| {
-                let heard = told(other.shop, other.order);
-                let could = heard.is_some_and(|heard| heard + FOLLOW < sale.at);
-                let own = other.shop == sale.shop;
-                if own { raced(other.shop, other.order) && !could } else { !could }
-            };
-            let missed: Vec<&&Sale> = before.iter().filter(unheard).collect();
-            let unknown: i64 = missed.iter().map(|other| other.units).sum();
-            let explained = counted - (gone - unknown) >= sale.units;
-            let (shop, order, sku) = (sale.shop, sale.order, &sale.sku);
-            let since = |other: &Sale| (sale.at - other.at).as_millis();
-            let list: Vec<String> = missed
-                .iter()
-                .map(|o| {
-                    format!("{:?} {} ({} units, {} ms before)", o.shop, o.order, o.units, since(o))
-                })
-                .collect();
-            let reason = if explained {
-                let fell = if counted > there { ", and a count that was new" } else { "" };
-                format!(
-                    "{shop:?} {order}: {over} of {sku}: not to be known yet: {}{fell}",
-                    list.join(", ")
-                )
-            } else {
-                format!(
-                    "unexplained: {shop:?} {order}: {over} of {sku}: {there} counted, {gone} sold before, \
-                     of which not to be known yet: {}",
-                    list.join(", ")
-                )
-            };
-            out.push(Oversold { units: over, reason, explained });
         }
         out
+    }
+
+    /// The shortest time that Kilter would have needed for the sale to be nobody's fault; a sale that
+    /// it was not told of yet needs none.
+    fn explain(
+        &self,
+        sale: &Sale,
+        before: &[&Sale],
+        over: i64,
+        (first, heard): (&First, &Heard<'_>),
+    ) -> Oversold {
+        let age = |other: &Sale| {
+            let told = (heard.told)(other.shop, other.order).filter(|told| *told < sale.at);
+            told.map_or(Duration::ZERO, |told| sale.at - told)
+        };
+        let mine = |c: &&Count| c.sku == sale.sku && c.at < sale.at;
+        let counts = self.counts.iter().filter(mine).map(|c| sale.at - c.at);
+        let mut needs: Vec<Duration> = before.iter().map(|o| age(o)).chain(counts).collect();
+        needs.push(Duration::ZERO);
+        needs.sort();
+        let (shop, order, sku) = (sale.shop, sale.order, &sale.sku);
+        for within in needs {
+            let unheard = |other: &&&Sale| {
+                let own = other.shop == sale.shop;
+                age(other) <= within && (!own || (heard.raced)(other.shop, other.order))
+            };
+            let missed: Vec<&&Sale> = before.iter().filter(unheard).collect();
+            let known: i64 = before.iter().filter(|o| !unheard(o)).map(|other| other.units).sum();
+            let [there, counted] = self.counted(sale, first, within);
+            if counted - known < sale.units {
+                continue;
+            }
+            let told = |other: &&&Sale| {
+                let (since, told) = ((sale.at - other.at).as_millis(), age(other).as_millis());
+                let told = if told == 0 {
+                    "not told yet".to_owned()
+                } else {
+                    format!("told {told} ms before")
+                };
+                format!(
+                    "{:?} {}: {} units, sold {since} ms before, {told}",
+                    other.shop, other.order, other.units
+                )
+            };
+            let mut list: Vec<String> = missed.iter().map(told).collect();
+            list.extend(
+                (counted > there)
+                    .then(|| format!("{counted} were there until a count that was new")),
+            );
+            let reason = format!(
+                "{shop:?} {order}: {over} of {sku} not to be known yet: {}",
+                list.join("; ")
+            );
+            return Oversold { units: over, reason, needed: Some(within) };
+        }
+        let reason = format!("{shop:?} {order}: {over} of {sku}: it was told of all that was sold");
+        Oversold { units: over, reason, needed: None }
     }
 
     /// The formula, once what was sold is known: Σ figures − lines sold that are in no order of the

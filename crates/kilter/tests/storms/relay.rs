@@ -67,6 +67,8 @@ pub struct Relay {
     pub slow_lists: Mutex<Duration>,
     /// Method, path, status and time of each call.
     pub log: Mutex<Vec<(String, u16, Instant)>>,
+    /// What of a product's figure was read or written: id, a write?, from when to when.
+    pub touched: Mutex<Vec<(u64, bool, Instant, Instant)>>,
     /// Order id → when Kilter was first told of it.
     pub told: Mutex<BTreeMap<u64, Instant>>,
 }
@@ -94,6 +96,34 @@ impl Relay {
         let (fault, _) = faults.remove(at)?;
         self.struck.fetch_add(1, Ordering::SeqCst);
         Some(fault)
+    }
+
+    /// Notes whose figures were read or written by a call that began then.
+    fn note_figures(&self, write: bool, begun: Instant, sent: &[u8], answered: &[u8]) {
+        let body = serde_json::from_slice::<Value>(if write { sent } else { answered });
+        let Ok(body) = body else { return };
+        let rows = if write { &body["update"] } else { &body };
+        let rows = rows.as_array().into_iter().flatten();
+        let mut touched = self.touched.lock().unwrap();
+        for row in rows.filter(|row| row.get("stock_quantity").is_some()) {
+            touched.extend(row["id"].as_u64().map(|id| (id, write, begun, Instant::now())));
+        }
+    }
+
+    /// Was a figure written over a sale that was made between its read and its write? The platform
+    /// has no compare-and-set: nobody could have seen it.
+    pub fn hidden(&self, product: u64, at: Instant) -> bool {
+        let touched = self.touched.lock().unwrap();
+        let mine = touched.iter().filter(|(id, ..)| *id == product);
+        let mut read = None;
+        for (_, write, begun, ended) in mine {
+            match (write, read) {
+                (false, _) => read = Some(*begun),
+                (true, Some(read)) if read <= at && at <= *ended => return true,
+                (true, _) => {}
+            }
+        }
+        false
     }
 
     /// Notes the orders that an answer or a webhook told of.
@@ -151,7 +181,7 @@ async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let list = !write && (path.contains("page=") || path.contains("graphql"));
     let wait = if list { *relay.slow_lists.lock().unwrap() } else { Duration::ZERO };
     tokio::time::sleep(wait).await;
-    let method = head.method.clone();
+    let (method, begun, asked) = (head.method.clone(), Instant::now(), body.clone());
     // What was sent is done, even if who sent it is gone by now.
     let sent = tokio::spawn({
         let (relay, path) = (Arc::clone(&relay), path.clone());
@@ -166,6 +196,7 @@ async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
         hang_up();
     }
     let (status, kind, body) = sent.await.unwrap();
+    relay.note_figures(write, begun, &asked, &body);
     relay.log.lock().unwrap().push((format!("{method} {path}"), status.as_u16(), Instant::now()));
     match fault {
         Some(Fault::ResetAfter) => hang_up(),

@@ -67,8 +67,9 @@ impl Stage {
         self.rig.post(&format!("{}/_twin/faults", self.rig.erp.url()), &none).await;
     }
 
-    pub fn writes(&self) -> u64 {
-        self.relays().iter().map(|relay| relay.writes.load(Ordering::SeqCst)).sum()
+    /// Write calls to the ERP and the two shops.
+    pub fn writes(&self) -> [u64; 3] {
+        self.relays().map(|relay| relay.writes.load(Ordering::SeqCst))
     }
 
     pub fn struck(&self) -> u64 {

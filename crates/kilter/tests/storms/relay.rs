@@ -50,6 +50,8 @@ pub const FAULTS: [Fault; 12] = [
     Fault::Html,
 ];
 
+/// A sale is noted when its answer is there: it was made a little before.
+const ANSWERED: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_millis(700);
 const SLOW: Duration = Duration::from_millis(900);
 
@@ -119,7 +121,7 @@ impl Relay {
         for (_, write, begun, ended) in mine {
             match (write, read) {
                 (false, _) => read = Some(*begun),
-                (true, Some(read)) if read <= at && at <= *ended => return true,
+                (true, Some(read)) if read <= at && at <= *ended + ANSWERED => return true,
                 (true, _) => {}
             }
         }

@@ -197,13 +197,28 @@ fn plan_one(
     Ok(())
 }
 
+/// A create that carries others creates them as well: each resource was listed whole before.
 fn too_early(
     tx: &Tx<'_>,
     view: &kilter_core::sync::house::View<'_>,
     operation: &Operation,
     guards: Guards,
 ) -> Result<bool> {
-    Ok(guards.first_listing && operation.kind == Kind::Create && !listed(tx, view)?)
+    if operation.kind != Kind::Create || !guards.first_listing {
+        return Ok(false);
+    }
+    if !listed(tx, view)? {
+        return Ok(true);
+    }
+    for carried in &operation.carried {
+        let child = view.house.view(&view.connection.name, &carried.resource);
+        if let Some(child) = child
+            && too_early(tx, &child, &carried.operation, guards)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// No create before the resource's first complete listing, or a full shop would be doubled.

@@ -42,7 +42,8 @@ pub struct Market {
 
 /// How long Kilter has from the moment that it was told until the other shop shows it: it merges,
 /// reads what is there, and writes. A busy machine is slow.
-pub const FOLLOW: Duration = Duration::from_secs(6);
+/// A count is found by a poll first.
+pub const FOLLOW: Duration = Duration::from_secs(10);
 
 /// (SKU, warehouse) → what was there at first.
 pub type First = BTreeMap<(String, &'static str), i64>;

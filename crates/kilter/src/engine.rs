@@ -26,6 +26,8 @@ fn guards_from_env() -> Guards {
             "echo_suppression" => guards.echo_suppression = false,
             "stock_rule" => guards.stock_rule = false,
             "permits" => guards.permits = false,
+            "first_listing" => guards.first_listing = false,
+            "absence_cap" => guards.absence_cap = false,
             _ => tracing::warn!(guard = name, "there is no such guard: nothing is off"),
         }
     }

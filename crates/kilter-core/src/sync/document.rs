@@ -160,10 +160,21 @@ pub fn birth(record: &Record) -> Json {
     Json::Object(out)
 }
 
+/// A line is what its id and its variant say. Its SKU is the product's, which may be renamed, or
+/// deleted: then the shop shows none.
+fn without_sku(mut lines: Json) -> Json {
+    for line in lines.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut) {
+        line.remove("sku");
+    }
+    lines
+}
+
 /// What differs since birth, named; both sides shown.
 pub fn amended(birth: &Json, record: &Record) -> Option<String> {
     let now = self::birth(record);
-    let differs: Vec<&str> = BIRTH.into_iter().filter(|f| birth.get(*f) != now.get(*f)).collect();
+    let said = |all: &Json, field: &str| all.get(field).cloned().map(without_sku);
+    let differs: Vec<&str> =
+        BIRTH.into_iter().filter(|f| said(birth, f) != said(&now, f)).collect();
     if differs.is_empty() {
         return None;
     }

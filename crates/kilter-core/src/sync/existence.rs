@@ -20,6 +20,9 @@ const RECREATED_MAX: u32 = 3;
 /// Where `repairs` counts how often an object was created again.
 const RECREATED: &str = "~recreated";
 
+/// Whose an id was, before it was created again: stands here among the bindings of what is gone.
+pub const WAS: &str = "~was";
+
 /// The remote says that an object is not there (any more).
 pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
     let found = world.object_by_remote(&change.connection, &change.collection, &change.remote);
@@ -158,13 +161,27 @@ pub fn recreate(house: &House, world: &mut World, id: ObjectId, now: &str) {
             continue;
         };
         let Some(view) = house.view(&object.connection, &object.resource) else { continue };
+        let was = object.remote.take();
         object.state = State::Seat;
-        object.remote = None;
         object.wait = None;
         object.shadow.clear();
         mark_object(&mut object, now, view.resource.lane);
+        if let (Some(was), Some(root)) = (was, object.root) {
+            remember(world, &object, was, root);
+        }
         world.put_object(object);
     }
+}
+
+/// What names the id that it had, as a line of an order does, means it still.
+fn remember(world: &mut World, object: &Object, was: String, root: RecordId) {
+    let id = world.fresh_object();
+    let mut old = Object::seat(id, &object.connection, &object.resource, &object.collection);
+    old.state = State::Gone;
+    old.remote = Some(was);
+    old.asked = object.asked;
+    old.bindings.insert(WAS.to_owned(), root);
+    world.put_object(old);
 }
 
 /// What cannot stand without it: objects whose resource names its resource as their parent's.

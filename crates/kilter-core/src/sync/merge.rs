@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::model::{Change, End, Object, State, Via};
+use crate::model::{Change, End, Object, Seq, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
 use crate::sync::house::{
@@ -65,7 +65,11 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         sold::document_read(&view, world, id, change);
         return End::Unchanged;
     }
-    note_fall(&view, &mut object, &rows, change);
+    if change.via != Via::Answer {
+        let before = std::mem::take(&mut object.shadow);
+        note_fall(&view, &mut object, &before, &rows, change.seq);
+        object.shadow = before;
+    }
     let reached = object.state != State::Live;
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
     let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
@@ -260,11 +264,15 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
     None
 }
 
-/// A shop's figure that fell is first taken for a sale.
-fn note_fall(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>, change: &Change) {
-    if change.via == Via::Answer {
-        return;
-    }
+/// A shop's figure that fell is first taken for a sale. After a write, `before` is what was expected:
+/// what the answer shows less of was sold meanwhile.
+pub fn note_fall(
+    view: &View<'_>,
+    object: &mut Object,
+    before: &BTreeMap<String, Json>,
+    after: &BTreeMap<String, Json>,
+    seq: Seq,
+) {
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
@@ -273,11 +281,10 @@ fn note_fall(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>
             }
             let key = row_key(facet, row, "");
             let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
-            let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
-            if let (Some(before), Some(after)) = (before, after)
+            if let (Some(before), Some(after)) = (figure(before.get(&key)), figure(after.get(&key)))
                 && after < before
             {
-                object.fell = Some(change.seq);
+                object.fell = Some(seq);
             }
         }
     }

@@ -17,6 +17,7 @@ use serde_json::{Map, json};
 use crate::Json;
 use crate::model::record::{fold, record_of, record_ref};
 use crate::model::{Object, ObjectId, Record, RecordId, State};
+use crate::sync::existence::WAS;
 use crate::sync::house::{House, View};
 use crate::sync::redirect;
 use crate::sync::world::World;
@@ -107,7 +108,8 @@ fn find_remote(
     for name in resources.split('|') {
         let Some(resource) = connector.resource(name) else { continue };
         let found = world.object_by_remote(connection, &resource.collection, id);
-        if let Some(root) = found.and_then(|o| world.object(o)).and_then(|o| o.root) {
+        let found = found.and_then(|o| world.object(o));
+        if let Some(root) = found.and_then(|o| o.root.or(o.bindings.get(WAS).copied())) {
             return Some(root);
         }
     }

@@ -16,4 +16,5 @@ mod refunds;
 mod schedules;
 mod seats;
 mod sellable;
+mod storms;
 mod support;

@@ -88,6 +88,7 @@ pub async fn look_for(
     let limits = engine.house.config.limits.clone();
     let (connection, resource) = (view.connection.name.clone(), view.resource.name.clone());
     let (each, has_each) = (each.to_owned(), !each.is_empty());
+    let capped = engine.guards.absence_cap;
     let write = move |tx: &crate::store::Tx<'_>| {
         let mut live = tx.live_remotes(&connection, &resource)?;
         live.retain(|(_, remote, _)| split_remote(remote, has_each).1 == each);
@@ -96,7 +97,7 @@ pub async fn look_for(
         live.retain(|(_, remote, settled)| *settled <= asked && !shown.holds(remote));
         let place = format!("{connection}.{resource}");
         let (held, approved) = (format!("{HELD}{place}"), format!("{APPROVED}{place}"));
-        if live.len() > cap(&limits, total) && !tx.forget_meta(&approved)? {
+        if capped && live.len() > cap(&limits, total) && !tx.forget_meta(&approved)? {
             let text = format!(
                 "{} of {total} {resource} are not listed any more in {connection}: is it the right \
                  account? `kilter sync --approve` goes on",

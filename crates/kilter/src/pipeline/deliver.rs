@@ -212,7 +212,7 @@ fn plan_one(
             round.marks.insert(object.id, mark);
             round.steps.entry(object.resource).or_default().push(step);
         }
-        Plan::Write(operation) if operation.kind == Kind::Create && !listed(tx, &view)? => {
+        Plan::Write(operation) if too_early(tx, &view, &operation, guards)? => {
             let name = &object.connection;
             let reason = format!("waits until {name} was read once: nothing is created before");
             wait(world, object.id, Wait { kind: WaitKind::Later, reason }, None);
@@ -235,6 +235,30 @@ fn plan_one(
         }
     }
     Ok(())
+}
+
+/// A create that carries others creates them as well: each resource was listed whole before.
+fn too_early(
+    tx: &Tx<'_>,
+    view: &kilter_core::sync::house::View<'_>,
+    operation: &Operation,
+    guards: Guards,
+) -> Result<bool> {
+    if operation.kind != Kind::Create || !guards.first_listing {
+        return Ok(false);
+    }
+    if !listed(tx, view)? {
+        return Ok(true);
+    }
+    for carried in &operation.carried {
+        let child = view.house.view(&view.connection.name, &carried.resource);
+        if let Some(child) = child
+            && too_early(tx, &child, &carried.operation, guards)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// No create before the resource's first complete listing, or a full shop would be doubled.

@@ -13,6 +13,7 @@ use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Via, Wait, W
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
+use kilter_core::sync::merge::note_fall;
 use kilter_core::sync::offer;
 use kilter_core::sync::places;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
@@ -263,6 +264,8 @@ fn finish(
     tx.step(house, world, |w| {
         let Some(mut object) = w.object(id).cloned() else { return };
         object.settled = seq;
+        let shown = object.shadow.clone();
+        note_fall(view, &mut object, expected, &shown, seq);
         let told = done.what == AnswerKind::Object;
         places::arrived(&mut object, &done.operation.places, told, seq);
         count_repairs(&mut object, &done.operation.fields);

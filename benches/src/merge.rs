@@ -12,7 +12,7 @@ use kilter_core::model::{Change, Via};
 
 use crate::canned::stockroom::{EPOCH, sku};
 use crate::floors;
-use crate::flow::Scene;
+use crate::flow::{Scene, Target};
 use crate::report::{Row, Wanted};
 
 /// Bytes of a body, at least.
@@ -66,7 +66,7 @@ pub struct Merge {
 
 impl Merge {
     pub async fn start(articles: usize, rounds: usize) -> Result<Self> {
-        let scene = Scene::start("merge", articles, "").await?;
+        let scene = Scene::start("merge", Target::Canned, articles).await?;
         Ok(Self { scene, articles, rounds, runs: 0 })
     }
 

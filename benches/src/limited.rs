@@ -58,7 +58,10 @@ pub async fn row() -> Result<Row> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let shown = canned.shop().figures(1)[0];
     ensure!(shown == Some(last), "the shop shows {shown:?}, and not {last}");
-    let (writes, reads) = (canned.shop().writes, canned.shop().reads);
+    let (writes, reads) = {
+        let shop = canned.shop();
+        (shop.writes, shop.reads)
+    };
     let work = "1,000 changes of one stock level in 10 s, 2 calls/s: calls that write";
     let mut row = Row::new(work, "calls", Wanted::AtMost(MOST));
     (row.floor, row.kilter) = (vec![LEAST], vec![writes as f64]);

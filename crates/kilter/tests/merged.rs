@@ -61,7 +61,7 @@ async fn buyers(rig: &Rig) -> Vec<(String, i64)> {
             let reference = o["client_order_ref"].as_str().unwrap();
             let number = reference.split('-').nth(1).unwrap().to_owned();
             assert_eq!(o["state"], "sale", "{o}");
-            (number, o["partner_id"].as_i64().unwrap())
+            (number, o["partner"]["id"].as_i64().unwrap())
         })
         .collect()
 }

@@ -135,9 +135,8 @@ fn try_plan(
         Ok(place) => place,
         Err(plan) => return Ok(plan),
     };
-    if kind == Kind::Create
-        && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
-    {
+    let fresh = kind == Kind::Create;
+    if fresh && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?) {
         return Ok(Plan::Nothing);
     }
     let each = each(view, world, object, root)?;

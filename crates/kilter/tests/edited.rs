@@ -6,18 +6,6 @@ mod support;
 use serde_json::{Value, json};
 use support::{Rig, seed};
 
-async fn erp(rig: &Rig, call: &str, body: &Value) -> Value {
-    let request = rig.http.post(format!("{}/json/2/{call}", rig.erp.url()));
-    let request = request.header("authorization", "bearer test-key");
-    let request = request.header("x-odoo-database", "erp");
-    let request = request.header("content-type", "application/json").body(body.to_string());
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
-    assert!(status.is_success(), "{call} {body}: {status} {text}");
-    serde_json::from_str(&text).unwrap()
-}
-
 async fn order(rig: &Rig, shop: &str, status: &str) -> Value {
     let body = json!({
         "lines": [{ "sku": "MUG-001", "quantity": 1 }], "payment_method": "stripe",
@@ -78,9 +66,9 @@ async fn a_clerks_edit_is_left_alone_and_a_shops_is_told_with_both_totals() {
 
     // A clerk agreed on three pieces by telephone: 3 × 11.90.
     let lines = json!({ "domain": [["order_id.client_order_ref", "=", reference]] });
-    let lines = erp(&rig, "sale.order.line/search", &lines).await;
+    let lines = rig.call_erp("sale.order.line/search", &lines).await;
     let body = json!({ "ids": lines, "vals": { "product_uom_qty": 3, "price_unit": 11.9 } });
-    erp(&rig, "sale.order.line/write", &body).await;
+    rig.call_erp("sale.order.line/write", &body).await;
     let edited = (reference.clone(), "sale".to_owned(), "35.7".to_owned());
     assert_eq!(sold(&rig).await, std::slice::from_ref(&edited), "as the clerk has it");
     assert_eq!(sync(&rig).await, Vec::<String>::new(), "it is nobody's question");
@@ -113,6 +101,8 @@ async fn cancelled_before_it_was_sent_it_never_comes_and_after_it_is_cancelled_t
     change(&rig, &paid, &json!({ "status": "cancelled" })).await;
     assert_eq!(sync(&rig).await, Vec::<String>::new());
     assert_eq!(states(&sold(&rig).await), ["cancel"]);
+    // What it held goes back on sale once the ERP's figure says so.
+    assert_eq!(sync(&rig).await, Vec::<String>::new());
     let (code, told) = rig.run(&["plan"]).await;
     assert_eq!(code, 0, "{told}");
 }

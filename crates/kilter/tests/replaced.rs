@@ -10,22 +10,9 @@ use support::{Rig, seed};
 
 const MUGS: usize = 6;
 
-/// A call of the ERP's own API, as its client makes it.
-async fn erp(rig: &Rig, call: &str, body: &Value) -> Value {
-    let request = rig.http.post(format!("{}/json/2/{call}", rig.erp.url()));
-    let request = request.header("authorization", "bearer test-key");
-    let request = request.header("x-odoo-database", "erp");
-    let request = request.header("content-type", "application/json").body(body.to_string());
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
-    assert!(status.is_success(), "{call} {body}: {status} {text}");
-    serde_json::from_str(&text).unwrap()
-}
-
 async fn found(rig: &Rig, model: &str, field: &str, value: &str) -> Value {
     let body = json!({ "domain": [[field, "=", value]], "fields": ["id"] });
-    let all = erp(rig, &format!("{model}/search_read"), &body).await;
+    let all = rig.call_erp(&format!("{model}/search_read"), &body).await;
     assert_eq!(all.as_array().unwrap().len(), 1, "{model} {value}: {all}");
     all[0].clone()
 }
@@ -33,7 +20,7 @@ async fn found(rig: &Rig, model: &str, field: &str, value: &str) -> Value {
 async fn template_of(rig: &Rig, sku: &str) -> i64 {
     let id = found(rig, "product.product", "default_code", sku).await["id"].clone();
     let body = json!({ "ids": [id], "fields": ["product_tmpl_id"] });
-    let read = erp(rig, "product.product/read", &body).await;
+    let read = rig.call_erp("product.product/read", &body).await;
     read[0]["product_tmpl_id"][0].as_i64().unwrap()
 }
 
@@ -43,19 +30,19 @@ async fn give_variants(rig: &Rig, template: i64, skus: &[(&str, &str)]) {
     let mut values = Vec::new();
     for (size, _) in skus {
         let known = json!({ "domain": [["name", "=", size], ["attribute_id", "=", attribute]] });
-        let known = erp(rig, "product.attribute.value/search", &known).await;
+        let known = rig.call_erp("product.attribute.value/search", &known).await;
         values.push(known[0].clone());
     }
     let line = json!([[0, 0, { "attribute_id": attribute, "value_ids": [[6, 0, values]] }]]);
     let body = json!({ "ids": [template], "vals": { "attribute_line_ids": line } });
-    erp(rig, "product.template/write", &body).await;
+    rig.call_erp("product.template/write", &body).await;
     let body = json!({ "domain": [["product_tmpl_id", "=", template]], "order": "id" });
-    let made = erp(rig, "product.product/search", &body).await;
+    let made = rig.call_erp("product.product/search", &body).await;
     let made = made.as_array().unwrap();
     assert_eq!(made.len(), skus.len());
     for (id, (_, sku)) in made.iter().zip(skus) {
         let body = json!({ "ids": [id], "vals": { "default_code": sku } });
-        erp(rig, "product.product/write", &body).await;
+        rig.call_erp("product.product/write", &body).await;
         priced(rig, sku).await;
     }
 }
@@ -178,9 +165,10 @@ async fn a_product_that_loses_its_variants_is_one_of_its_own_again() {
         gone.push(found(&rig, "product.product", "default_code", sku).await["id"].clone());
     }
     // A clerk archives two of three, and touches the product.
-    erp(&rig, "product.product/write", &json!({ "ids": gone, "vals": { "active": false } })).await;
+    rig.call_erp("product.product/write", &json!({ "ids": gone, "vals": { "active": false } }))
+        .await;
     let name = json!({ "ids": [template], "vals": { "name": "Tee, one size" } });
-    erp(&rig, "product.template/write", &name).await;
+    rig.call_erp("product.template/write", &name).await;
     let waits = sync(&rig).await;
     let asked: Vec<&(i64, String)> =
         waits.iter().filter(|(_, why)| why.contains("still holds the SKU")).collect();
@@ -202,7 +190,7 @@ async fn a_variant_that_moved_goes_on_where_it_stands_until_somebody_says_so() {
     let template = template_of(&rig, "TEE-001-M").await;
     let id = found(&rig, "product.product", "default_code", "TEE-000-M").await["id"].clone();
     let body = json!({ "ids": [id], "vals": { "product_tmpl_id": template } });
-    erp(&rig, "product.product/write", &body).await;
+    rig.call_erp("product.product/write", &body).await;
     let waits = sync(&rig).await;
     let [(object, why)] = waits.as_slice() else { panic!("{waits:?}") };
     assert!(why.starts_with("TEE-000-M belongs to Hemd 1 now"), "{why}");
@@ -238,7 +226,7 @@ async fn a_shop_that_allows_it_is_not_asked_and_one_that_says_leave_is_left() {
     let template = template_of(&rig, "TEE-001-M").await;
     let id = found(&rig, "product.product", "default_code", "TEE-000-L").await["id"].clone();
     let body = json!({ "ids": [id], "vals": { "product_tmpl_id": template } });
-    erp(&rig, "product.product/write", &body).await;
+    rig.call_erp("product.product/write", &body).await;
     assert_eq!(sync(&rig).await, [], "nobody is asked");
     let made = shown(&rig, "TEE-000-L").await;
     let [made] = made.as_slice() else { panic!("it is there once: {made:?}") };

@@ -140,9 +140,8 @@ fn try_plan(
         Ok(place) => place,
         Err(plan) => return Ok(plan),
     };
-    if kind == Kind::Create
-        && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
-    {
+    let fresh = kind == Kind::Create;
+    if fresh && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?) {
         return Ok(Plan::Nothing);
     }
     if let Some(id) = parent.as_ref().filter(|_| kind == Kind::Create && is_side(view)) {

@@ -168,10 +168,12 @@ fn bind_root(
 }
 
 /// Something with the same key stands there under another id: it takes the place of what is known to
-/// be gone; what is not is looked at, for nobody may have told us. Never of a document.
+/// be gone; what is not is looked at, for nobody may have told us. Only where such things are born: what
+/// somebody made by hand in place of what he deleted elsewhere is a person's. Never of a document.
 fn succeed(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) -> bool {
     let document = view.house.entities.get(&view.resource.root).is_some_and(|e| e.document);
-    let Some(known) = world.object(id).filter(|o| o.remote.is_some() && !document).cloned() else {
+    let born = view.bears(&view.resource.root) && !document;
+    let Some(known) = world.object(id).filter(|o| o.remote.is_some() && born).cloned() else {
         return false;
     };
     let gone = known.state == State::Gone;

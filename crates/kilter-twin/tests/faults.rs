@@ -1,5 +1,5 @@
-//! Faults by name, each by itself, at each of the three twins: what the client sees, and whether the
-//! work was done behind it.
+//! Faults by name, each by itself, at each of the three twins: what the client sees, and whether
+//! the work was done behind it.
 //!
 //! Reads   the twins over HTTP.
 //! Writes  customers; the faults.

@@ -2,7 +2,7 @@
 //!
 //! Reads   names (`storm`, `throttled`, `slow/5`: one in five), the body of `POST /_twin/faults`.
 //! Writes  only itself: how many calls and deliveries there were.
-//! Never   is on unless asked for; never draws by time, so that the same calls meet the same faults.
+//! Never   is on unless asked for; never draws by time: the same calls meet the same faults.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

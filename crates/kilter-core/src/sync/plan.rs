@@ -23,7 +23,7 @@ use crate::Json;
 use crate::manifest::{Call, Facet, Kind, Parent, plain};
 use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
 use crate::sync::derive;
-use crate::sync::draft::draft;
+use crate::sync::draft::{Draft, draft};
 use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
@@ -150,21 +150,10 @@ fn try_plan(
     let each = each(view, world, object, root)?;
     let mut draft = draft(view, world, object, root, (kind, &each), guards)?;
     draft.partial = draft.partial.or(stays);
-    if kind == Kind::Update {
-        if draft.unsure && object.asked < fresh_since {
-            return Ok(Plan::ReadFirst);
-        }
-        if draft.fields.is_empty() {
-            if let Some(wait) = draft.partial {
-                return Ok(Plan::Wait(wait, None));
-            }
-            return Ok(lifecycle::plan(view, world, object));
-        }
-        let blind = view.resource.read_first && draft.derived && !draft.compared;
-        if guards.stock_rule && blind && object.asked < fresh_since {
-            return Ok(Plan::ReadFirst);
-        }
-        not_kept(view, object, &draft.fields)?;
+    if kind == Kind::Update
+        && let Some(plan) = unwritten(view, world, object, &mut draft, fresh_since, guards)?
+    {
+        return Ok(plan);
     }
     let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&kind)) else {
         return Ok(Plan::Nothing);
@@ -189,6 +178,32 @@ fn try_plan(
         carry::carry(view, world, root, &write.carries, &mut operation, guards)?;
     }
     Ok(Plan::Write(operation))
+}
+
+/// Why an update is not written now: it must be read first, or nothing of it differs.
+fn unwritten(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    draft: &mut Draft,
+    fresh_since: Seq,
+    guards: Guards,
+) -> Result<Option<Plan>, Stop> {
+    if draft.unsure && object.asked < fresh_since {
+        return Ok(Some(Plan::ReadFirst));
+    }
+    if draft.fields.is_empty() {
+        if let Some(wait) = draft.partial.take() {
+            return Ok(Some(Plan::Wait(wait, None)));
+        }
+        return Ok(Some(lifecycle::plan(view, world, object)));
+    }
+    let blind = view.resource.read_first && draft.derived && !draft.compared;
+    if guards.stock_rule && blind && object.asked < fresh_since {
+        return Ok(Some(Plan::ReadFirst));
+    }
+    not_kept(view, object, &draft.fields)?;
+    Ok(None)
 }
 
 /// Where an object stands, and why it stays there though it should not.

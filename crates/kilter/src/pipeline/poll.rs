@@ -194,12 +194,8 @@ impl Reading<'_> {
     /// From where it was interrupted; where the remote does not know the place any more, anew.
     async fn go_on(&mut self, place: Place, shown: absent::Shown) -> Result<(), Stop> {
         let (connection, resource) = (&self.view.connection.name, &self.view.resource.name);
-        tracing::info!(
-            connection.id = connection,
-            resource,
-            rows = place.rows,
-            "a listing goes on"
-        );
+        let rows = place.rows;
+        tracing::info!(connection.id = connection, resource, rows, "a listing goes on");
         let (asked, from) = (self.asked, place.page);
         self.asked = place.asked;
         self.newest = self.newest.take().max(place.newest.clone());

@@ -227,6 +227,30 @@ async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str
             stage.rig.post(&office("seed"), &body).await;
             Some("new")
         }
+        Step::Fail { system, fault, times, writes_only } => {
+            stage.relays()[*system].strike(*fault, *times, *writes_only);
+            Some("fail")
+        }
+        Step::Lose { shop, on } => {
+            let url = format!("{}/_twin/faults", url(stage, *shop));
+            stage.rig.post(&url, &json!({ "drop_webhooks": on })).await;
+            Some("lose")
+        }
+        Step::Weather(weather) => {
+            *stage.door.weather.lock().unwrap() = *weather;
+            Some("weather")
+        }
+        Step::Wait { ms } => {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
+            Some("wait")
+        }
+        _ => in_a_shop(stage, step, left).await,
+    }
+}
+
+/// The same, for what customers and editors do.
+async fn in_a_shop(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str> {
+    match step {
         Step::Order { shop, lines, buyer } => order(stage, *shop, lines, *buyer, left).await,
         Step::Cancel { shop, nth } => {
             let orders = left.orders.get(shop)?;
@@ -255,23 +279,7 @@ async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str
             Some("own")
         }
         Step::Delete { shop, sku } => delete(stage, *shop, sku, left).await,
-        Step::Fail { system, fault, times, writes_only } => {
-            stage.relays()[*system].strike(*fault, *times, *writes_only);
-            Some("fail")
-        }
-        Step::Lose { shop, on } => {
-            let url = format!("{}/_twin/faults", url(stage, *shop));
-            stage.rig.post(&url, &json!({ "drop_webhooks": on })).await;
-            Some("lose")
-        }
-        Step::Weather(weather) => {
-            *stage.door.weather.lock().unwrap() = *weather;
-            Some("weather")
-        }
-        Step::Wait { ms } => {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
-            Some("wait")
-        }
+        _ => unreachable!("a clerk's step: {step:?}"),
     }
 }
 

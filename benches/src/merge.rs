@@ -49,7 +49,7 @@ fn bodies(articles: usize, rounds: usize, half: bool) -> Vec<String> {
     for round in 0..rounds {
         for n in 0..articles {
             let article = (n * 7_919 + round * 31) % articles;
-            let same = half && article % 2 == 0;
+            let same = half && article.is_multiple_of(2);
             let moved = if same { 0 } else { 1 + round };
             out.push(body(article, 5 + article % 200 + moved));
         }

@@ -18,9 +18,8 @@ async fn in_erp(rig: &Rig) -> Vec<Value> {
 
 fn cents(value: &Value) -> i64 {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let number: f64 = text.parse().unwrap();
-    // Both sides show two decimals at most.
-    format!("{:.0}", number * 100.0).parse().unwrap()
+    let number: rust_decimal::Decimal = text.parse().unwrap();
+    i64::try_from(number * rust_decimal::Decimal::ONE_HUNDRED).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

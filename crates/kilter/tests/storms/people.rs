@@ -212,7 +212,8 @@ async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str
         }
         Step::Weigh { sku, grams } => {
             let (id, _) = variant(stage, sku).await?;
-            let weight = f64::from(*grams) / 1000.0;
+            let weight = format!("{}.{:03}", grams / 1000, grams % 1000);
+            let weight: serde_json::Number = weight.parse().unwrap();
             let body = json!({ "ids": [id], "vals": { "weight": weight } });
             clerk(stage, "product.product/write", &body).await;
             Some("weigh")

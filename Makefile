@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-real-full check bench
+.PHONY: demo test test-real-full check bench bench-growth
 
 # Three shops and an ERP, all simulated, aligned before your eyes.
 demo:
@@ -22,7 +22,15 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-# Kilter and its floors in turn, on a machine that does nothing else; writes the tables of BENCHMARKS.md.
+# Kilter and its floors in turn, on a machine that does nothing else; fills BENCHMARKS.md.
+BENCH = "$${CARGO_TARGET_DIR:-target}/release/kilter-bench" --write BENCHMARKS.md
+
 bench:
 	$(CARGO) build --release -p kilter -p kilter-bench
-	"$${CARGO_TARGET_DIR:-target}/release/kilter-bench" --write BENCHMARKS.md stages
+	$(BENCH) stages
+	$(BENCH) flows
+
+# 1,000 to 1,000,000 variants: long. `SIZES=1000,10000` takes fewer.
+bench-growth:
+	$(CARGO) build --release -p kilter -p kilter-bench
+	$(BENCH) growth$(if $(SIZES),=$(SIZES))

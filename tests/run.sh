@@ -86,8 +86,9 @@ control permits orders "duplicates"
 
 python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv
 
-# It installs the pinned client below .local/, starts its twin on a free port and stops it.
-say "the vendor's own client against the twin of Shopify"
+# It installs the pinned clients below .local/, starts its twins on free ports and stops them.
+command -v npm >/dev/null || need nodejs npm
+say "the vendor's own clients against the twin of Shopify"
 setsid python3 tests/real/shopify_clients.py --kilter "$target/debug/kilter" &
 children+=($!)
 wait $!

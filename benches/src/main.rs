@@ -6,13 +6,16 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use kilter_bench::flow::{Scene, Target};
 use kilter_bench::report::{self, Row};
-use kilter_bench::{floors, hooks, machine, merge, sweep};
+use kilter_bench::{floors, growth, hooks, limited, load, machine, merge, orders, start, sweep};
 
 const USAGE: &str = "\
 kilter-bench [--turns N] [--scale small|full] [--write PAGE] WORK…
 
 works: hooks merge sweep, or stages for the three
+       flow canned steady orders load limited start, or flows for the seven
+       growth, or growth=SIZE,SIZE,…
 small: a tenth or less of the size, in seconds; what it shows is that the benches run";
 
 struct Args {
@@ -45,6 +48,10 @@ async fn child(words: &[&str]) -> Option<Result<()>> {
             (Ok(listen), Ok(target)) => floors::by_hand::stock(listen, target).await,
             (listen, target) => listen.and(target).map(|_| ()),
         },
+        ["floor", "orders", listen, target] => match (address(listen), address(target)) {
+            (Ok(listen), Ok(target)) => floors::by_hand::orders(listen, target).await,
+            (listen, target) => listen.and(target).map(|_| ()),
+        },
         ["floor", "hooks", listen, _] => match address(listen) {
             Ok(listen) => floors::hooks::serve(listen).await,
             Err(error) => Err(error),
@@ -70,8 +77,43 @@ async fn measure(work: &str, args: &Args) -> Result<Vec<Row>> {
             vec![merge.row(false, args.turns).await?, merge.row(true, args.turns).await?]
         }
         "sweep" => vec![sweep::Sweep::start(by(100_000, 1_000)).await?.row(args.turns).await?],
+        "flow" | "canned" => {
+            let target = if work == "flow" { Target::Twin } else { Target::Canned };
+            let mut scene = Scene::start(work, target, by(10_000, 500)).await?;
+            vec![scene.row(by(10, 2), args.turns).await?]
+        }
+        "steady" => {
+            let mut scene = Scene::start(work, Target::Canned, by(10_000, 1_000)).await?;
+            vec![scene.steady_row(500, args.turns).await?]
+        }
+        "orders" => vec![orders::row(by(1_000, 60), args.turns).await?],
+        "load" => vec![load::row(by(10_000, 300)).await?],
+        "limited" => vec![limited::row().await?],
+        "start" => start::rows(by(100_000, 4_000), args.turns).await?,
+        "growth" => growth::rows(by_size(&GROWTH, args.small)).await?,
+        sizes if sizes.starts_with("growth=") => {
+            let sizes = sizes["growth=".len()..].split(',').map(str::parse);
+            growth::rows(&sizes.collect::<Result<Vec<usize>, _>>().context("read the sizes")?)
+                .await?
+        }
         _ => bail!("find the work {work:?}\n\n{USAGE}"),
     })
+}
+
+/// What growth is measured at, unless it is said.
+const GROWTH: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+fn by_size(sizes: &[usize; 4], small: bool) -> &[usize] {
+    if small { &sizes[..2] } else { &sizes[..] }
+}
+
+/// Works that go by one name.
+fn named(work: &str) -> Vec<&str> {
+    match work {
+        "stages" => vec!["hooks", "merge", "sweep"],
+        "flows" => vec!["flow", "canned", "steady", "orders", "load", "limited", "start"],
+        one => vec![one],
+    }
 }
 
 #[tokio::main]
@@ -87,8 +129,7 @@ async fn main() -> Result<()> {
     }
     let mut rows = Vec::new();
     for work in &args.works {
-        let works = if work == "stages" { vec!["hooks", "merge", "sweep"] } else { vec![&**work] };
-        for work in works {
+        for work in named(work) {
             eprintln!("{work} …");
             let found = measure(work, &args).await.with_context(|| format!("measure {work}"))?;
             eprint!("{}", report::table(&found));
@@ -97,7 +138,10 @@ async fn main() -> Result<()> {
     }
     let head = machine::line(&std::env::temp_dir())?;
     match &args.page {
-        Some(page) => report::write(Path::new(page), "stages", &head, &rows),
+        Some(page) => {
+            let name = args.works.first().map_or("stages", |w| w.split('=').next().unwrap_or(w));
+            report::write(Path::new(page), name, &head, &rows)
+        }
         None => {
             println!("{head}\n\n{}", report::table(&rows));
             Ok(())

@@ -12,7 +12,7 @@ use kilter_core::model::{Change, Via};
 
 use crate::canned::stockroom::{EPOCH, sku};
 use crate::floors;
-use crate::flow::Scene;
+use crate::flow::{Scene, Target};
 use crate::report::{Row, Wanted};
 
 /// Bytes of a body, at least.
@@ -49,7 +49,7 @@ fn bodies(articles: usize, rounds: usize, half: bool) -> Vec<String> {
     for round in 0..rounds {
         for n in 0..articles {
             let article = (n * 7_919 + round * 31) % articles;
-            let same = half && article % 2 == 0;
+            let same = half && article.is_multiple_of(2);
             let moved = if same { 0 } else { 1 + round };
             out.push(body(article, 5 + article % 200 + moved));
         }
@@ -66,7 +66,7 @@ pub struct Merge {
 
 impl Merge {
     pub async fn start(articles: usize, rounds: usize) -> Result<Self> {
-        let scene = Scene::start("merge", articles, "").await?;
+        let scene = Scene::start("merge", Target::Canned, articles).await?;
         Ok(Self { scene, articles, rounds, runs: 0 })
     }
 

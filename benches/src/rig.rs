@@ -50,7 +50,13 @@ impl Rig {
 
     /// Writes the config: the stockroom owns everything, the shop shows it.
     pub fn config(&self, url: &str, more: &str) -> Result<()> {
-        let text = CONFIG.replace("{listen}", &self.listen.to_string()).replace("{url}", url);
+        self.config_with(url, url, more)
+    }
+
+    /// The same with a shop somewhere else.
+    pub fn config_with(&self, stockroom: &str, shop: &str, more: &str) -> Result<()> {
+        let text = CONFIG.replace("{listen}", &self.listen.to_string());
+        let text = text.replace("{url}", stockroom).replace("{shop}", shop);
         std::fs::write(self.folder.join("kilter.toml"), format!("{text}{more}"))?;
         Ok(())
     }
@@ -81,6 +87,24 @@ impl Rig {
         let told = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.success(), "run kilter {args:?}: {text}{told}");
         Ok(text)
+    }
+
+    /// The same; how long it took, and the most bytes that were resident.
+    pub async fn measured(&self, args: &[&str]) -> Result<(Duration, u64)> {
+        let log = std::fs::File::create(self.folder.join("run.log"))?;
+        let mut command = self.command(args)?;
+        let started = Instant::now();
+        let mut running = Running(command.stdout(Stdio::null()).stderr(log).spawn()?);
+        let mut most = 0;
+        loop {
+            if let Some(status) = running.0.try_wait()? {
+                ensure!(status.success(), "run kilter {args:?}: see its run.log");
+                return Ok((started.elapsed(), most));
+            }
+            // What just ended has no memory to tell of.
+            most = most.max(running.memory().map_or(0, |(_, most)| most));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Serves, and comes back when it answers: and after how long.
@@ -193,7 +217,7 @@ price_list = "retail"
 
 [connection.shop]
 connector = "woocommerce"
-url = "{url}"
+url = "{shop}"
 consumer_key = "ck_test"
 consumer_secret = "cs_test"
 locale = "en_US"

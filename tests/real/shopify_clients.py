@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""The vendor's own Python client drives the twin of Shopify.
+"""The vendor's own clients, Python and JavaScript, drive the twin of Shopify.
 
     shopify_clients.py --kilter PATH [--venv DIR]
 
 Makes a virtual environment below .local/, installs shopify/requirements.txt into it, starts
 `kilter twin shopify --plan plus --seed 7` and calls it as an app would: a token by client
 credentials, products page by page, stock set against what was read, a webhook whose signature
-Python's own hmac checks. Exit code 1 if anything differs from what is stated here.
+Python's own hmac checks. Then shopify/client.mjs does the same by the JavaScript client, at a twin
+of its own, with that client's own check of the signature. Exit code 1 if anything differs from what
+is stated here.
 
 What is adapted, and why:
   address   the client calls https://SHOP.myshopify.com/admin/api/VERSION. The twin speaks plain http on
@@ -26,6 +28,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -36,6 +39,7 @@ import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+NODE = ROOT / ".local" / "shopify-node"
 VERSION = "2026-10"
 CLIENT_ID = "twin_client"
 CLIENT_SECRET = "hush"
@@ -60,8 +64,20 @@ def prepare(args):
     install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check",
                "-r", str(HERE / "shopify" / "requirements.txt")]
     subprocess.run(install, check=True)
+    prepare_node()
     again = [str(python), __file__, "--kilter", args.kilter, "--venv", args.venv, "--inside"]
     return subprocess.run(again, check=False).returncode
+
+
+def prepare_node():
+    """The JavaScript client, as its lock file says, below .local/."""
+    NODE.mkdir(parents=True, exist_ok=True)
+    lock, done = HERE / "shopify" / "package-lock.json", NODE / "node_modules" / "done.json"
+    for path in [HERE / "shopify" / "package.json", lock, HERE / "shopify" / "client.mjs"]:
+        shutil.copy(path, NODE / path.name)
+    if not done.exists() or done.read_bytes() != lock.read_bytes():
+        subprocess.run(["npm", "ci", "--silent", "--no-fund", "--no-audit"], cwd=NODE, check=True)
+        shutil.copy(lock, done)
 
 
 class Listener(http.server.BaseHTTPRequestHandler):
@@ -197,13 +213,27 @@ def heard():
     raise AssertionError("no webhook came")
 
 
-def drive(args):
+def start(args):
     command = [args.kilter, "twin", "shopify", "--plan", "plus", "--seed", "7"]
     twin = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return twin, re.search(r"http://\S+", twin.stdout.readline()).group(0)
+
+
+def drive_node(args):
+    twin, base = start(args)
+    try:
+        seed(base)
+        subprocess.run(["node", "client.mjs", base], cwd=NODE, check=True)
+    finally:
+        twin.terminate()
+        twin.wait()
+
+
+def drive(args):
+    twin, base = start(args)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        base = re.search(r"http://\S+", twin.stdout.readline()).group(0)
         place = seed(base)
         ask = client(base, token(base))
         assert ask("{ shop { plan { shopifyPlus } } }")["shop"]["plan"]["shopifyPlus"]
@@ -231,6 +261,7 @@ def main():
     if not args.inside:
         return prepare(args)
     drive(args)
+    drive_node(args)
     return 0
 
 

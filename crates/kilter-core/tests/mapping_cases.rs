@@ -303,3 +303,21 @@ fn the_other_sign_is_of_numbers_and_of_money() {
         "expected a decimal or an amount like \"12.5 EUR\", found \"a lot\"",
     );
 }
+
+#[test]
+fn a_name_in_two_members_is_one_text_and_its_last_word_is_the_last_name() {
+    let chain = "full_name(first, last)";
+    reads(chain, json!({ "first": "Ada King", "last": "Byron", "id": 7 }), json!("Ada King Byron"));
+    reads(chain, json!({ "first": null, "last": "Byron" }), json!("Byron"));
+    reads(chain, json!({ "first": "", "last": null }), json!(null));
+    writes(chain, json!("Ada King  Byron "), json!({ "first": "Ada King", "last": "Byron" }));
+    writes(chain, json!("Byron"), json!({ "first": "", "last": "Byron" }));
+    // Members of the whole: what else stands there stays.
+    with_env(|env| {
+        let mut object = json!({ "email": "ada@example.com", "first": "A" });
+        let row = lens(". | full_name(first, last)");
+        row.write(&mut object, &json!("Ada Byron"), env).unwrap();
+        let wanted = json!({ "email": "ada@example.com", "first": "Ada", "last": "Byron" });
+        assert_eq!(object, wanted);
+    });
+}

@@ -4,6 +4,8 @@
 //! Writes  only its own memory; posts the webhooks it was asked to send.
 //! Never   is called a mock or a platform: it is a twin, and says so on its first line of output.
 
+mod edge;
+pub mod faults;
 pub mod odoo;
 pub mod scenario;
 pub mod shopify;
@@ -14,6 +16,16 @@ use std::net::SocketAddr;
 
 /// The twins there are.
 pub const NAMES: &[&str] = &["odoo", "shopify", "woocommerce"];
+
+/// The faults that the twin of that name can be asked for.
+pub fn faults_of(name: &str) -> Vec<&'static str> {
+    match name {
+        "odoo" => odoo::FAULTS.names(),
+        "shopify" => shopify::FAULTS.names(),
+        "woocommerce" => woocommerce::FAULTS.names(),
+        _ => Vec::new(),
+    }
+}
 
 /// Starts the twin of that name.
 pub async fn start(name: &str, options: Options) -> Result<Running, Error> {

@@ -311,6 +311,7 @@ fn written(view: &View<'_>, case: &Case, name: &str) -> anyhow::Result<Option<Re
         above: None,
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     };
     let batch = Batch { write: name.to_owned(), operations: vec![operation] };
     Ok(batch::request(view, write, &batch, CASE_KEY))

@@ -26,6 +26,8 @@ fn guards_from_env() -> Guards {
             "echo_suppression" => guards.echo_suppression = false,
             "stock_rule" => guards.stock_rule = false,
             "permits" => guards.permits = false,
+            "first_listing" => guards.first_listing = false,
+            "absence_cap" => guards.absence_cap = false,
             _ => tracing::warn!(guard = name, "there is no such guard: nothing is off"),
         }
     }
@@ -45,7 +47,7 @@ pub struct Engine {
     /// Rung when there may be something to merge or deliver. Carries no data.
     pub bell: tokio::sync::watch::Sender<u64>,
     /// Rung for a connection whose webhooks cannot be trusted: it is polled at once.
-    pub behind: BTreeMap<String, tokio::sync::Notify>,
+    pub behind: BTreeMap<String, tokio::sync::watch::Sender<u64>>,
 }
 
 impl Engine {
@@ -72,7 +74,7 @@ impl Engine {
         store.write(|tx| crate::pipeline::receive::seat_newcomers(tx, &house, &now()))?;
         crate::pipeline::reshape::run(&store, &house, &now())?;
         let names = house.config.connections.keys().cloned();
-        let behind = names.map(|name| (name, tokio::sync::Notify::new())).collect();
+        let behind = names.map(|name| (name, tokio::sync::watch::Sender::new(0))).collect();
         Ok(Self {
             house: Arc::new(house),
             store,
@@ -120,7 +122,7 @@ impl Engine {
     /// A connection may have said what nobody heard.
     pub fn catch_up(&self, connection: &str) {
         if let Some(behind) = self.behind.get(connection) {
-            behind.notify_one();
+            behind.send_modify(|rung| *rung = rung.wrapping_add(1));
         }
     }
 

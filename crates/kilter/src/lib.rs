@@ -8,6 +8,7 @@ pub mod cases;
 pub mod catalog;
 pub mod cli;
 pub mod conformance;
+pub mod crash;
 pub mod demo;
 pub mod engine;
 pub mod pipeline;

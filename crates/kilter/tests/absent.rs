@@ -113,3 +113,24 @@ async fn a_shop_that_lists_almost_nothing_any_more_is_not_believed() {
     assert_eq!(asked.len(), 8, "now each is asked about: {told}");
     assert_eq!(told["asked"], json!([]));
 }
+
+/// Without the cap eight deletes are believed at once, and nobody was asked whether it is the right
+/// account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_cap_a_shop_that_lists_almost_nothing_is_believed() {
+    let rig = aligned("absent-control").await;
+    let de = rig.de.url();
+    for n in 0..8 {
+        let (mug, _) = ids(&rig, &de, &format!("MUG-{n:03}")).await[0];
+        delete(&rig, &de, mug).await;
+    }
+    let mut command = rig.command(&["backfill", "--json"]);
+    command.env("KILTER_UNSAFE_WITHOUT", "absence_cap");
+    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&out.stdout).into_owned();
+    let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!(told["asked"], json!([]), "nobody is asked: {told}");
+    let waits = told["waits"].as_array().unwrap().iter();
+    let deleted = waits.filter(|w| w["reason"].as_str().unwrap().starts_with("someone deleted it"));
+    assert_eq!(deleted.count(), 8, "all are taken for deleted: {told}");
+}

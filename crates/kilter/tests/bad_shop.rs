@@ -349,6 +349,15 @@ async fn an_edited_order_is_held_and_a_merged_customer_buys_on() {
     assert_eq!(others.count(), 0, "{waits:#?}");
     let sold = house.sold().await;
     assert_eq!(sold.len(), 4, "{sold:?}");
+    // Two orders each, and one buyer for each address: none was made for who was merged.
+    let mut buyers: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for order in house.part("orders").await {
+        let buyer = &order["partner"];
+        let email = buyer["email"].as_str().unwrap_or_default().to_owned();
+        buyers.entry(email).or_default().push(buyer["id"].clone());
+    }
+    assert_eq!(buyers.len(), 2, "{buyers:?}");
+    assert!(buyers.values().all(|ids| ids.len() == 2 && ids[0] == ids[1]), "{buyers:?}");
     assert!(sold.iter().all(|(_, state, _)| state == "sale"), "{sold:?}");
 }
 

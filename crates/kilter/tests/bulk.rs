@@ -77,6 +77,12 @@ const SAID: &str =
     "SELECT count(*) FROM changes WHERE connection = 'plus' AND collection = 'products'";
 const WAITING: &str = "SELECT count(*) FROM meta WHERE key LIKE 'bulk.plus.%'";
 
+/// Jobs that have an id: their start was answered. What is before that: `bulk_lost.rs`.
+const ANSWERED: &str =
+    "SELECT count(*) FROM meta WHERE key LIKE 'bulk.plus.%' AND value NOT LIKE '{\"id\":\"\"%'";
+const BEGUN_LOAD: &str =
+    "SELECT count(*) FROM meta WHERE key LIKE 'job.plus.%' AND value NOT LIKE '{\"id\":\"\"%'";
+
 const BEGUN: &str =
     "SELECT count(*) FROM meta WHERE key LIKE 'bulk.plus.%' AND value NOT LIKE '%\"lines\":0%'";
 
@@ -98,7 +104,7 @@ async fn a_job_is_found_again_after_a_kill() {
     let (rig, shop) = full_shop("bulk-kill", "6").await;
     let serving = rig.served().await;
     let started = Instant::now();
-    while counted(&rig, WAITING) == 0 {
+    while counted(&rig, ANSWERED) == 0 {
         let log = || std::fs::read_to_string(rig.folder.join("serve.log")).unwrap_or_default();
         assert!(started.elapsed() < WAIT, "no job was begun:\n{}", log());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -145,7 +151,7 @@ async fn a_first_load_of_hundreds_is_a_job_that_is_found_again_after_a_kill() {
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed).await;
     let mut child = rig.command(&["sync"]).spawn().unwrap();
     let started = Instant::now();
-    while counted(&rig, AT_WORK) == 0 {
+    while counted(&rig, BEGUN_LOAD) == 0 {
         assert!(
             started.elapsed() < WAIT && child.try_wait().unwrap().is_none(),
             "no job was begun"

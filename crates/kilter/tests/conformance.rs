@@ -138,8 +138,8 @@ fn a_connector_that_takes_too_many_for_a_no_fails_where_it_is_throttled() {
 #[test]
 fn a_connector_that_reads_one_page_only_fails_where_it_reads() {
     // A size of 1000 that the shop does not keep to: the first page looks like the last.
-    let from = "page    = \"number\"\nsize    = 100";
-    let steps = broken("simple.toml", from, "page    = \"number\"\nsize    = 1000");
+    let from = "page    = \"offset\"\nsize    = 100";
+    let steps = broken("simple.toml", from, "page    = \"offset\"\nsize    = 1000");
     assert_eq!(end(&steps, "reads page by page").0, "failed", "{steps:#?}");
 }
 

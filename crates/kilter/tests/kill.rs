@@ -1,4 +1,4 @@
-//! `kill -9` at fifty random moments: nothing lost, nothing doubled.
+//! `kill -9` at random moments, `KILTER_KILLS` of them: nothing lost, nothing doubled.
 //!
 //! Two shops and an ERP are twins in this process; between them and Kilter stands a relay that
 //! holds every answer back a little and knows what is on its way. Customers buy and clerks change
@@ -9,101 +9,22 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use support::judge::{self, list};
+use support::relay::{Relay, relay};
 use support::{Rig, Urls};
 
-const KILLS: usize = 50;
+/// How many, unless `KILTER_KILLS` says otherwise.
+const KILLS: usize = 60;
 
-/// What stands between Kilter and one twin.
-#[derive(Default)]
-struct Relay {
-    target: String,
-    http: reqwest::Client,
-    /// Requests that came and were not answered yet: all, writes, creates of orders.
-    flying: AtomicU64,
-    writes: AtomicU64,
-    creates: AtomicU64,
-}
-
-/// Counts one request while it is on its way, also where the client dies.
-struct Flight(Arc<Relay>, bool, bool);
-
-impl Flight {
-    fn begin(relay: &Arc<Relay>, write: bool, create: bool) -> Self {
-        relay.flying.fetch_add(1, Ordering::SeqCst);
-        relay.writes.fetch_add(u64::from(write), Ordering::SeqCst);
-        relay.creates.fetch_add(u64::from(create), Ordering::SeqCst);
-        Self(Arc::clone(relay), write, create)
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.0.flying.fetch_sub(1, Ordering::SeqCst);
-        self.0.writes.fetch_sub(u64::from(self.1), Ordering::SeqCst);
-        self.0.creates.fetch_sub(u64::from(self.2), Ordering::SeqCst);
-    }
-}
-
-async fn relay(target: String) -> (Arc<Relay>, String) {
-    let relay = Arc::new(Relay { target, ..Relay::default() });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = axum::Router::new().fallback(pass).with_state(Arc::clone(&relay));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    (relay, url)
-}
-
-async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    let reads = ["search", "read", "_get", "version"];
-    let write = head.method != Method::GET && !reads.iter().any(|r| path.contains(r));
-    let create = path.contains("sale.order/load") || path.contains("account.move/load");
-    let flight = Flight::begin(&relay, write, create);
-    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    // What was sent is done, even if who sent it is dead by now.
-    let sent = tokio::spawn(forward(Arc::clone(&relay), head, path, body));
-    let answer = sent.await.unwrap();
-    tokio::time::sleep(Duration::from_millis(if write { 25 } else { 3 })).await;
-    drop(flight);
-    answer
-}
-
-async fn forward(
-    relay: Arc<Relay>,
-    head: axum::http::request::Parts,
-    path: String,
-    body: Bytes,
-) -> Response {
-    let url = format!("{}{path}", relay.target);
-    let mut request = relay.http.request(head.method, url).body(body);
-    for (name, value) in &head.headers {
-        if !["host", "content-length", "connection"].contains(&name.as_str()) {
-            request = request.header(name, value);
-        }
-    }
-    let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
-    let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
-    let mut out = (status, answer.bytes().await.unwrap_or_default()).into_response();
-    if let Some(kind) = kind {
-        out.headers_mut().insert("content-type", kind);
-    }
-    out
-}
+/// How long a life is, in milliseconds.
+const LIFE: std::ops::Range<u64> = 20..900;
 
 /// Customers and clerks, until told to stop.
 struct World {
@@ -192,9 +113,9 @@ impl World {
         ] {
             let state = self.rig.get(&format!("{}/_twin/state", shop.url())).await;
             placed += list(&state, "orders").len();
-            orders(prefix, &state, &erp, &mut wrong);
-            refunds(prefix, &state, &erp, &mut wrong);
-            figures(prefix, &state, &erp, lists, places, &mut wrong);
+            judge::orders(prefix, &state, &erp, &mut wrong);
+            judge::refunds(prefix, &state, &erp, &mut wrong);
+            judge::figures(prefix, &state, &erp, lists, places, &mut wrong);
             let hooks = list(&state, "webhooks").len();
             if hooks != 6 {
                 wrong.push(format!("{prefix}: {hooks} webhooks, not 6"));
@@ -208,102 +129,8 @@ impl World {
         if u64::try_from(notes).unwrap() != made {
             wrong.push(format!("{made} refunds made, {notes} credit notes in the ERP"));
         }
-        let mut emails: BTreeMap<String, usize> = BTreeMap::new();
-        for partner in list(&erp, "partners").iter().filter(|p| p["type"] == "contact") {
-            if let Some(email) = partner["email"].as_str().filter(|e| e.contains("@example")) {
-                *emails.entry(email.to_owned()).or_default() += 1;
-            }
-        }
-        for (email, n) in emails.iter().filter(|(_, n)| **n != 1) {
-            wrong.push(format!("{n} customers {email} in the ERP"));
-        }
+        judge::customers(&erp, &mut wrong);
         wrong
-    }
-}
-
-fn list<'a>(state: &'a Value, part: &str) -> &'a [Value] {
-    state[part].as_array().map_or(&[], Vec::as_slice)
-}
-
-fn cents(value: &Value) -> i64 {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let amount: rust_decimal::Decimal = text.parse().unwrap_or_default();
-    i64::try_from((amount * rust_decimal::Decimal::from(100)).round()).unwrap()
-}
-
-fn orders(prefix: &str, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {
-    for order in list(shop, "orders") {
-        let start = format!("{prefix}-{}-", order["number"].as_str().unwrap());
-        let found: Vec<&Value> = list(erp, "orders")
-            .iter()
-            .filter(|o| o["client_order_ref"].as_str().is_some_and(|r| r.starts_with(&start)))
-            .collect();
-        match found.as_slice() {
-            [one] if one["state"] != "sale" => {
-                wrong.push(format!("{start}: is {} in the ERP", one["state"]));
-            }
-            [one] if cents(&one["amount_total"]) != cents(&order["total"]) => wrong.push(format!(
-                "{start}: {} in the ERP, {} in the shop",
-                one["amount_total"], order["total"]
-            )),
-            [_] => {}
-            many => wrong.push(format!("{start}: {} times in the ERP", many.len())),
-        }
-    }
-}
-
-fn refunds(prefix: &str, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {
-    for refund in list(shop, "refunds") {
-        let start = format!("{prefix}-R{}-", refund["id"]);
-        let mine = |n: &&Value| n["ref"].as_str().is_some_and(|r| r.starts_with(&start));
-        let found: Vec<&Value> = list(erp, "invoices").iter().filter(mine).collect();
-        match found.as_slice() {
-            [one] if cents(&one["amount_total"]) == cents(&refund["amount"]) => {}
-            [one] => wrong.push(format!(
-                "{start}: {} in the ERP, {} in the shop",
-                one["amount_total"], refund["amount"]
-            )),
-            many => wrong.push(format!("{start}: {} times in the ERP", many.len())),
-        }
-    }
-}
-
-fn figures(
-    name: &str,
-    shop: &Value,
-    erp: &Value,
-    prices: &str,
-    places: &[&str],
-    wrong: &mut Vec<String>,
-) {
-    let mut sold = BTreeMap::new();
-    for product in list(shop, "products").iter().chain(list(shop, "variations")) {
-        let sku = product["sku"].as_str().unwrap_or_default().to_owned();
-        if product["type"] != "variable" && sold.insert(sku.clone(), product).is_some() {
-            wrong.push(format!("{name}: {sku} stands twice"));
-        }
-    }
-    for variant in list(erp, "variants") {
-        let Some(sku) = variant["default_code"].as_str() else { continue };
-        let Some(product) = sold.get(sku) else {
-            wrong.push(format!("{name}: {sku} is not there"));
-            continue;
-        };
-        let forecast = |place: &&str| cents(&variant["stock"][*place]["forecast"]);
-        let stock = places.iter().map(forecast).sum::<i64>().max(0);
-        if cents(&product["stock_quantity"]) != stock {
-            wrong.push(format!(
-                "{name}: {sku} shows {}, the ERP has {}",
-                product["stock_quantity"],
-                stock / 100
-            ));
-        }
-        if cents(&product["regular_price"]) != cents(&variant["prices"][prices]) {
-            wrong.push(format!(
-                "{name}: {sku} costs {}, the ERP says {}",
-                product["regular_price"], variant["prices"][prices]
-            ));
-        }
     }
 }
 
@@ -317,10 +144,12 @@ struct Struck {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_kills_lose_nothing_and_double_nothing() {
+async fn kills_lose_nothing_and_double_nothing() {
     let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
     let seed = seed.unwrap_or_else(rand::random::<u64>);
-    println!("KILTER_SEED={seed}");
+    let told = std::env::var("KILTER_KILLS").ok();
+    let kills = told.map_or(KILLS, |n| n.parse().expect("KILTER_KILLS is a number"));
+    println!("KILTER_SEED={seed}, {kills} kills");
     let started = Instant::now();
     let mut random = SmallRng::seed_from_u64(seed);
     let rig = Rig::start("kill").await;
@@ -347,7 +176,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
         tokio::spawn(Arc::clone(&world).clerks(SmallRng::seed_from_u64(seed ^ 2))),
     ];
     let mut struck = Struck::default();
-    while struck.kills < KILLS {
+    while struck.kills < kills {
         one_life(&world.rig, &relays, &mut random, &mut struck).await;
     }
     println!("{struck:?} after {:?}", started.elapsed());
@@ -364,7 +193,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
         "{placed} orders, {refunds} refunds, {changes} changes, {:?} in all",
         started.elapsed()
     );
-    assert!(struck.flying * 2 >= KILLS, "too few kills struck a request: {struck:?}");
+    assert!(struck.flying * 2 >= kills, "too few kills struck a request: {struck:?}");
     assert!(placed >= 50, "only {placed} orders were placed");
 }
 
@@ -372,7 +201,7 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
 /// every second one the create of an order.
 async fn one_life(rig: &Rig, relays: &[Arc<Relay>], random: &mut SmallRng, struck: &mut Struck) {
     let mut serving = rig.served().await;
-    tokio::time::sleep(Duration::from_millis(random.random_range(20..1600))).await;
+    tokio::time::sleep(Duration::from_millis(random.random_range(LIFE))).await;
     let sum = |of: fn(&Relay) -> &AtomicU64| -> u64 {
         relays.iter().map(|r| of(r).load(Ordering::SeqCst)).sum()
     };

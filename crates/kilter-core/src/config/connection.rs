@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Connection, Gone, Orders};
+use super::{Connection, Gone, Orders, Replace};
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::plain;
 use crate::mapping::Table;
@@ -30,10 +30,11 @@ pub const OWN_KEYS: &[&str] = &[
     "every",
     "sweep",
     "gone",
+    "replace",
 ];
 
 /// Keys that do not change what an object looks like.
-const SHAPELESS: &[&str] = &["paused", "observe", "bulk", "every", "sweep", "gone"];
+const SHAPELESS: &[&str] = &["paused", "observe", "bulk", "every", "sweep", "gone", "replace"];
 
 pub(super) fn read_connection(
     file: &str,
@@ -67,13 +68,15 @@ pub(super) fn read_connection(
             import: vec!["paid".into(), "completed".into()],
             since: None,
         },
-        buffer: inner.integer("buffer", problems).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        buffer: 0,
+        buffers: BTreeMap::new(),
         paused: inner.flag("paused", problems).unwrap_or(false),
         observe: inner.texts("observe", problems).into_iter().collect(),
         bulk: inner.flag("bulk", problems).unwrap_or(true),
         every: BTreeMap::new(),
         sweep: BTreeMap::new(),
         gone: BTreeMap::new(),
+        replace: BTreeMap::new(),
         shape: crate::doc::shape(node, |key| !SHAPELESS.contains(&key)),
     };
     lines(node, "", &mut connection.lines);
@@ -86,40 +89,69 @@ pub(super) fn read_connection(
         lookup(file, table, node, &mut connection, problems);
     }
     orders(&mut inner, name, &mut connection.orders, problems);
+    connection.buffers = buffers(&mut inner, problems);
+    connection.buffer = connection.buffers.remove("*").unwrap_or(0);
     connection.every = every(&mut inner, problems);
     connection.sweep = sweep(&mut inner, problems);
-    connection.gone = gone(&mut inner, problems);
+    let known = [("ask", Gone::Ask), ("leave", Gone::Leave), ("recreate", Gone::Recreate)];
+    connection.gone = policies(&mut inner, "gone", &known, problems);
+    let known = [("ask", Replace::Ask), ("always", Replace::Always)];
+    connection.replace = policies(&mut inner, "replace", &known, problems);
     inner.finish(problems);
     connection
 }
 
 /// `gone = "ask"`, or a table: entity → policy.
-fn gone(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, Gone> {
+fn policies<P: Copy>(
+    inner: &mut Reader<'_>,
+    key: &'static str,
+    known: &[(&str, P)],
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, P> {
     let file = inner.file.to_owned();
     let mut out = BTreeMap::new();
-    let Some(node) = inner.take("gone") else { return out };
+    let Some(node) = inner.take(key) else { return out };
     let whole = [("*".to_owned(), node.clone())];
     let rows: Vec<(String, Node)> = match &node.val {
         Val::Table(table) => table.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         _ => whole.to_vec(),
     };
     for (entity, node) in rows {
-        let policy = match node.as_text() {
-            Some("ask") => Gone::Ask,
-            Some("leave") => Gone::Leave,
-            Some("recreate") => Gone::Recreate,
-            _ => {
-                problems.push(Problem {
-                    file: file.clone(),
-                    line: node.line,
-                    text: format!("gone: {} is no policy", node.to_json()),
-                    hint: "\"ask\", \"leave\" or \"recreate\"; or a table: entity → policy"
-                        .to_owned(),
-                });
-                continue;
-            }
+        let said = node.as_text();
+        let Some((_, policy)) = known.iter().find(|(name, _)| Some(*name) == said) else {
+            let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            problems.push(Problem {
+                file: file.clone(),
+                line: node.line,
+                text: format!("{key}: {} is no policy", node.to_json()),
+                hint: format!("{}; or a table: entity → policy", names.join(" or ")),
+            });
+            continue;
         };
-        out.insert(entity, policy);
+        out.insert(entity, *policy);
+    }
+    out
+}
+
+/// `buffer = 2`, or a table: SKU → pieces, `"*"` for all others.
+fn buffers(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, u32> {
+    let mut out = BTreeMap::new();
+    let Some(node) = inner.take("buffer") else { return out };
+    let one = BTreeMap::from([("*".to_owned(), node.clone())]);
+    let table = if let Val::Table(table) = &node.val { table } else { &one };
+    for (sku, node) in table {
+        let pieces = if let Val::Number(n) = &node.val { n.parse::<u32>().ok() } else { None };
+        match pieces {
+            Some(pieces) => {
+                out.insert(crate::model::record::fold(sku), pieces);
+            }
+            None => inner.problem(
+                node.line,
+                format!("buffer of {sku} is no number of pieces"),
+                "buffer = 2, or buffer = { \"*\" = 2, \"SKU-1\" = 10 }",
+                problems,
+            ),
+        }
     }
     out
 }

@@ -107,6 +107,16 @@ pub enum Gone {
     Recreate,
 }
 
+/// What follows where an object must be deleted and made anew to be as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replace {
+    /// A person is asked.
+    #[default]
+    Ask,
+    /// It is done.
+    Always,
+}
+
 /// One account of a connector.
 #[derive(Clone)]
 pub struct Connection {
@@ -132,7 +142,10 @@ pub struct Connection {
     pub channel: Option<String>,
     pub lookups: BTreeMap<String, Table>,
     pub orders: Orders,
+    /// Pieces kept back of each variant,
     pub buffer: u32,
+    /// … and of those that have one of their own: folded SKU → pieces.
+    pub buffers: BTreeMap<String, u32>,
     pub paused: bool,
     /// Resources whose plans are shown and not sent.
     pub observe: BTreeSet<String>,
@@ -148,11 +161,17 @@ pub struct Connection {
     pub shape: String,
     /// Entity, or `*` → what follows when it was deleted here.
     pub gone: BTreeMap<String, Gone>,
+    /// Entity, or `*` → whether what must be made anew is.
+    pub replace: BTreeMap<String, Replace>,
 }
 
 impl Connection {
     pub fn gone_policy(&self, entity: &str) -> Gone {
         self.gone.get(entity).or_else(|| self.gone.get("*")).copied().unwrap_or_default()
+    }
+
+    pub fn replace_policy(&self, entity: &str) -> Replace {
+        self.replace.get(entity).or_else(|| self.replace.get("*")).copied().unwrap_or_default()
     }
 }
 

@@ -26,6 +26,19 @@ pub struct Job {
     pub url: Path,
     pub every_seconds: i64,
     pub give_up_seconds: i64,
+    pub find: Option<Find>,
+}
+
+/// How a job is found whose start was not answered. It bears a name of ours: `$mark` in `start`.
+#[derive(Debug, Clone)]
+pub struct Find {
+    pub call: Call,
+    /// The jobs, in its answer, and in each of them: a text that holds our name, and what `id` is.
+    pub items: Path,
+    pub mark: Path,
+    pub id: Path,
+    /// How long the remote may still be working on a start we gave up on.
+    pub quiescence_seconds: i64,
 }
 
 /// A listing as a job: an item a line, in the shape of the listing's items.
@@ -52,6 +65,8 @@ pub struct Load {
     pub line: Path,
     /// In a line of the result: which line it answers, from 0.
     pub number: Path,
+    /// Where the file of a job that failed lies, in the poll's answer: what it answers was done.
+    pub partial: Option<Path>,
     /// Fewer go by calls.
     pub least: usize,
 }
@@ -76,9 +91,11 @@ pub(super) fn load(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<L
     let mut part = |key| path_or_whole(&mut inner, key, problems);
     let (address, parts, file) = (part("address"), part("parts"), part("file"));
     let (line, number) = (part("line"), part("number"));
+    let partial = path_at(&mut inner, "partial", problems);
     let least = least(&mut inner, problems).unwrap_or(LOADED_LEAST);
     inner.finish(problems);
-    Some(Load { job: job?, upload: upload?, address, parts, file, line, number, least })
+    let (job, upload) = (job?, upload?);
+    Some(Load { job, upload, address, parts, file, line, number, partial, least })
 }
 
 fn least(inner: &mut Reader<'_>, problems: &mut Problems) -> Option<usize> {
@@ -107,6 +124,7 @@ fn job(inner: &mut Reader<'_>, problems: &mut Problems) -> Option<Job> {
     }
     let every_seconds = inner.seconds("every", problems).unwrap_or(EVERY_SECONDS).max(1);
     let give_up_seconds = inner.seconds("give_up", problems).unwrap_or(GIVE_UP_SECONDS);
+    let find = find(inner, problems);
     Some(Job {
         start: start?,
         problems: wrong,
@@ -118,11 +136,35 @@ fn job(inner: &mut Reader<'_>, problems: &mut Problems) -> Option<Job> {
         url,
         every_seconds,
         give_up_seconds,
+        find,
     })
+}
+
+fn find(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Find> {
+    let node = reader.take("find")?;
+    let mut inner = Reader::new(reader.file, "find", node, problems);
+    let call = call_at(&mut inner, "call", problems);
+    if call.is_none() {
+        inner.missing("call", problems);
+    }
+    let mut part = |key| {
+        let path = path_at(&mut inner, key, problems);
+        if path.is_none() {
+            inner.missing(key, problems);
+        }
+        path
+    };
+    let (items, mark, id) = (part("items"), part("mark"), part("id"));
+    let quiescence_seconds = inner.seconds("quiescence", problems).unwrap_or(QUIESCENCE_SECONDS);
+    inner.finish(problems);
+    Some(Find { call: call?, items: items?, mark: mark?, id: id?, quiescence_seconds })
 }
 
 /// Between two questions how far a job is.
 const EVERY_SECONDS: i64 = 5;
+
+/// After this a start that nobody answered is at work, or will never be.
+const QUIESCENCE_SECONDS: i64 = 60;
 
 /// A job that is not done by then is left alone.
 const GIVE_UP_SECONDS: i64 = 6 * 3600;

@@ -8,7 +8,9 @@ use crate::manifest::auth::auth;
 use crate::manifest::error::{Errors, Rule};
 use crate::manifest::graphql::{Documents, is_document};
 use crate::manifest::limit::limit;
-use crate::manifest::parts::{Problems, call_at, keep, lens_at, path_at, path_or_whole, paths_at};
+use crate::manifest::parts::{
+    Problems, call_at, keep, lens_at, only_if, path_at, path_or_whole, paths_at,
+};
 use crate::manifest::resource::read_resource;
 use crate::manifest::types::*;
 use crate::mapping::{Lens, Path};
@@ -102,8 +104,9 @@ fn prepare(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Prepare> {
         }
         let wrong = path_at(&mut inner, "problems", problems);
         let there = inner.texts("there", problems);
+        let only_if = only_if(&mut inner, problems);
         inner.finish(problems);
-        out.extend(call.map(|call| Prepare { call, problems: wrong, there }));
+        out.extend(call.map(|call| Prepare { call, problems: wrong, only_if, there }));
     }
     out
 }
@@ -241,6 +244,13 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
     let active = reader.text("active", problems).unwrap_or_default();
     let topics = reader.texts("topics", problems);
     let complaints = path_at(&mut reader, "problems", problems);
+    let file = reader.file;
+    let mut also = Vec::new();
+    for node in reader.list("also", problems) {
+        let mut inner = Reader::new(file, "webhook.subscriptions.also", node, problems);
+        also.push((inner.texts("topics", problems), only_if(&mut inner, problems)));
+        inner.finish(problems);
+    }
     reader.finish(problems);
     let status = status.map(|path| (path, active));
     Some(Subscriptions {
@@ -254,5 +264,6 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
         enable,
         problems: complaints,
         topics,
+        also,
     })
 }

@@ -45,8 +45,12 @@ impl<'a> Documents<'a> {
 
     fn walk(&self, file: &str, node: &mut Node, problems: &mut Problems) {
         let line = node.line;
-        if let Some(name) = handed_on(node) {
-            *node = text_node(self.text(file, line, &name, problems), line);
+        if let Some((name, own)) = handed_on(node) {
+            let text = self.text(file, line, &name, problems);
+            *node = match own {
+                None => text_node(text, line),
+                Some(own) => named(file, text, own, problems),
+            };
             return;
         }
         match &mut node.val {
@@ -106,11 +110,38 @@ impl<'a> Documents<'a> {
     }
 }
 
-/// `{ as = "document", value = "products.graphql" }`: its text, for a call that hands it on.
-fn handed_on(node: &Node) -> Option<String> {
-    let table = node.table().filter(|t| t.len() == 2)?;
-    let named = table.get("as").and_then(Node::as_text) == Some("document");
-    named.then(|| table.get("value").and_then(Node::as_text).unwrap_or_default().to_owned())
+/// `{ as = "document", value = "products.graphql" }`: its text, for a call that hands it on. With
+/// `named`, what its operation is called then.
+fn handed_on(node: &Node) -> Option<(String, Option<Node>)> {
+    let table = node.table()?;
+    let known = |key: &String| ["as", "value", "named"].contains(&key.as_str());
+    if table.get("as").and_then(Node::as_text) != Some("document") || !table.keys().all(known) {
+        return None;
+    }
+    let value = table.get("value")?.as_text().unwrap_or_default().to_owned();
+    Some((value, table.get("named").cloned()))
+}
+
+/// A document whose operation gets its name when it is sent: a text of parts.
+fn named(file: &str, document: &str, own: Node, problems: &mut Problems) -> Node {
+    let (line, text) = (own.line, document.trim_start());
+    let kind = ["query", "mutation"].into_iter().find(|kind| {
+        let rest = text.strip_prefix(kind).map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with(['(', '{']))
+    });
+    let Some(kind) = kind else {
+        if !document.is_empty() {
+            let said = "a document that gets its name when it is sent has none of its own";
+            let hint = "it begins with query or mutation";
+            complain(file, line, said.to_owned(), hint, problems);
+        }
+        return text_node(document, line);
+    };
+    let rest = &text[kind.len()..];
+    let parts = vec![text_node(&format!("{kind} "), line), own, text_node(rest, line)];
+    let parts = Node { val: Val::List(parts), line };
+    let table = [("as".to_owned(), text_node("concat", line)), ("value".to_owned(), parts)];
+    Node { val: Val::Table(BTreeMap::from(table)), line }
 }
 
 /// The key of a call that names a document.
@@ -286,6 +317,25 @@ mod tests {
         assert_eq!(body["variables"]["first"], body["query"]);
         let (problems, _) = read("graphql = \"g\"", &call("product.graphql"));
         assert!(problems[0].starts_with("x/a.toml:5: there is no document"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_document_that_is_handed_on_gets_its_name_when_it_is_sent() {
+        let call = "{ graphql = \"products.graphql\", variables = { first = \
+                    { as = \"document\", value = \"products.graphql\", named = \"$mark\" } } }";
+        let (problems, call) = read("graphql = \"g\"", call);
+        assert_eq!(problems, Vec::<String>::new());
+        let vars = crate::manifest::Vars::from([("mark".to_owned(), serde_json::json!("k_7"))]);
+        let body = call.unwrap().render(&vars).unwrap().body.unwrap();
+        let given = body["query"].as_str().unwrap().replacen("query (", "query k_7 (", 1);
+        assert_eq!(body["variables"]["first"], given);
+        let mut problems = Vec::new();
+        let own = || text_node("$mark", 3);
+        named("x/a.toml", "query Mine { a }", own(), &mut problems);
+        named("x/a.toml", "{ a }", own(), &mut problems);
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.iter().all(|t| t.contains("has none of its own")), "{told:?}");
     }
 
     #[test]

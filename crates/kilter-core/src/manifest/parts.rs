@@ -5,6 +5,7 @@
 use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::template::{Call, ENCODINGS};
+use crate::manifest::types::OnlyIf;
 use crate::mapping::{Lens, Path};
 
 pub type Problems = Vec<Problem>;
@@ -151,4 +152,10 @@ pub fn fits(keep: &[(Path, Vec<Json>)], item: &Json, env: &crate::mapping::Env<'
         let found = path.read(item, env).unwrap_or(Json::Null);
         values.contains(&found)
     })
+}
+
+/// `only_if = { setting = "value" }`, or a list of values.
+pub fn only_if(reader: &mut Reader<'_>, problems: &mut Problems) -> OnlyIf {
+    let table = reader.table("only_if", problems);
+    table.into_iter().map(|(setting, node)| (setting.to_owned(), one_or_many(node))).collect()
 }

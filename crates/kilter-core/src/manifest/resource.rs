@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::bulk::bulk;
+use crate::manifest::entries::entries;
 use crate::manifest::parts::*;
+use crate::manifest::places::places;
 use crate::manifest::types::*;
 use crate::manifest::ways::{lifecycle, permit, writes};
 use crate::mapping::{Lens, Path};
@@ -116,7 +118,9 @@ fn parent(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Parent> {
         facet: inner.need_text("facet", problems),
         resource: inner.need_text("resource", problems),
         row: inner.text("row", problems),
+        shown: inner.text("shown", problems),
         same_id: inner.flag("same_id", problems).unwrap_or(false),
+        there: inner.flag("there", problems).unwrap_or(false),
     };
     inner.finish(problems);
     Some(parent)
@@ -162,11 +166,15 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         scope,
         read: None,
         write: None,
+        key: None,
+        or: None,
         observe: false,
         fixed: false,
         was: None,
         with: serde_json::json!({}),
         list: None,
+        places: None,
+        entries: None,
         line: node.line,
     };
     if node.as_text().is_some() {
@@ -188,7 +196,12 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
     } else {
         row.read = lens_at(&mut inner, "read", problems);
     }
+    row.key = lens_at(&mut inner, "key", problems);
+    row.or = lens_at(&mut inner, "or", problems);
     row.observe = observed || inner.flag("observe", problems).unwrap_or(false);
+    row.places = places(&mut inner, problems);
+    row.entries = entries(&mut inner, problems);
+    row.observe |= row.places.is_some();
     row.fixed = inner.flag("fixed", problems).unwrap_or(false);
     row.was = lens_at(&mut inner, "was", problems);
     row.with = json_table(inner.take("with"));
@@ -357,15 +370,11 @@ fn hints(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Hint> {
         let collection = inner.need_text("collection", problems);
         let id = lens_at(&mut inner, "id", problems);
         let at = path_at(&mut inner, "at", problems);
+        let known = inner.flag("known", problems).unwrap_or(false);
         inner.finish(problems);
-        out.extend(id.map(|id| Hint { collection, id, at }));
+        out.extend(id.map(|id| Hint { collection, id, at, known }));
     }
     out
-}
-
-fn only_if(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<(String, Vec<Json>)> {
-    let table = reader.table("only_if", problems);
-    table.into_iter().map(|(setting, node)| (setting.to_owned(), one_or_many(node))).collect()
 }
 
 fn document(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Document> {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::auth::Auth;
 use super::bulk::Bulk;
+use super::entries::Entries;
 use super::error::Errors;
 use super::limit::Limit;
+use super::places::Places;
 use super::template::Call;
 use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
@@ -65,6 +67,8 @@ pub struct Identity {
 pub struct Prepare {
     pub call: Call,
     pub problems: Option<Path>,
+    /// Needed only where these settings have these values.
+    pub only_if: OnlyIf,
     /// Problems with these codes are none: it was there.
     pub there: Vec<String>,
 }
@@ -150,7 +154,12 @@ pub struct Subscriptions {
     /// What a create's answer complains about in a 200.
     pub problems: Option<Path>,
     pub topics: Vec<String>,
+    /// More topics, each lot only where settings have these values.
+    pub also: Vec<(Vec<String>, OnlyIf)>,
 }
+
+/// Settings and the values, any of which they must have.
+pub type OnlyIf = Vec<(String, Vec<Json>)>;
 
 /// A collection of the remote, and which records its objects show.
 #[derive(Debug, Clone)]
@@ -189,7 +198,7 @@ pub struct Resource {
     pub contains: Vec<String>,
     pub document: Option<Document>,
     /// The resource stands only where these settings have these values.
-    pub only_if: Vec<(String, Vec<Json>)>,
+    pub only_if: OnlyIf,
     /// States (canonical, of the root) in which a document takes its stock down here.
     pub holds_stock: Vec<String>,
     /// Between polls, where the entity's own is not right.
@@ -204,8 +213,13 @@ pub struct Parent {
     pub resource: String,
     /// A row of that object that says it (`variant.item`); else its id.
     pub row: Option<String>,
+    /// A row of ours that shows under whom we stand, where that cannot be changed: an object that is
+    /// shown under another is replaced.
+    pub shown: Option<String>,
     /// `$parent` is also our own id: what has no id of its own, but one for each parent.
     pub same_id: bool,
+    /// It is there as soon as its parent is: read and changed, never created by a call of its own.
+    pub there: bool,
 }
 
 /// How a document's prices are written.
@@ -222,6 +236,9 @@ pub struct Hint {
     pub id: Lens,
     /// Path to a list whose items each give an id.
     pub at: Option<Path>,
+    /// The same thing seen from another side: looked at whenever this is read by id, changed or
+    /// not, if we have an object of it.
+    pub known: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -262,6 +279,10 @@ pub struct Row {
     pub scope: Option<String>,
     pub read: Option<Lens>,
     pub write: Option<Lens>,
+    /// A key of what `read` names by its id: for the first match, and where nobody shows that id.
+    pub key: Option<Lens>,
+    /// Read where neither says anything.
+    pub or: Option<Lens>,
     /// Seen and shown as drift, never taken into a record.
     pub observe: bool,
     /// Set at create only.
@@ -272,6 +293,10 @@ pub struct Row {
     /// where another thing stands there the row reads as null. Names of the item → constants.
     pub with: Json,
     pub list: Option<ListRow>,
+    /// Items that the remote keeps under ids of its own, beside some that are not ours.
+    pub places: Option<Places>,
+    /// Named values, each of which is written alone.
+    pub entries: Option<Entries>,
     pub line: usize,
 }
 
@@ -280,7 +305,8 @@ impl Row {
     pub fn is_written(&self) -> bool {
         let mut parts = self.list.iter().flat_map(|list| &list.parts);
         let member = parts.any(|part| part.rows.iter().any(|(_, _, write)| write.is_some()));
-        self.write.is_some() || member
+        let entries = self.entries.as_ref().is_some_and(|e| e.write.is_some());
+        self.write.is_some() || member || entries || self.places.is_some()
     }
 
     /// Does an item show the value beside another constant than ours? A name that the item leaves

@@ -11,7 +11,10 @@ use super::bulk::{Load, load};
 use super::template::Call;
 use crate::Json;
 use crate::doc::{Node, Reader};
-use crate::manifest::parts::{Problems, call_at, lens_at, one_or_many, path_at, path_or_whole};
+use crate::manifest::parts::{
+    Problems, call_at, lens_at, one_or_many, only_if, path_at, path_or_whole, paths_at,
+};
+use crate::manifest::types::OnlyIf;
 use crate::mapping::{Lens, Path};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub enum Kind {
     Create,
     Update,
     Archive,
+    /// For good: of what is made anew, never of what only left.
+    Delete,
 }
 
 /// A way in.
@@ -26,10 +31,14 @@ pub enum Kind {
 pub struct Write {
     pub name: String,
     pub kinds: Vec<Kind>,
+    /// The way stands only where these settings have these values.
+    pub only_if: OnlyIf,
     pub call: Call,
     pub cap: usize,
     /// What must stand in one call: the parent.
     pub by_parent: bool,
+    /// Each item says which place or list it is for, so those of several stand in one call.
+    pub mixed: bool,
     /// Where the item's own id stands in an update (a batch's items).
     pub id_in_item: Option<Lens>,
     /// Template: what every item says beside its fields, at update too.
@@ -70,8 +79,8 @@ pub struct Answer {
     pub failed: Option<(Path, Json)>,
     /// Where the failure's text stands then.
     pub failure: Option<Path>,
-    /// A list of problems in an answer that says it went well.
-    pub problems: Option<Path>,
+    /// Lists of problems in an answer that says it went well.
+    pub problems: Vec<Path>,
     /// Where a problem says which item it means, from 0.
     pub index: Option<Path>,
     /// One problem undoes the whole call.
@@ -150,6 +159,7 @@ fn kind(text: &str) -> Option<Kind> {
         "create" => Some(Kind::Create),
         "update" => Some(Kind::Update),
         "archive" => Some(Kind::Archive),
+        "delete" => Some(Kind::Delete),
         _ => None,
     }
 }
@@ -175,12 +185,14 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
             Some(kind) => kinds.push(kind),
             None => {
                 let text = format!("there is no kind of write \"{text}\"");
-                inner.problem(inner.line, text, "known: create, update, archive", problems);
+                inner.problem(inner.line, text, "known: create, update, archive, delete", problems);
             }
         }
     }
+    let only_if = only_if(&mut inner, problems);
     let cap = inner.integer("cap", problems).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let by_parent = inner.flag("by_parent", problems).unwrap_or(false);
+    let mixed = inner.flag("mixed", problems).unwrap_or(false);
     let id_in_item = lens_at(&mut inner, "id_in_item", problems);
     let set = inner.take("set").map_or_else(|| serde_json::json!({}), Node::to_json);
     let carries = carries(&mut inner, problems);
@@ -190,9 +202,11 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     Some(Write {
         name,
         kinds,
+        only_if,
         call: call?,
         cap: cap.max(1),
         by_parent,
+        mixed,
         id_in_item,
         set,
         carries,
@@ -235,7 +249,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
         item_error: None,
         failed: None,
         failure: None,
-        problems: None,
+        problems: Vec::new(),
         index: None,
         whole: false,
     };
@@ -253,7 +267,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
     };
     answer.item_error = path_at(&mut inner, "item_error", problems);
     answer.failure = path_at(&mut inner, "failure", problems);
-    answer.problems = path_at(&mut inner, "problems", problems);
+    answer.problems = paths_at(&mut inner, "problems", problems);
     answer.index = path_at(&mut inner, "index", problems);
     answer.whole = inner.flag("whole", problems).unwrap_or(false);
     let failed: Option<Path> = path_at(&mut inner, "failed", problems);

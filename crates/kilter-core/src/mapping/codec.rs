@@ -69,11 +69,16 @@ pub enum Codec {
         key: String,
         field: String,
     },
+    /// Two members of a map as one text: what stands after its last blank is the second.
+    FullName {
+        first: String,
+        last: String,
+    },
     /// Members of a map, joined by blanks.
     Words(Vec<String>),
     /// A list of texts as a list of maps with this one member.
     Wrapped(String),
-    /// An empty list or map says nothing: what stands there stays.
+    /// Null, an empty list or map says nothing: what stands there stays.
     Some,
     /// The sum of a member over a list of maps.
     Sum(String),
@@ -177,6 +182,7 @@ impl Codec {
             Codec::Ref(resources) => refer::read_remote(&value, &resources.join("|")),
             Codec::Key(entity) => refer::read_key(&value, entity),
             Codec::Named { key, field } => named::read(&value, key, field),
+            Codec::FullName { first, last } => Ok(named::full(&value, first, last)),
             Codec::Words(members) => Ok(named::words(&value, members)),
             Codec::Wrapped(member) => wrapped::unwrap(&value, member),
             Codec::Sum(member) => wrapped::sum(&value, member),
@@ -229,6 +235,7 @@ impl Codec {
             Codec::List => list(value)?,
             Codec::Ref(_) | Codec::Key(_) => refer::write(&value)?,
             Codec::Named { key, field } => named::write(&value, key, field)?,
+            Codec::FullName { first, last } => named::divided(&text(&value)?, first, last),
             Codec::Wrapped(member) => wrapped::wrap(&value, member)?,
             Codec::Measured(unit) => wrapped::write_measure(&value, unit)?,
             Codec::MoneyObject { amount, currency } => {

@@ -11,7 +11,7 @@ use super::{Codec, ParseError, TimeForm, Unit};
 use crate::Json;
 
 /// Every name a codec can have.
-pub(super) const NAMES: [&str; 38] = [
+pub(super) const NAMES: [&str; 39] = [
     "text",
     "id",
     "integer",
@@ -44,6 +44,7 @@ pub(super) const NAMES: [&str; 38] = [
     "ref",
     "key",
     "named",
+    "full_name",
     "words",
     "wrapped",
     "sum",
@@ -141,6 +142,7 @@ impl Args<'_> {
             "ref" => self.resources().map(Codec::Ref),
             "key" => self.only_text("the name of an entity").map(Codec::Key),
             "named" => self.named(),
+            "full_name" => self.pair().map(|(first, last)| Codec::FullName { first, last }),
             "words" => self.words(),
             "wrapped" => self.only_text("the name of a member").map(Codec::Wrapped),
             "sum" => self.only_text("the path of a member").map(Codec::Sum),

@@ -1,4 +1,5 @@
 //! `named(key, value)`: a list of `{key, value}` read as a map, and back.
+//! `full_name(first, last)`: two members of a map read as one text, and back.
 //! `words(first, last)`: members of a map read as one text; there is no way back.
 //!
 //! Reads   one list or map.   Writes  the other.   Never  keeps an item without a name.
@@ -35,6 +36,18 @@ pub(super) fn write(value: &Json, key: &str, field: &str) -> Result<Json, WriteE
         return Err(WriteError::ReadOnly { what: format!("named({key}, {field})") });
     }
     Ok(map.iter().map(|(name, value)| json!({ key: name, field: value })).collect())
+}
+
+/// `{first: "Ada", last: "Byron"}` → `Ada Byron`; null where neither says anything.
+pub(super) fn full(value: &Json, first: &str, last: &str) -> Json {
+    words(value, &[first.to_owned(), last.to_owned()])
+}
+
+/// What stands after the last blank is the last name; one word alone is the last name.
+pub(super) fn divided(text: &str, first: &str, last: &str) -> Json {
+    let text = text.trim();
+    let (given, family) = text.rsplit_once(char::is_whitespace).unwrap_or(("", text));
+    json!({ first: given.trim(), last: family })
 }
 
 /// The members that say something, joined by blanks; null where none does. `false` is a word:

@@ -100,7 +100,13 @@ impl Path {
         for step in &self.steps {
             place = step.open(place, env)?;
         }
-        *place = value;
+        match (place, value) {
+            // Members of the whole: what else stands there stays.
+            (Json::Object(whole), Json::Object(members)) if self.steps.is_empty() => {
+                whole.extend(members);
+            }
+            (place, value) => *place = value,
+        }
         Ok(())
     }
 

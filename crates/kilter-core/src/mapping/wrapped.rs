@@ -75,6 +75,7 @@ pub(super) fn write_money(value: &Json, amount: &str, currency: &str) -> Result<
 }
 
 pub(super) fn is_empty(value: &Json) -> bool {
-    value.as_object().is_some_and(serde_json::Map::is_empty)
+    value.is_null()
+        || value.as_object().is_some_and(serde_json::Map::is_empty)
         || value.as_array().is_some_and(Vec::is_empty)
 }

@@ -28,7 +28,8 @@ pub fn batch(view: &View<'_>, operations: Vec<Operation>) -> Vec<Batch> {
         let by_parent = view.resource.writes[way].by_parent;
         let parent = operation.parent.as_ref().filter(|_| by_parent).map(plain).unwrap_or_default();
         // The call's own words may name the location or the list.
-        let each = operation.each.clone();
+        let mixed = view.resource.writes[way].mixed;
+        let each = if mixed { String::new() } else { operation.each.clone() };
         groups.entry((way, parent, each)).or_default().push(operation);
     }
     let mut out = Vec::new();

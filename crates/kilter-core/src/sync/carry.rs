@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::Json;
 use crate::manifest::{Carry, Kind, Vars, render};
+use crate::mapping::Path;
 use crate::model::{RecordId, State, WaitKind};
 use crate::sync::draft::draft;
 use crate::sync::guards::Guards;
@@ -56,6 +57,15 @@ pub(super) fn carry(
         if items.is_empty() {
             continue;
         }
+        if carry.at == Path::default() {
+            // The parent itself, seen from another side: its members stand among the parent's.
+            for item in items.iter().filter_map(Json::as_object) {
+                let members = into.payload.as_object_mut();
+                members.into_iter().for_each(|all| all.extend(item.clone()));
+            }
+            into.carried.append(&mut carried);
+            continue;
+        }
         let vars = view.vars(&into.each);
         let written = carry.at.write(&mut into.payload, Json::Array(items), &view.env(&vars, None));
         if let Err(error) = written {
@@ -81,7 +91,11 @@ fn child_vars(child: &View<'_>, operation: &Operation) -> Vars {
 fn children(child: &View<'_>, world: &mut World, root: RecordId) -> Vec<RecordId> {
     let Some(parent) = &child.resource.parent else { return Vec::new() };
     let facet = child.resource.facets.iter().find(|f| f.name == parent.facet);
-    let Some(field) = facet.and_then(|f| f.of.clone()) else { return Vec::new() };
+    let Some(facet) = facet else { return Vec::new() };
+    if facet.entity == child.resource.root && facet.of.is_none() {
+        return vec![root];
+    }
+    let Some(field) = facet.of.clone() else { return Vec::new() };
     let mut ids = world.ids(&Key::Referrers(child.resource.root.clone(), field, root));
     ids.sort_unstable();
     ids
@@ -116,6 +130,7 @@ fn create(
         above: None,
         partial: draft.partial,
         carried: Vec::new(),
+        places: draft.places,
     };
     self::carry(child, world, root, &carry.carries, &mut operation, guards)?;
     Ok(Some(operation))

@@ -10,15 +10,27 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::Json;
+use crate::model::record::fold;
 use crate::model::{RecordId, Wait, WaitKind};
 use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::world::{Key, Sold, World};
-use crate::sync::{credit, document};
+use crate::sync::{credit, document, offer};
 
 /// The rules that `entities/` may name.
-pub const RULES: &[&str] =
-    &["sellable", "available", "options", "tracking", "document", "credit", "completion", "handle"];
+pub const RULES: &[&str] = &[
+    "sellable",
+    "available",
+    "options",
+    "tracking",
+    "document",
+    "credit",
+    "completion",
+    "handle",
+    "offer",
+    "offer_from",
+    "offer_to",
+];
 
 /// The rules whose figure a sale lowers: they are never raised over a sale that is not known.
 pub const FIGURES: &[&str] = &["sellable", "available"];
@@ -38,6 +50,7 @@ pub fn derive(
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
         "completion" => Ok(completion(world, record)),
+        "offer" | "offer_from" | "offer_to" => Ok(offer::offer(rule, view, world, record)),
         "document" => document::document(view, world, record).map(Some),
         "credit" => credit::credit(view, world, record).map(Some),
         other => Err(Wait {
@@ -81,7 +94,9 @@ fn offered(
         let figure = world.record(stock).and_then(|r| decimal(r.value("figure", "")?));
         sum = figure.map(|f| sum.unwrap_or_default() + f).or(sum);
     }
-    let mut left = sum? - Decimal::from(view.connection.buffer);
+    let sku = world.record(variant).and_then(|r| r.key.as_deref()).map(fold);
+    let own = sku.and_then(|sku| view.connection.buffers.get(&sku).copied());
+    let mut left = sum? - Decimal::from(own.unwrap_or(view.connection.buffer));
     if sold {
         let rows = world.sold_rows(&Key::SoldOfVariant(variant)).into_iter();
         let here = |row: &Sold| locations.contains(&row.location);
@@ -98,8 +113,11 @@ pub fn decimal(value: &Json) -> Option<Decimal> {
 /// born with. Targets that must find it again after a lost answer know it by this.
 fn handle(view: &View<'_>, world: &mut World, id: RecordId) -> Option<Json> {
     let record = world.record(id).cloned()?;
-    if let Some(key) = record.key.filter(|k| !k.is_empty()) {
-        return Some(Json::String(key));
+    // A code that it does not bear any more still finds it here; there it may be a variant's by now.
+    let entity = view.house.entities.get(&record.entity);
+    let own = entity.and_then(|e| record.cell(e.key.first()?, "")).map(|cell| cell.value.as_str());
+    if let Some(key) = own.unwrap_or(record.key.as_deref()).filter(|k| !k.is_empty()) {
+        return Some(Json::String(key.to_owned()));
     }
     let objects = world.ids(&Key::ObjectsOfRoot(record.origin.clone(), id));
     let remote = objects.iter().find_map(|o| world.object(*o).and_then(|o| o.remote.clone()))?;

@@ -26,10 +26,12 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
     for line in list(&record, "lines") {
         let name = text(&line, "name");
         if line.get("variant").and_then(record_of).is_none() {
+            let gift = text(&line, "kind") == "gift_card";
+            let what = if gift { " sells a gift card and" } else { "" };
             return Err(Wait {
                 kind: WaitKind::Held,
                 reason: format!(
-                    "line \"{name}\" (SKU {}) matches no product that Kilter knows",
+                    "line \"{name}\" (SKU {}){what} matches no product that Kilter knows",
                     or_none(&text(&line, "sku"))
                 ),
             });
@@ -158,10 +160,21 @@ pub fn birth(record: &Record) -> Json {
     Json::Object(out)
 }
 
+/// A line is what its id and its variant say. Its SKU is the product's, which may be renamed, or
+/// deleted: then the shop shows none.
+fn without_sku(mut lines: Json) -> Json {
+    for line in lines.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut) {
+        line.remove("sku");
+    }
+    lines
+}
+
 /// What differs since birth, named; both sides shown.
 pub fn amended(birth: &Json, record: &Record) -> Option<String> {
     let now = self::birth(record);
-    let differs: Vec<&str> = BIRTH.into_iter().filter(|f| birth.get(*f) != now.get(*f)).collect();
+    let said = |all: &Json, field: &str| all.get(field).cloned().map(without_sku);
+    let differs: Vec<&str> =
+        BIRTH.into_iter().filter(|f| said(birth, f) != said(&now, f)).collect();
     if differs.is_empty() {
         return None;
     }

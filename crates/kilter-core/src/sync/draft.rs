@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::Json;
-use crate::manifest::{Facet, Kind, ListPart, ListStyle, Row};
+use crate::manifest::{Entries, Facet, Kind, ListPart, ListStyle, Places, Row};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, RecordId, Wait, WaitKind};
@@ -16,7 +16,7 @@ use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{derive, seat};
+use crate::sync::{derive, entries, places, seat, words};
 
 /// What stands for one object's write while it is gathered.
 pub(super) struct Draft {
@@ -26,6 +26,9 @@ pub(super) struct Draft {
     pub partial: Option<Wait>,
     /// A figure that sales lower is among it.
     pub derived: bool,
+    /// It must be read first: what came of the last write, or what stands there now.
+    pub unsure: bool,
+    pub places: Vec<places::Change>,
     /// Every such figure is compared by the remote with what we last read.
     pub compared: bool,
 }
@@ -45,6 +48,8 @@ pub(super) fn draft(
         fields: Vec::new(),
         partial: None,
         derived: false,
+        unsure: false,
+        places: Vec::new(),
         compared: true,
     };
     if kind == Kind::Create {
@@ -96,6 +101,14 @@ fn draft_row(
     let key = row_key(facet, row, &scope);
     let old = object.shadow.get(&key).cloned();
     let new = said(view, world, row, &value, &key)?;
+    if let Some(spec) = &row.entries {
+        let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
+        return draft_entries(view, object, spec, (key, &new, cell, each), draft);
+    }
+    if let Some(places) = &row.places {
+        let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
+        return draft_places(view, object, (row, places), (key, &new, cell, each), draft);
+    }
     if left_alone(row, &new, &view.env(&vars, None)) {
         return Ok(());
     }
@@ -129,6 +142,67 @@ fn draft_row(
     Ok(())
 }
 
+/// Named values: each that differs, alone.
+fn draft_entries(
+    view: &View<'_>,
+    object: &Object,
+    spec: &Entries,
+    (key, value, (by, change), each): (String, &Json, (String, i64), &str),
+    draft: &mut Draft,
+) -> Result<(), Stop> {
+    let vars = view.connection.vars(each);
+    let env = view.env(&vars, None);
+    let Some(write) = &spec.write else { return Ok(()) };
+    let Some((items, new)) = entries::differing(spec, object, &key, value, &env) else {
+        return Ok(());
+    };
+    let written = write.at.write(&mut draft.payload, json!(items), &env);
+    written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))?;
+    let old = object.shadow.get(&key).cloned();
+    draft.fields.push(Changed { row: key, old, new, by, change });
+    Ok(())
+}
+
+/// A list whose items have ids of their own: only what is not there is said, and what of ours goes.
+fn draft_places(
+    view: &View<'_>,
+    object: &Object,
+    (row, spec): (&Row, &Places),
+    (key, value, (by, change), each): (String, &Json, (String, i64), &str),
+    draft: &mut Draft,
+) -> Result<(), Stop> {
+    let differs = match places::compare(spec, object, &key, value) {
+        places::Found::Nothing => return Ok(()),
+        places::Found::Unsure => {
+            draft.unsure = true;
+            let reason = "asks what came of what was sent".to_owned();
+            draft.partial = Some(Wait { kind: WaitKind::Later, reason });
+            return Ok(());
+        }
+        places::Found::Waits(wait) => {
+            // What is at work now is looked at again.
+            draft.unsure |= wait.kind == WaitKind::Later;
+            draft.partial = Some(wait);
+            return Ok(());
+        }
+        places::Found::Differs(differs) => differs,
+    };
+    // What stands there now tells ours from what somebody else put there since.
+    draft.unsure |= differs.asks();
+    if row.list.is_some() {
+        let new = places::sent(spec, &differs, value);
+        write_row(view, each, row, &mut draft.payload, &new, &key)?;
+    }
+    let vars = view.connection.vars(each);
+    let env = view.env(&vars, None);
+    let written = places::write(row, &differs, object.remote.as_deref(), &mut draft.payload, &env);
+    written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))?;
+    let old = object.shadow.get(&key).cloned();
+    draft.fields.push(Changed { row: key, old, new: value.clone(), by, change });
+    draft.places.push(differs);
+    Ok(())
+}
+
 /// Compare-and-set: says what the write is based on, null where nothing was read.
 fn compare(
     row: &Row,
@@ -154,6 +228,7 @@ fn said(
     if let Some(lens) = &row.write {
         resources.extend(lens.refs());
     }
+    resources.extend(row.places.iter().filter_map(|p| p.of.as_deref()));
     for part in row.list.iter().flat_map(|l| &l.parts) {
         for (_, _, write) in &part.rows {
             resources.extend(write.iter().flat_map(|l| l.refs()));
@@ -167,6 +242,17 @@ fn said(
             let what = what.unwrap_or_else(|| "a record".to_owned());
             let reason = format!("waits for {what} in {}", view.connection.name);
             stop(WaitKind::Parked, reason, Some(record))
+        }
+        Unresolved::Gone(record, object) => {
+            let record = world.record(record);
+            let entity = record.map(|r| r.entity.clone()).unwrap_or_default();
+            let called = record.and_then(words::named).unwrap_or("that it names");
+            let reason = format!(
+                "{entity} {called} was deleted in {}: \"kilter decide {object} link ID\" says who \
+                 stands in for it, \"kilter decide {object} recreate\" makes it anew",
+                view.connection.name
+            );
+            stop(WaitKind::Held, reason, None)
         }
         Unresolved::Unknown(reference) => {
             let reason =
@@ -219,6 +305,10 @@ fn write_part(
     env: &Env<'_>,
 ) -> Result<(), String> {
     if part.style == ListStyle::Map {
+        // What is only read here, or says nothing, makes no empty map.
+        if !value.is_object() || part.rows.iter().all(|(_, _, write)| write.is_none()) {
+            return Ok(());
+        }
         let mut map = part.at.read(payload, env).unwrap_or_else(|| json!({}));
         write_item(part, &mut map, value, env)?;
         return part.at.write(payload, map, env).map_err(|e| e.to_string());

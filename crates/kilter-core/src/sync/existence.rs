@@ -4,18 +4,24 @@
 //! Writes  its state, its children's; a wait for a person, or a seat that is created again.
 //! Never   creates a document again by itself; never takes a stale answer for a delete.
 
-use crate::config::Gone;
-use crate::model::{Change, End, Object, ObjectId, State, Wait, WaitKind};
-use crate::sync::house::House;
-use crate::sync::mark::mark_object;
-use crate::sync::take::double_gone;
+use std::collections::BTreeMap;
+
+use crate::config::{Gone, Owner};
+use crate::model::{Cell, Change, End, Object, ObjectId, RecordId, State, Wait, WaitKind};
+use crate::sync::house::{House, View};
+use crate::sync::mark::{self, mark_object};
+use crate::sync::take::{double_gone, succeeded};
 use crate::sync::world::{Key, World};
+use crate::sync::{redirect, replace};
 
 /// Somebody who deletes it as often as this means it.
 const RECREATED_MAX: u32 = 3;
 
 /// Where `repairs` counts how often an object was created again.
 const RECREATED: &str = "~recreated";
+
+/// Whose an id was, before it was created again: stands here among the bindings of what is gone.
+pub const WAS: &str = "~was";
 
 /// The remote says that an object is not there (any more).
 pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
@@ -38,31 +44,84 @@ pub fn gone(house: &House, world: &mut World, change: &Change) -> End {
         return End::Unchanged;
     }
     let left = object.state == State::Left;
+    let stood = object.clone();
     object.state = State::Gone;
     object.due = None;
     let key = object.unmatched_key.clone().filter(|_| object.root.is_none());
-    let (id, resource) = (object.id, object.resource.clone());
+    let (id, resource, root) = (object.id, object.resource.clone(), object.root);
     world.put_object(object);
     for child in children(house, world, id) {
         set_gone(world, child);
     }
     if !left {
-        follow(house, world, id, &change.at);
+        follow(house, world, id, change);
     }
-    if let (Some(key), Some(view)) = (key, house.view(&change.connection, &resource)) {
-        double_gone(&view, world, &key, &change.at);
+    let view = house.view(&change.connection, &resource);
+    match (view, key, root) {
+        (Some(view), Some(key), None) => double_gone(&view, world, &key, &change.at),
+        (Some(view), _, Some(root)) => {
+            succeeded(&view, world, root, &change.at);
+            redirect::wake(house, world, &change.connection, root, &change.at);
+            replace::freed(house, world, &stood, &replace::shown(&stood), &change.at);
+        }
+        _ => {}
     }
     End::Merged
 }
 
-/// What its policy says. Where the connection itself decides what exists, nothing follows.
-fn follow(house: &House, world: &mut World, id: ObjectId, now: &str) {
+/// Kept among a record's fields once it is gone where it comes from: it is shown nowhere any more.
+pub const EXISTENCE: &str = "existence";
+
+/// Is this connection the one that says what exists?
+fn decides(view: &View<'_>) -> bool {
+    let own = view.house.config.ownership.existence(&view.resource.root);
+    own.is_some_and(|own| own.owner == Owner::Connection(view.connection.name.clone()))
+}
+
+fn ended(view: &View<'_>, world: &mut World, root: RecordId, change: &Change) {
+    let Some(mut record) = world.record(root).cloned() else { return };
+    let cell = Cell {
+        value: serde_json::json!("gone"),
+        by: view.connection.name.clone(),
+        change: change.seq,
+        at: change.at.clone(),
+        seed: false,
+    };
+    record.fields.insert(EXISTENCE.to_owned(), BTreeMap::from([(String::new(), cell)]));
+    world.put_record(record);
+    mark::record_changed(view.house, world, root, &change.at);
+}
+
+/// It is there, or again. True: it was gone.
+pub(super) fn there(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
+    let gone = world.record(root).filter(|r| r.fields.contains_key(EXISTENCE) && decides(view));
+    let Some(mut record) = gone.cloned() else { return false };
+    record.fields.remove(EXISTENCE);
+    world.put_record(record);
+    true
+}
+
+/// What its policy says. Where the connection itself decides what exists, its record is shown nowhere
+/// any more; where each bears its own, nothing follows.
+fn follow(house: &House, world: &mut World, id: ObjectId, change: &Change) {
     let Some(mut object) = world.object(id).cloned() else { return };
     let Some(view) = house.view(&object.connection, &object.resource) else { return };
-    if object.root.is_none() || view.bears(&view.resource.root) {
+    let Some(root) = object.root else { return };
+    // A side of what is gone: that is asked about by itself.
+    if view.resource.parent.as_ref().is_some_and(|parent| parent.there) {
         return;
     }
     let document = house.entities.get(&view.resource.root).is_some_and(|e| e.document);
+    if view.bears(&view.resource.root) {
+        if !document && decides(&view) {
+            ended(&view, world, root, change);
+        }
+        return;
+    }
+    if replace::is_meant(&object) {
+        recreate(house, world, id, &change.at);
+        return;
+    }
     let times = object.repairs.get(RECREATED).map_or(0, |(times, _)| *times);
     let policy = view.connection.gone_policy(&view.resource.root);
     let name = &view.connection.name;
@@ -71,7 +130,7 @@ fn follow(house: &House, world: &mut World, id: ObjectId, now: &str) {
         Gone::Recreate if !document && times < RECREATED_MAX => {
             object.repairs.insert(RECREATED.to_owned(), (times + 1, crate::Json::Null));
             world.put_object(object);
-            recreate(house, world, id, now);
+            recreate(house, world, id, &change.at);
             return;
         }
         Gone::Recreate if !document => {
@@ -102,17 +161,31 @@ pub fn recreate(house: &House, world: &mut World, id: ObjectId, now: &str) {
             continue;
         };
         let Some(view) = house.view(&object.connection, &object.resource) else { continue };
+        let was = object.remote.take();
         object.state = State::Seat;
-        object.remote = None;
         object.wait = None;
         object.shadow.clear();
         mark_object(&mut object, now, view.resource.lane);
+        if let (Some(was), Some(root)) = (was, object.root) {
+            remember(world, &object, was, root);
+        }
         world.put_object(object);
     }
 }
 
+/// What names the id that it had, as a line of an order does, means it still.
+fn remember(world: &mut World, object: &Object, was: String, root: RecordId) {
+    let id = world.fresh_object();
+    let mut old = Object::seat(id, &object.connection, &object.resource, &object.collection);
+    old.state = State::Gone;
+    old.remote = Some(was);
+    old.asked = object.asked;
+    old.bindings.insert(WAS.to_owned(), root);
+    world.put_object(old);
+}
+
 /// What cannot stand without it: objects whose resource names its resource as their parent's.
-fn children(house: &House, world: &mut World, id: ObjectId) -> Vec<ObjectId> {
+pub(super) fn children(house: &House, world: &mut World, id: ObjectId) -> Vec<ObjectId> {
     let Some(object) = world.object(id).cloned() else { return Vec::new() };
     let Some(root) = object.root else { return Vec::new() };
     let mut showing = world.ids(&Key::ObjectsShowing(root));

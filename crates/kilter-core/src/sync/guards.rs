@@ -12,10 +12,20 @@ pub struct Guards {
     pub stock_rule: bool,
     /// A create of a document keeps its reference, and one whose answer is missing is looked up.
     pub permits: bool,
+    /// Nothing is created before the resource's first complete listing was merged.
+    pub first_listing: bool,
+    /// What somebody deleted in masses is not believed before a person says so.
+    pub absence_cap: bool,
 }
 
 impl Default for Guards {
     fn default() -> Self {
-        Self { echo_suppression: true, stock_rule: true, permits: true }
+        Self {
+            echo_suppression: true,
+            stock_rule: true,
+            permits: true,
+            first_listing: true,
+            absence_cap: true,
+        }
     }
 }

@@ -56,7 +56,10 @@ impl House {
         for (name, connection) in &config.connections {
             let Some(connector) = connectors.get(&connection.connector) else { continue };
             let mut connector = connector.clone();
-            connector.resources.retain(|r| stands(connection, r));
+            connector.resources.retain(|r| stands(connection, &r.only_if));
+            for resource in &mut connector.resources {
+                resource.writes.retain(|way| stands(connection, &way.only_if));
+            }
             active.insert(name.clone(), connector);
             vars.insert(name.clone(), all_vars(connection));
         }
@@ -105,10 +108,10 @@ fn all_vars(connection: &Connection) -> BTreeMap<String, Vars> {
     each.into_iter().map(|each| (each.clone(), connection.vars(&each))).collect()
 }
 
-/// A resource stands only where the settings that it names have the values it names.
-fn stands(connection: &Connection, resource: &Resource) -> bool {
+/// What names settings stands only where they have the values it names.
+pub fn stands(connection: &Connection, only_if: &[(String, Vec<Json>)]) -> bool {
     let vars = connection.vars("");
-    resource.only_if.iter().all(|(setting, values)| {
+    only_if.iter().all(|(setting, values)| {
         vars.get(setting).is_some_and(|v| values.iter().any(|w| plain(w) == plain(v)))
     })
 }
@@ -242,5 +245,7 @@ pub const TOTAL_ROW: &str = "~total";
 pub const BIRTH_ROW: &str = "~birth";
 /// The rounding line that a document was given, so that it is given one.
 pub const ROUNDED_ROW: &str = "~rounded";
+/// Which items of lists are ours, by what they were sent as.
+pub const PLACES_ROW: &str = "~places";
 /// What the shop wanted when a person said to leave a document as it is.
 pub const DECIDED_ROW: &str = "~decided";

@@ -24,6 +24,8 @@ pub fn mark_object(object: &mut Object, now: &str, lane: u8) {
     let due = object.due.get_or_insert_with(|| Due { lane, ..Due::default() });
     due.mark += 1;
     due.lane = due.lane.min(lane);
+    // It may have been due at a time to come (a sale that ends).
+    due.since = due.since.take().filter(|since| since.as_str() < now);
     due.since.get_or_insert_with(|| now.to_owned());
     // A mark never lowers a back-off.
     let earliest = due.not_before.as_deref().filter(|t| *t > now).unwrap_or(now).to_owned();

@@ -11,15 +11,21 @@
 //! no record for its key → born here, or kept unmatched until one comes
 //! ```
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::model::{Change, End, Object, Rows, State, Via};
+use crate::model::{Change, End, Object, Rows, Seq, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
-use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW, STATE_ROW, View, row_key};
+use crate::sync::house::{
+    BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW, STATE_ROW, View, row_key,
+};
 use crate::sync::mark::{self, mark_object};
+use crate::sync::places;
 use crate::sync::project::Projected;
+use crate::sync::replace::REPLACE_ROW;
 use crate::sync::seat;
 use crate::sync::sold;
 use crate::sync::take::{Said, find_root, give_way, take};
@@ -34,7 +40,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if view.resource.facets.is_empty() {
         return hinted(world, object, item);
     }
-    let rows = keep_own(&object.shadow, shadow_of(item));
+    let rows = shown(&object, change, item);
     if let Some(end) = refuse_old(&mut object, change, item, &rows) {
         if known {
             world.put_object(object);
@@ -59,7 +65,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         sold::document_read(&view, world, id, change);
         return End::Unchanged;
     }
-    note_fall(&view, &mut object, &rows, change);
+    fell(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
     let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
@@ -93,6 +99,14 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
     End::Merged
+}
+
+/// What an answer shows is compared where it settles, with what was written.
+fn fell(view: &View<'_>, object: &mut Object, rows: &Rows, change: &Change) {
+    if change.via != Via::Answer {
+        let before = object.shadow.clone();
+        note_fall(view, object, &before, rows, change.seq);
+    }
 }
 
 /// A signal that something changed: it is read again.
@@ -130,6 +144,11 @@ fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -
     let found = found.and_then(|id| world.object(id)).cloned();
     if let Some(object) = found.as_ref().filter(|o| o.root.is_some() || is_double(view, world, o)) {
         return (object.clone(), true);
+    }
+    // We deleted it ourselves: what was asked before that, or says nothing of when, is not it again.
+    let old = change.asked == 0 || found.as_ref().is_some_and(|o| change.asked < o.settled);
+    if let Some(tomb) = found.as_ref().filter(|o| o.state == State::Gone && o.settled > 0 && old) {
+        return (tomb.clone(), true);
     }
     // A create in flight, seen by someone else before its answer settled, is adopted.
     if let Some(root) = find_root(view, world, item) {
@@ -209,9 +228,19 @@ fn shadow_of(item: &Projected) -> Rows {
     rows
 }
 
+/// The shadow as this change shows it; a read says what came of what was sent before it, too.
+fn shown(object: &Object, change: &Change, item: &Projected) -> Rows {
+    let mut rows = keep_own(&object.shadow, shadow_of(item));
+    if matches!(change.via, Via::Page | Via::Read | Via::Sweep) {
+        places::observed(&mut rows, change.asked);
+    }
+    rows
+}
+
 /// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
 fn keep_own(before: &Rows, mut rows: Rows) -> Rows {
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, crate::sync::plan::ARCHIVED_ROW] {
+    let ours = [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW];
+    for own in ours.into_iter().chain([crate::sync::plan::ARCHIVED_ROW]) {
         if let Some(value) = before.get(own) {
             rows.insert(own.to_owned(), value.clone());
         }
@@ -236,11 +265,15 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
     None
 }
 
-/// A shop's figure that fell is first taken for a sale.
-fn note_fall(view: &View<'_>, object: &mut Object, rows: &Rows, change: &Change) {
-    if change.via == Via::Answer {
-        return;
-    }
+/// A shop's figure that fell is first taken for a sale. After a write, `before` is what was expected:
+/// what the answer shows less of was sold meanwhile.
+pub fn note_fall(
+    view: &View<'_>,
+    object: &mut Object,
+    before: &BTreeMap<String, Json>,
+    after: &BTreeMap<String, Json>,
+    seq: Seq,
+) {
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
@@ -249,11 +282,10 @@ fn note_fall(view: &View<'_>, object: &mut Object, rows: &Rows, change: &Change)
             }
             let key = row_key(facet, row, "");
             let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
-            let (before, after) = (figure(object.shadow.get(&key)), figure(rows.get(&key)));
-            if let (Some(before), Some(after)) = (before, after)
+            if let (Some(before), Some(after)) = (figure(before.get(&key)), figure(after.get(&key)))
                 && after < before
             {
-                object.fell = Some(change.seq);
+                object.fell = Some(seq);
             }
         }
     }

@@ -11,7 +11,8 @@
 //! | live   | equal           | nothing                                  |
 //! | live   | differs         | update of what differs                   |
 //! | live   | document        | the next step of its lifecycle, or held  |
-//! | left   | –               | archive                                  |
+//! | live   | another parent  | deleted and made anew, or held (replace) |
+//! | left   | –               | archive; deleted where it is in the way  |
 
 use std::collections::BTreeMap;
 
@@ -22,12 +23,12 @@ use crate::Json;
 use crate::manifest::{Call, Facet, Kind, Parent, plain};
 use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
 use crate::sync::derive;
-use crate::sync::draft::draft;
+use crate::sync::draft::{Draft, draft};
 use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, seat, whole, words};
+use crate::sync::{carry, lifecycle, places, replace, seat, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -36,6 +37,8 @@ pub enum Plan {
     Step(StepOp),
     /// The object must be read first: a derived figure differs and there is no compare-and-set.
     ReadFirst,
+    /// It is there, as its parent is, under this id: it is read, and planned again.
+    Bind(String),
     /// Not now, and why; and the record it waits for.
     Wait(Wait, Option<RecordId>),
 }
@@ -68,6 +71,9 @@ pub struct Operation {
     pub partial: Option<Wait>,
     /// Creates of other resources that travel inside this one.
     pub carried: Vec<Carried>,
+    /// What it does to lists whose items have ids of their own.
+    #[serde(default)]
+    pub places: Vec<places::Change>,
 }
 
 /// A create inside another's.
@@ -119,7 +125,10 @@ fn try_plan(
     let Some(root) = object.root else { return Ok(Plan::Nothing) };
     let kind = match object.state {
         State::Gone => return Ok(Plan::Nothing),
-        State::Left => return Ok(archive(view, object)),
+        State::Left => {
+            let away = replace::out_of_the_way(view, world, object);
+            return Ok(away.unwrap_or_else(|| archive(view, world, object, root)));
+        }
         State::Seat => Kind::Create,
         State::Live => Kind::Update,
     };
@@ -127,52 +136,113 @@ fn try_plan(
         rivals(view, world, root)?;
         requires(view, world, root)?;
     }
-    let parent = parent(view, world, root)?;
-    let above = above(view, world, root);
-    if kind == Kind::Create
-        && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?)
-    {
+    let Place { parent, above, stays } = match place(view, world, object, (root, kind))? {
+        Ok(place) => place,
+        Err(plan) => return Ok(plan),
+    };
+    let fresh = kind == Kind::Create;
+    if fresh && (lifecycle::left(view, world, object) || !whole::stands(view, world, root)?) {
         return Ok(Plan::Nothing);
     }
+    if let Some(id) = parent.as_ref().filter(|_| kind == Kind::Create && is_side(view)) {
+        return Ok(Plan::Bind(plain(id)));
+    }
     let each = each(view, world, object, root)?;
-    let draft = draft(view, world, object, root, (kind, &each), guards)?;
-    if kind == Kind::Update {
-        if draft.fields.is_empty() {
-            if let Some(wait) = draft.partial {
-                return Ok(Plan::Wait(wait, None));
-            }
-            return Ok(lifecycle::plan(view, world, object));
-        }
-        let blind = view.resource.read_first && draft.derived && !draft.compared;
-        if guards.stock_rule && blind && object.asked < fresh_since {
-            return Ok(Plan::ReadFirst);
-        }
-        not_kept(view, object, &draft.fields)?;
+    let mut draft = draft(view, world, object, root, (kind, &each), guards)?;
+    draft.partial = draft.partial.or(stays);
+    if kind == Kind::Update
+        && let Some(plan) = unwritten(view, world, object, &mut draft, fresh_since, guards)?
+    {
+        return Ok(plan);
     }
     let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&kind)) else {
         return Ok(Plan::Nothing);
     };
-    let same_id = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
-    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
     let mut operation = Operation {
         object: object.id,
         kind,
         fields: draft.fields,
         payload: draft.payload,
-        id: object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned()),
+        id: own_id(view, object),
         each,
         parent,
         above,
         partial: draft.partial,
         carried: Vec::new(),
+        places: draft.places,
     };
     if kind == Kind::Create {
-        if same_id {
+        if view.resource.parent.as_ref().is_some_and(|p| p.same_id) {
             operation.id = operation.parent.as_ref().map(plain);
         }
         carry::carry(view, world, root, &write.carries, &mut operation, guards)?;
     }
     Ok(Plan::Write(operation))
+}
+
+/// Why an update is not written now: it must be read first, or nothing of it differs.
+fn unwritten(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    draft: &mut Draft,
+    fresh_since: Seq,
+    guards: Guards,
+) -> Result<Option<Plan>, Stop> {
+    if draft.unsure && object.asked < fresh_since {
+        return Ok(Some(Plan::ReadFirst));
+    }
+    if draft.fields.is_empty() {
+        if let Some(wait) = draft.partial.take() {
+            return Ok(Some(Plan::Wait(wait, None)));
+        }
+        return Ok(Some(lifecycle::plan(view, world, object)));
+    }
+    let blind = view.resource.read_first && draft.derived && !draft.compared;
+    if guards.stock_rule && blind && object.asked < fresh_since {
+        return Ok(Some(Plan::ReadFirst));
+    }
+    not_kept(view, object, &draft.fields)?;
+    Ok(None)
+}
+
+/// Where an object stands, and why it stays there though it should not.
+struct Place {
+    parent: Option<Json>,
+    above: Option<String>,
+    stays: Option<Wait>,
+}
+
+/// Where its record says; a live one that stands elsewhere goes on there, or goes (the inner Err).
+fn place(
+    view: &View<'_>,
+    world: &mut World,
+    object: &Object,
+    (root, kind): (RecordId, Kind),
+) -> Result<Result<Place, Plan>, Stop> {
+    let moved = replace::moved(view, world, object).filter(|_| kind == Kind::Update);
+    let Some(moved) = moved else {
+        let (parent, above) = (parent(view, world, root)?, above(view, world, root));
+        return Ok(Ok(Place { parent, above, stays: None }));
+    };
+    Ok(match replace::place(view, world, object, &moved) {
+        Ok(plan) => Err(plan),
+        Err(stays) => {
+            let (parent, above) = (Some(json!(moved.shown)), Some(moved.shown));
+            Ok(Place { parent, above, stays })
+        }
+    })
+}
+
+/// The remote's own id of an object, without what it was listed for.
+fn own_id(view: &View<'_>, object: &Object) -> Option<String> {
+    let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
+    object.remote.as_deref().map(|remote| split_remote(remote, has_each).0.to_owned())
+}
+
+/// Is it there as soon as its parent is?
+fn is_side(view: &View<'_>) -> bool {
+    view.resource.parent.as_ref().is_some_and(|parent| parent.there)
 }
 
 /// What the object stands for: as its remote id says, or as its record's key will have it.
@@ -195,12 +265,16 @@ fn each(
 /// Kept in the shadow once an object was archived, so that it is done once.
 pub const ARCHIVED_ROW: &str = "~archived";
 
-fn archive(view: &View<'_>, object: &Object) -> Plan {
+fn archive(view: &View<'_>, world: &mut World, object: &Object, root: RecordId) -> Plan {
     let can = view.resource.writes.iter().any(|w| w.kinds.contains(&Kind::Archive));
     let (Some(remote), true) = (&object.remote, can) else { return Plan::Nothing };
-    if object.shadow.contains_key(ARCHIVED_ROW) {
+    // What its parent is not shown with any more needs no word of its own.
+    let goes_along = over(view, world, root).is_some_and(|o| o.state == State::Left);
+    if object.shadow.contains_key(ARCHIVED_ROW) || goes_along {
         return Plan::Nothing;
     }
+    let shown = replace::shown_parent(view, object).map(Json::String);
+    let parent = shown.or_else(|| parent(view, world, root).ok().flatten());
     let field = Changed {
         row: ARCHIVED_ROW.to_owned(),
         old: None,
@@ -215,10 +289,11 @@ fn archive(view: &View<'_>, object: &Object) -> Plan {
         payload: json!({}),
         id: Some(remote.clone()),
         each: String::new(),
-        parent: None,
-        above: None,
+        above: above(view, world, root),
+        parent,
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     })
 }
 
@@ -318,11 +393,16 @@ pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<Json> {
 
 /// The remote id of the object that stands above a root, whatever `$parent` is.
 pub fn above(view: &View<'_>, world: &mut World, root: RecordId) -> Option<String> {
+    over(view, world, root)?.remote
+}
+
+/// The object that stands above a root.
+fn over(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Object> {
     let parent = view.resource.parent.as_ref()?;
     let facet = view.resource.facets.iter().find(|f| f.name == parent.facet)?;
     let record = seat::facet_record(view, world, root, facet)?;
     let id = world.object_of_root(&view.connection.name, &parent.resource, record)?;
-    world.object(id)?.remote.clone()
+    world.object(id).cloned()
 }
 
 /// What is repaired too often is not repaired again: the target does not keep it, or two fight.

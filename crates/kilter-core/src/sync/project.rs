@@ -7,10 +7,11 @@ use serde_json::{Map, json};
 
 use crate::Json;
 use crate::manifest::parts::fits;
-use crate::manifest::{ListPart, ListRow, ListStyle, plain};
-use crate::mapping::Env;
+use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
+use crate::mapping::{Env, Lens};
 use crate::model::{RowKey, Rows};
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
+use crate::sync::{entries, places};
 
 /// One item, understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Projected {
     pub unreadable: Vec<(RowKey, String)>,
     /// Objects of other collections that must be read again.
     pub hints: Vec<(String, String)>,
+    /// The same thing seen from other sides.
+    pub sides: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,13 +94,29 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         rows: Rows::default(),
         unreadable: Vec::new(),
         hints: Vec::new(),
+        sides: Vec::new(),
     };
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let key = row_key(facet, row, &view.scope(facet, row, &vars));
+            if let Some(spec) = &row.entries {
+                if let Some((values, versions)) = entries::read(spec, item, &env) {
+                    let versions_key = entries::versions_key(&key);
+                    projected.rows.extend(versions.map(|v| (versions_key, v)));
+                    projected.rows.insert(key, values);
+                }
+                continue;
+            }
             let read = match (&row.list, &row.read) {
+                _ if row.places.is_some() => match &row.places {
+                    Some(places) => places::read(places, item, &env),
+                    None => continue,
+                },
                 (Some(list), _) => read_list(list, item, &env),
                 (None, Some(_)) if row.means_otherwise(item) => Ok(Some(Json::Null)),
+                (None, Some(_)) if row.key.is_some() || row.or.is_some() => {
+                    named(view, row, item, &env)
+                }
                 (None, Some(lens)) => lens.read(item, &env).map_err(|e| e.to_string()),
                 (None, None) => continue,
             };
@@ -114,7 +133,8 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         let hash = blake3::hash(item.to_string().as_bytes()).to_hex();
         projected.rows.insert(HASH_ROW.to_owned(), json!(hash.as_str()));
     }
-    projected.hints = hints(view, item, &env);
+    projected.hints = hints(view, item, &env, false);
+    projected.sides = hints(view, item, &env, true);
     Ok(projected)
 }
 
@@ -152,6 +172,28 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
     Ok(seen.then_some(Json::Array(out)))
 }
 
+/// By the id that `read` says, where its resource stands here, with its key beside it; else by the
+/// key alone; where neither says anything, what `or` reads.
+fn named(view: &View<'_>, row: &Row, item: &Json, env: &Env<'_>) -> Result<Option<Json>, String> {
+    let read = |lens: &Option<Lens>| match lens.as_ref().map(|lens| lens.read(item, env)) {
+        Some(Ok(value)) => Ok(value.filter(|v| !v.is_null())),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Ok(None),
+    };
+    let here = |name: &str| view.house.view(&view.connection.name, name).is_some();
+    let refs = row.read.iter().flat_map(Lens::refs).flat_map(|names| names.split('|'));
+    let stands = refs.map(here).reduce(|one, other| one || other).unwrap_or(true);
+    let by_id = if stands { read(&row.read)? } else { None };
+    match (by_id, read(&row.key)?) {
+        (Some(Json::Object(mut id)), Some(Json::Object(key))) => {
+            id.extend(key);
+            Ok(Some(Json::Object(id)))
+        }
+        (Some(value), _) | (None, Some(value)) => Ok(Some(value)),
+        (None, None) => Ok(Some(read(&row.or)?.unwrap_or_default())),
+    }
+}
+
 /// The first map that says anything: an order that ships to nobody ships to who pays.
 fn read_map(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>, String> {
     let mut seen = None;
@@ -187,9 +229,9 @@ fn read_part(part: &ListPart, child: &Json, env: &Env<'_>) -> Result<Json, Strin
     Ok(json!(map))
 }
 
-fn hints(view: &View<'_>, item: &Json, env: &Env<'_>) -> Vec<(String, String)> {
+fn hints(view: &View<'_>, item: &Json, env: &Env<'_>, known: bool) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    for hint in &view.resource.hints {
+    for hint in view.resource.hints.iter().filter(|hint| hint.known == known) {
         let list = match &hint.at {
             Some(path) => match path.read(item, env) {
                 Some(Json::Array(items)) => items,

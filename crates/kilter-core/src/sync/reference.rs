@@ -4,6 +4,7 @@
 //! |--------------------------------------------------------|-------------------------------------|
 //! | `{"$remote": ["resource", "id"]}`                      | rows and shadows                    |
 //! | `{"$key": ["entity", "text"]}`                         | rows and shadows                    |
+//! | both in one: the id first, the key for the first match  | rows and shadows                    |
 //! | `{"$record": 17}`                                      | records                             |
 //! | `{"$remote": …, "$from": "connection"}`, `{"$key": …}` | records, where not resolved yet     |
 //!
@@ -15,8 +16,10 @@ use serde_json::{Map, json};
 
 use crate::Json;
 use crate::model::record::{fold, record_of, record_ref};
-use crate::model::{Object, Record, RecordId};
+use crate::model::{Object, ObjectId, Record, RecordId, State};
+use crate::sync::existence::WAS;
 use crate::sync::house::{House, View};
+use crate::sync::redirect;
 use crate::sync::world::World;
 
 /// What a reference waits for.
@@ -50,17 +53,11 @@ fn resolve_from(house: &House, connection: &str, world: &mut World, value: &Json
         }
         Json::Object(map) => {
             let from = map.get("$from").and_then(Json::as_str).unwrap_or(connection);
-            if let Some((resources, id)) = remote_parts(value) {
-                return match find_remote(house, from, world, resources, id) {
-                    Some(record) => record_ref(record),
-                    None => json!({ "$remote": [resources, id], "$from": from }),
-                };
-            }
-            if let Some((entity, key)) = key_parts(value) {
-                return match world.record_by_key(entity, key, true) {
-                    Some(record) => record_ref(record),
-                    None => value.clone(),
-                };
+            let (remote, key) = (remote_parts(value), key_parts(value));
+            if remote.is_some() || key.is_some() {
+                let by_id = remote.and_then(|(of, id)| find_remote(house, from, world, of, id));
+                let found = by_id.or_else(|| find_key(from, world, remote, key?));
+                return found.map_or_else(|| unresolved(value, remote, from), record_ref);
             }
             let inner =
                 map.iter().map(|(k, v)| (k.clone(), resolve_from(house, connection, world, v)));
@@ -68,6 +65,31 @@ fn resolve_from(house: &House, connection: &str, world: &mut World, value: &Json
         }
         other => other.clone(),
     }
+}
+
+fn unresolved(value: &Json, remote: Option<(&str, &str)>, from: &str) -> Json {
+    let mut kept = value.clone();
+    if remote.is_some() {
+        kept["$from"] = json!(from);
+    }
+    kept
+}
+
+/// By its key, unless that record is there under another id: then another thing bears the key.
+fn find_key(
+    connection: &str,
+    world: &mut World,
+    remote: Option<(&str, &str)>,
+    (entity, key): (&str, &str),
+) -> Option<RecordId> {
+    let record = world.record_by_key(entity, key, true)?;
+    let Some((resources, id)) = remote else { return Some(record) };
+    let other = resources.split('|').any(|name| {
+        let object = world.object_of_root(connection, name, record);
+        let there = object.and_then(|o| world.object(o)).and_then(|o| o.remote.as_deref());
+        there.is_some_and(|there| there != id)
+    });
+    (!other).then_some(record)
 }
 
 /// Resolves again what a record could not resolve before.
@@ -86,7 +108,8 @@ fn find_remote(
     for name in resources.split('|') {
         let Some(resource) = connector.resource(name) else { continue };
         let found = world.object_by_remote(connection, &resource.collection, id);
-        if let Some(root) = found.and_then(|o| world.object(o)).and_then(|o| o.root) {
+        let found = found.and_then(|o| world.object(o));
+        if let Some(root) = found.and_then(|o| o.root.or(o.bindings.get(WAS).copied())) {
             return Some(root);
         }
     }
@@ -125,6 +148,8 @@ pub fn unresolve(
 pub enum Unresolved {
     /// The record is known, but has no remote id there.
     NotThere(RecordId),
+    /// It was deleted there, and nobody stands in for it.
+    Gone(RecordId, ObjectId),
     /// Nobody knows what it names.
     Unknown(Json),
 }
@@ -135,22 +160,25 @@ fn remote_ref(
     record: RecordId,
     resources: &[&str],
 ) -> Result<Json, Unresolved> {
+    let mut none = Unresolved::NotThere(record);
     for name in resources.iter().flat_map(|r| r.split('|')) {
         let object = world.object_of_root(&view.connection.name, name, record);
-        let remote = object.and_then(|o| world.object(o)).and_then(|o| o.remote.clone());
-        if let Some(remote) = remote {
-            return Ok(json!({ "$remote": [name, remote] }));
+        let Some(object) = object.and_then(|o| world.object(o)).cloned() else { continue };
+        match redirect::named(world, &object) {
+            Some(remote) => return Ok(json!({ "$remote": [name, remote] })),
+            None if object.state == State::Gone => none = Unresolved::Gone(record, object.id),
+            None => {}
         }
     }
-    Err(Unresolved::NotThere(record))
+    Err(none)
 }
 
-fn remote_parts(value: &Json) -> Option<(&str, &str)> {
+pub(super) fn remote_parts(value: &Json) -> Option<(&str, &str)> {
     let pair = value.get("$remote")?.as_array()?;
     Some((pair.first()?.as_str()?, pair.get(1)?.as_str()?))
 }
 
-fn key_parts(value: &Json) -> Option<(&str, &str)> {
+pub(super) fn key_parts(value: &Json) -> Option<(&str, &str)> {
     let pair = value.get("$key")?.as_array()?;
     Some((pair.first()?.as_str()?, pair.get(1)?.as_str()?))
 }
@@ -168,11 +196,10 @@ fn collect(value: &Json, connection: &str, out: &mut BTreeSet<Pending>) {
         Json::Array(items) => items.iter().for_each(|v| collect(v, connection, out)),
         Json::Object(map) => {
             let from = map.get("$from").and_then(Json::as_str).unwrap_or(connection);
-            if let Some((_, id)) = remote_parts(value) {
-                out.insert(Pending::Remote(from.to_owned(), id.to_owned()));
-            } else if let Some((entity, key)) = key_parts(value) {
-                out.insert(Pending::Key(entity.to_owned(), fold(key)));
-            } else {
+            let (remote, key) = (remote_parts(value), key_parts(value));
+            out.extend(remote.map(|(_, id)| Pending::Remote(from.to_owned(), id.to_owned())));
+            out.extend(key.map(|(entity, key)| Pending::Key(entity.to_owned(), fold(key))));
+            if remote.is_none() && key.is_none() {
                 map.values().for_each(|v| collect(v, connection, out));
             }
         }

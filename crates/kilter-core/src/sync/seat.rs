@@ -7,6 +7,7 @@ use crate::Json;
 use crate::config::Connection;
 use crate::manifest::{Facet, Select, Test};
 use crate::model::{Object, ObjectId, Record, RecordId, State};
+use crate::sync::existence::EXISTENCE;
 use crate::sync::house::{House, View};
 use crate::sync::mark::mark_object;
 use crate::sync::world::{Key, World};
@@ -167,6 +168,9 @@ pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<Strin
 /// Does a root record pass the resource's `select`, and the rules of its kind?
 pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
     let Some(record) = world.record(root).cloned() else { return false };
+    if record.fields.contains_key(EXISTENCE) {
+        return false;
+    }
     let entity = view.house.entities.get(&record.entity);
     if entity.is_some_and(|e| e.document)
         && (record.origin == view.connection.name || !flows(view, world, &record))

@@ -11,7 +11,7 @@ use crate::sync::house::{House, View, row_key};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
 use crate::sync::world::World;
-use crate::sync::{reference, seat, sold};
+use crate::sync::{existence, known, reference, seat, sold};
 
 /// What all of one change's fields share.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,8 @@ fn bind_root(
         let other = world.object_of_root(&object.connection, &object.resource, record);
         // Texts for each locale, addresses of one order: several objects show one root by design.
         let many = view.root_facet().is_some_and(|f| f.by.is_some());
-        if !many && other.is_some_and(|o| o != object.id) {
+        let other = other.filter(|o| !many && *o != object.id);
+        if other.is_some_and(|other| !succeed(view, world, other, said)) {
             // A double: its key stays indexed, a person sees both.
             object.unmatched_key = key;
             return false;
@@ -164,6 +165,35 @@ fn bind_root(
     object.root = Some(id);
     object.unmatched_key = None;
     true
+}
+
+/// Something with the same key stands there under another id: it takes the place of what is known to
+/// be gone; what is not is looked at, for nobody may have told us. Only where such things are born: what
+/// somebody made by hand in place of what he deleted elsewhere is a person's. Never of a document.
+fn succeed(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) -> bool {
+    let document = view.house.entities.get(&view.resource.root).is_some_and(|e| e.document);
+    let born = view.bears(&view.resource.root) && !document;
+    let Some(known) = world.object(id).filter(|o| o.remote.is_some() && born).cloned() else {
+        return false;
+    };
+    let gone = known.state == State::Gone;
+    let mut known = known;
+    if gone {
+        (known.root, known.due, known.wait) = (None, None, None);
+        known.bindings.clear();
+    } else if said.change > 0 {
+        known.look = known.look.max(Some(said.change));
+    }
+    world.put_object(known);
+    gone
+}
+
+/// The only one with the key of what is gone takes its place.
+pub(super) fn succeeded(view: &View<'_>, world: &mut World, root: RecordId, now: &str) {
+    let Some(key) = world.record(root).and_then(|r| r.key.clone()) else { return };
+    if let [only] = seat::unmatched(view, world, &key).as_slice() {
+        bind_again(view.house, world, only.id, now);
+    }
 }
 
 /// A document that its shop does not name by our key gets its reference at birth.
@@ -266,6 +296,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         rows: object.shadow.clone(),
         unreadable: Vec::new(),
         hints: Vec::new(),
+        sides: Vec::new(),
     };
     let fresh = object.root.is_none();
     if !bind_root(view, world, &mut object, &item, said) {
@@ -275,6 +306,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
     let root = object.root;
     world.put_object(object);
     let mut changed = Vec::new();
+    changed.extend(root.filter(|root| existence::there(view, world, *root)));
     for facet in &view.resource.facets {
         let Some(root) = root else { continue };
         let next = world.next_ids().0;
@@ -295,6 +327,7 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         }
         mark::object_bound(view.house, world, id, said.at);
     }
+    known::bind(view, world, &item, root, said);
     for record in changed {
         mark::record_changed(view.house, world, record, said.at);
         sold::order_changed(view.house, world, record, said.at);
@@ -333,6 +366,9 @@ fn take_facet(
         None if cells.is_empty() || !view.bears(&facet.entity) => return None,
         None => {
             let key = birth_key(view, facet, root, item)?;
+            if facet.born.is_some() && known::borne_elsewhere(world, facet, root) {
+                return None;
+            }
             let id = world.fresh_record();
             let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
             set_key_cells(view, world, &mut record, facet, Some(root), item, said);

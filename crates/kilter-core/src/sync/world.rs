@@ -83,6 +83,8 @@ pub struct World {
     /// Keys that our own changes answer, whatever the store says.
     added: Index<BTreeSet<i64>>,
     removed: Index<BTreeSet<i64>>,
+    /// What time it is, as whoever loads the world says; only what depends on a date asks.
+    pub now: String,
     pub missing: BTreeSet<Key>,
     pub dirty_records: BTreeSet<RecordId>,
     pub dirty_objects: BTreeSet<ObjectId>,

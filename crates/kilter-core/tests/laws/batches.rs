@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kilter_core::manifest::Kind;
 use kilter_core::sync::batch::{Batch, batch, request};
+use kilter_core::sync::house::View;
 use kilter_core::sync::plan::Operation;
 use proptest::prelude::*;
 use serde_json::json;
@@ -22,6 +23,7 @@ fn operation(object: i64, kind: Kind, parent: u8, each: u8) -> Operation {
         above: None,
         partial: None,
         carried: Vec::new(),
+        places: Vec::new(),
     }
 }
 
@@ -95,6 +97,22 @@ fn a_call_says_its_parent_its_creates_and_its_updates() {
     assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/products/7/variants/batch"));
     let body = json!({"create": [{"sku": "2"}], "update": [{"sku": "1", "id": 1001}]});
     assert_eq!(call.body, Some(body));
+}
+
+/// Where each item says its own place, a call carries those of several; else it is for one.
+#[test]
+fn places_share_a_call_only_where_each_item_says_its_own() {
+    let house = house(CONFIG);
+    let view = house.view("north", "variants").unwrap();
+    let of = || (1..4).zip([1, 2, 1]).map(|(id, at)| operation(id, Kind::Update, 7, at)).collect();
+    let sizes = |view: &View<'_>| -> Vec<usize> {
+        batch(view, of()).iter().map(|b| b.operations.len()).collect()
+    };
+    // Two in "main", one in "depot"; a call takes three.
+    assert_eq!(sizes(&view), [1, 2]);
+    let mut mixed = view.resource.clone();
+    mixed.writes[0].mixed = true;
+    assert_eq!(sizes(&View { resource: &mixed, ..view }), [3]);
 }
 
 /// A resource that can archive and create by different ways never mixes them.

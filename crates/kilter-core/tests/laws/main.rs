@@ -4,14 +4,17 @@
 //! Never   copies an expected value from output: each follows from a rule stated beside it.
 
 mod batches;
+mod buyers;
 mod carried;
 mod configs;
 mod convergence;
 mod documents;
+mod drift;
 mod orders_of_merge;
 mod ownership;
 mod refunds;
 mod schedules;
 mod seats;
 mod sellable;
+mod storms;
 mod support;

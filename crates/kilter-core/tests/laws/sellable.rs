@@ -10,10 +10,14 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::support::Hub;
+use crate::support::house::{CONFIG, house};
 
 /// One variant that both shops sell: 20 in `main`, 5 in `depot`. North shows it as 70, south as 80.
 fn goods() -> Hub {
-    let mut hub = Hub::new();
+    goods_in(Hub::new())
+}
+
+fn goods_in(mut hub: Hub) -> Hub {
     hub.read(
         "erp",
         "products",
@@ -75,6 +79,23 @@ fn it_is_the_sum_of_the_locations_less_what_is_sold_and_the_buffer() {
     // Never below zero.
     hub.read("north", "orders", order(2, "paid", 30));
     assert_eq!((sellable(&mut hub, "north"), sellable(&mut hub, "south")), (0, 0));
+}
+
+/// One SKU of a shop may keep back another number than its others.
+#[test]
+fn a_buffer_of_its_own_stands_before_the_shops() {
+    let say = |buffer: &str| CONFIG.replace("buffer     = 1", &format!("buffer     = {buffer}"));
+    for (buffer, shown) in [
+        ("1", 19),
+        ("{ \"*\" = 1, \"mug-r\" = 7 }", 13),
+        ("{ \"MUG-R\" = 0 }", 20),
+        ("{ \"*\" = 3, \"MUG-X\" = 7 }", 17),
+        ("{ \"MUG-R\" = 99 }", 0),
+    ] {
+        let mut hub = goods_in(Hub::of(house(&say(buffer))));
+        assert_eq!(sellable(&mut hub, "north"), shown, "{buffer}");
+        assert_eq!(sellable(&mut hub, "south"), 25, "the other shop keeps nothing back");
+    }
 }
 
 /// On hold is not imported (`orders.import` is paid and completed), but it holds stock.

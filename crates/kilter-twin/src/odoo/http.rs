@@ -25,6 +25,7 @@ use super::store::Db;
 use super::value::{self, Map};
 use super::webhooks::{self, Counts, Registration};
 use super::{Settings, office, world};
+use crate::edge::Edge;
 
 /// A seed of ten thousand variants is a few megabytes.
 const BODY_MAX: usize = 256 * 1024 * 1024;
@@ -83,6 +84,8 @@ pub struct Twin {
     settings: Settings,
     world: Mutex<World>,
     stopped: AtomicBool,
+    /// The faults that come by name.
+    pub edge: Arc<Edge>,
     pub client: reqwest::Client,
 }
 
@@ -96,7 +99,7 @@ impl Drop for StopOnDrop {
 }
 
 impl Twin {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, edge: Arc<Edge>) -> Self {
         let mut state = World::default();
         state.db.begin(value::now(), 0);
         world::found(&mut state.db, &settings.currency, &settings.database_uuid);
@@ -112,6 +115,7 @@ impl Twin {
             settings,
             world: Mutex::new(state),
             stopped: AtomicBool::new(false),
+            edge,
             client: reqwest::Client::new(),
         }
     }
@@ -128,6 +132,7 @@ pub fn router(twin: Arc<Twin>) -> Router {
         .route("/_twin/{*path}", any(back_office))
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(twin.edge.clone(), crate::edge::pass))
         .with_state(twin)
 }
 
@@ -308,6 +313,12 @@ async fn back_office(
     }
 }
 
+fn show_faults(twin: &Twin, state: &World) -> Value {
+    let mut shown = twin.edge.schedule().show();
+    shown.extend(json!(state.faults).as_object().cloned().unwrap_or_default());
+    Value::Object(shown)
+}
+
 fn serve_office(
     twin: &Arc<Twin>,
     verb: &Method,
@@ -323,16 +334,22 @@ fn serve_office(
         (true, "webhooks") => json!({
             "registrations": state.registrations, "sent": state.webhook_counts.sent,
             "acknowledged": state.webhook_counts.acknowledged, "failed": state.webhook_counts.failed,
+            "pending": state.webhook_counts.pending, "dropped": state.webhook_counts.dropped,
         }),
-        (true, "faults") => json!(state.faults),
+        (true, "faults") => show_faults(twin, state),
         (true, page) => return Ok(office::page(&state.db, page, query)),
         (false, "calls/reset") => {
             state.calls = Calls::default();
             json!(true)
         }
         (false, "faults") => {
-            state.faults = serde_json::from_value(body).map_err(|error| error.to_string())?;
-            json!(state.faults)
+            let mut own = body.as_object().cloned().unwrap_or_default();
+            if !twin.edge.schedule().set(&mut own).map_err(|error| error.to_string())? {
+                own.remove("reset");
+                let own = serde_json::from_value(Value::Object(own));
+                state.faults = own.map_err(|error| error.to_string())?;
+            }
+            show_faults(twin, state)
         }
         (false, "webhooks") => {
             let registration: Registration =

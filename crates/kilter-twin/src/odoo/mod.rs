@@ -35,26 +35,65 @@ mod write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use serde_json::json;
+
+use crate::edge::{Edge, Face, Habit};
+use crate::faults::{Known, Schedule};
 use crate::{Error, Options, Running};
+
+/// Its rules ring until a person archives them, its keys live until a person ends them.
+pub const FAULTS: Known = Known { own: &[], apart: &["expired", "subscription_disabled"] };
+
+const FACE: Face = Face {
+    error: error_body,
+    in_200: || {
+        json!({ "jsonrpc": "2.0", "id": null, "error": {
+        "code": 200, "message": "Odoo Server Error", "data": error_body(500) } })
+    },
+    throttles: false,
+    habits: &[
+        ("name", Habit::Trim),
+        ("default_code", Habit::Trim),
+        ("email", Habit::Lower),
+        ("description_sale", Habit::StripHtml),
+        ("comment", Habit::StripHtml),
+        ("list_price", Habit::Round),
+        ("fixed_price", Habit::Round),
+        ("weight", Habit::Round),
+    ],
+};
+
+fn error_body(status: u16) -> serde_json::Value {
+    let (name, message) = match status {
+        401 => ("werkzeug.exceptions.Unauthorized", "Invalid apikey"),
+        429 => ("werkzeug.exceptions.TooManyRequests", "429 Too Many Requests"),
+        _ => ("builtins.Exception", "a fault that was asked for"),
+    };
+    json!({ "name": name, "message": message, "arguments": [], "context": {}, "debug": "" })
+}
 
 /// The settings, each with what it is when absent.
 #[derive(Debug, Clone)]
 struct Settings {
     api_key: String,
     currency: String,
+    /// Faults by name, with commas between.
+    faults: String,
     database_uuid: String,
     latency_ms: u64,
     webhook_url: String,
     webhook_models: String,
 }
 
-const KNOWN: &str = "api_key, currency, database_uuid, latency_ms, webhook_models, webhook_url";
+const KNOWN: &str =
+    "api_key, currency, database_uuid, faults, latency_ms, webhook_models, webhook_url";
 
 impl Settings {
     fn of(options: &Options) -> Result<Self, Error> {
         let mut settings = Self {
             api_key: "test-key".into(),
             currency: "EUR".into(),
+            faults: String::new(),
             database_uuid: format!("00000000-0000-4000-8000-{:012x}", options.seed),
             latency_ms: 0,
             webhook_url: String::new(),
@@ -66,6 +105,7 @@ impl Settings {
             let value = value.clone();
             match name.as_str() {
                 "api_key" => settings.api_key = value,
+                "faults" => settings.faults = value,
                 "currency" => settings.currency = value,
                 "database_uuid" => settings.database_uuid = value,
                 "latency_ms" => {
@@ -89,11 +129,13 @@ impl Settings {
 
 pub async fn start(options: Options) -> Result<Running, Error> {
     let settings = Settings::of(&options)?;
+    let schedule = Schedule::new(FAULTS, options.seed, &settings.faults)?;
+    let edge = Edge::new(FACE, schedule);
     let port = options.port.unwrap_or(0);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = tokio::net::TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    let twin = Arc::new(http::Twin::new(settings));
+    let twin = Arc::new(http::Twin::new(settings, edge));
     let router = http::router(Arc::clone(&twin));
     let stop = http::StopOnDrop(twin);
     let task = tokio::spawn(async move {

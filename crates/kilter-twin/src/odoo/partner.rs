@@ -14,6 +14,7 @@ use super::value::{self, Map};
 use super::write;
 
 const PARTNER: &str = "res.partner";
+const DATA: &str = "ir.model.data";
 /// The platform's own bound.
 const MERGED_MAX: usize = 3;
 
@@ -109,6 +110,14 @@ pub fn merge(db: &mut Db, ctx: &Ctx, wizard: i64) -> Answer<Value> {
                     // The platform does this by SQL: no write_date moves.
                     db.set(model.name, id, field.name, winner.into());
                 }
+            }
+        }
+    }
+    // External ids go along: what named a loser names the winner.
+    for loser in &losers {
+        for row in db.find_id(DATA, "res_id", *loser) {
+            if db.text(DATA, row, "model") == PARTNER {
+                db.set(DATA, row, "res_id", winner.into());
             }
         }
     }

@@ -14,9 +14,12 @@ use super::http::Twin;
 use super::read::{self, Ctx};
 use super::store::Db;
 use super::value::Map;
+use crate::faults::Mishap;
 
 /// The platform waits this long for an answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// What is told out of order lets others go first for so long.
+const REORDERED: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
@@ -32,9 +35,11 @@ pub struct Counts {
     pub sent: u64,
     pub acknowledged: u64,
     pub failed: u64,
+    pub pending: u64,
+    pub dropped: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Post {
     url: String,
     body: String,
@@ -76,11 +81,34 @@ pub fn posts(
 }
 
 pub fn send(twin: &Arc<Twin>, posts: Vec<Post>) {
+    let mut now = Vec::new();
+    for post in posts {
+        let mishap = twin.edge.schedule().delivery(false);
+        match mishap {
+            Mishap::None => now.push(post),
+            Mishap::Twice => now.extend([post.clone(), post]),
+            Mishap::Reordered => later(twin, vec![post], REORDERED),
+            Mishap::Late(wait) => later(twin, vec![post], wait),
+            Mishap::Dropped | Mishap::Disabled => {
+                let mut world = twin.lock();
+                world.webhook_counts.dropped += 1;
+                if mishap == Mishap::Disabled {
+                    world.registrations.retain(|registration| registration.url != post.url);
+                }
+            }
+        }
+    }
+    later(twin, now, Duration::ZERO);
+}
+
+fn later(twin: &Arc<Twin>, posts: Vec<Post>, wait: Duration) {
     if posts.is_empty() {
         return;
     }
     let twin = Arc::clone(twin);
+    twin.lock().webhook_counts.pending += posts.len() as u64;
     tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
         for post in posts {
             let request = twin
                 .client
@@ -90,6 +118,7 @@ pub fn send(twin: &Arc<Twin>, posts: Vec<Post>) {
                 .body(post.body);
             let good = request.send().await.is_ok_and(|answer| answer.status().is_success());
             let mut world = twin.lock();
+            world.webhook_counts.pending -= 1;
             world.webhook_counts.sent += 1;
             match good {
                 true => world.webhook_counts.acknowledged += 1,

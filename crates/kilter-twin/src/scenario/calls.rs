@@ -18,8 +18,19 @@ use super::{Error, Stage};
 const PARTNERS: usize = 50;
 const ORDERS: usize = 20;
 
-const ALL: [Step; 6] =
-    [Step::Load, Step::Prices, Step::Stock, Step::Orders, Step::Ship, Step::Titles];
+const ALL: [Step; 11] = [
+    Step::Load,
+    Step::Prices,
+    Step::Stock,
+    Step::Orders,
+    Step::Ship,
+    Step::Titles,
+    Step::Drift,
+    Step::Gone,
+    Step::Hooks,
+    Step::Storm,
+    Step::Kill,
+];
 
 impl Stage {
     /// From here on, writes count for this step.
@@ -136,6 +147,8 @@ impl Stage {
             Step::Ship => {
                 work.parcels = script.parcels.iter().filter(|p| p.shop == shop.name).count();
             }
+            // What comes when nothing is told in order has no least that could be wanted.
+            Step::Drift | Step::Gone | Step::Hooks | Step::Storm | Step::Kill => {}
         }
         work
     }

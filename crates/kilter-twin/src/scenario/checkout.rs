@@ -63,7 +63,7 @@ struct Market {
 impl Stage {
     pub async fn place_orders(&mut self) -> Result<Did, Error> {
         self.begin(Step::Orders).await?;
-        let mut market = self.market().await?;
+        let mut market = self.market("orders").await?;
         if self.pace.bad_hour {
             self.erp_leaves().await?;
         }
@@ -110,6 +110,23 @@ impl Stage {
             self.erp_returns().await?;
         }
         Ok(self.told())
+    }
+
+    /// So many orders more, one after the other, in all shops by turns.
+    pub(super) async fn sell_more(&mut self, name: &str, count: usize) -> Result<(), Error> {
+        let mut market = self.market(name).await?;
+        for number in 0..count {
+            let lines = market.lines();
+            if lines.is_empty() {
+                break;
+            }
+            let basket = market.basket(&SHOPS[number % SHOPS.len()], lines);
+            let at = self.elapsed_ms();
+            let answer = self.check_out(&basket).await?;
+            self.note(basket, answer, at, false)?;
+            tokio::time::sleep(self.pace.between_orders).await;
+        }
+        Ok(())
     }
 
     fn told(&self) -> Did {
@@ -162,23 +179,27 @@ impl Stage {
     }
 
     /// Of what there is enough, and who buys.
-    async fn market(&self) -> Result<Market, Error> {
+    async fn market(&self, name: &str) -> Result<Market, Error> {
         let variants = erp::variants(&self.erp).await?;
         let mut left = BTreeMap::new();
         for variant in self.catalogue.sellable().flat_map(|template| &template.variants) {
             let found = variants.get(&variant.sku).and_then(|v| v.forecast.get(MAIN)).copied();
             let there = found.unwrap_or(0);
-            if there > 2 * RESERVE && !self.script.contended.contains(&variant.sku) {
+            let free =
+                !self.script.contended.contains(&variant.sku) && !self.is_deleted(&variant.sku);
+            if there > 2 * RESERVE && free {
                 left.insert(variant.sku.clone(), there - RESERVE);
             }
         }
-        let mut dice = Dice::new(self.seed, "orders");
+        let mut dice = Dice::new(self.seed, name);
         let buyers = (0..WANTED.orders).map(|number| buyer(number, &mut dice)).collect();
         let mut skus: Vec<String> = left.keys().cloned().collect();
         dice.shuffle(&mut skus);
         // The ugly ones are bought early on.
         skus.sort_by_key(|sku| !sku.starts_with("KLT-") && !sku.starts_with('0'));
-        Ok(Market { dice, left, skus, buyers, seen: BTreeSet::new(), count: 0 })
+        let before = self.script.sales.iter();
+        let seen = before.map(|sale| (sale.email.clone(), sale.lines.clone())).collect();
+        Ok(Market { dice, left, skus, buyers, seen, count: 0 })
     }
 }
 

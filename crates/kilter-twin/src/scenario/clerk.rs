@@ -44,7 +44,7 @@ pub const WANTED: Wanted = Wanted {
 const LAST_UNITS: i64 = 5;
 
 impl Did {
-    fn new(count: usize, mut examples: Vec<String>) -> Self {
+    pub(super) fn new(count: usize, mut examples: Vec<String>) -> Self {
         examples.truncate(8);
         Self { count, examples }
     }
@@ -66,7 +66,7 @@ impl Stage {
         Ok(Did::new(said.len(), said))
     }
 
-    async fn reprice(
+    pub(super) async fn reprice(
         &mut self,
         wanted: &[(&'static str, Variant)],
         dice: &mut Dice,
@@ -216,6 +216,9 @@ impl Stage {
             let ledger = Ledger::new(&self.script, &orders);
             return Ok((ledger.confirmed_count(), self.script.sales.len()));
         }
+        if step > Step::Titles {
+            return self.rough_arrived(step).await;
+        }
         let mut sum = (0, 0);
         for facts in &SHOPS {
             let (arrived, expected) = match step {
@@ -290,7 +293,7 @@ fn shipped(facts: &Facts, script: &Script, shop: &[ShopOrder]) -> (usize, usize)
 }
 
 /// Different variants that the shops can take; the price of a cent is left alone.
-fn drawn(catalogue: &Catalogue, dice: &mut Dice, count: usize) -> Vec<Variant> {
+pub(super) fn drawn(catalogue: &Catalogue, dice: &mut Dice, count: usize) -> Vec<Variant> {
     let variants = catalogue.sellable().flat_map(|template| &template.variants);
     let mut all: Vec<&Variant> = variants.filter(|variant| variant.sku != PENNY_SKU).collect();
     dice.shuffle(&mut all);
@@ -298,7 +301,7 @@ fn drawn(catalogue: &Catalogue, dice: &mut Dice, count: usize) -> Vec<Variant> {
 }
 
 /// Another quantity than before; sometimes none.
-fn another(dice: &mut Dice, old: i64, most: i64) -> i64 {
+pub(super) fn another(dice: &mut Dice, old: i64, most: i64) -> i64 {
     let new = if dice.one_in(10) { 0 } else { dice.between(4, most) };
     if new == old { new + 1 } else { new }
 }

@@ -26,6 +26,9 @@ pub fn there(catalogue: &Catalogue, facts: &Facts, shop: &Shop) -> Done {
     progress
 }
 
+/// Why what people deleted is not there.
+pub const DELETED: &str = "a person deleted it here: whether it is made again is asked";
+
 pub struct Goods<'a> {
     pub facts: &'static Facts,
     pub catalogue: &'a Catalogue,
@@ -57,7 +60,9 @@ impl Goods<'_> {
         };
         let mut seen = BTreeSet::new();
         for (place, template) in self.catalogue.templates.iter().enumerate() {
-            match self.facts.refuses(template) {
+            let deleted = self.script.deleted.contains(&(self.facts.name, place));
+            let reason = if deleted { Some(DELETED) } else { self.facts.refuses(template) };
+            match reason {
                 Some(reason) => self.held(template, reason, &mut rows, &mut seen, held),
                 None => self.template(place, template, &mut rows, &mut seen),
             }
@@ -80,21 +85,21 @@ impl Goods<'_> {
         held: &mut Vec<Held>,
     ) {
         let sku = template.variants.first().map_or("", |variant| variant.sku.as_str());
-        let holders = self.shop.holders(sku);
+        let holders: Vec<&Offer> =
+            template.variants.iter().flat_map(|variant| self.shop.holders(&variant.sku)).collect();
         if let Some(good) = holders.first() {
             seen.extend(holders.iter().map(|good| good.product));
             let found = format!("product {} \"{}\"", good.product, good.sku);
             rows.products.wrong(sku, &format!("held: {reason}"), &found);
             return;
         }
-        let all = [
-            &mut rows.products,
-            &mut rows.variants,
-            &mut rows.prices,
-            &mut rows.stock,
-            &mut rows.titles,
-        ];
-        all.into_iter().for_each(Row::held);
+        rows.products.held();
+        rows.titles.held();
+        for _ in &template.variants {
+            rows.variants.held();
+            self.facts.lists.iter().for_each(|_| rows.prices.held());
+            self.facts.figures.iter().for_each(|_| rows.stock.held());
+        }
         let (connection, sku, reason) =
             (self.facts.name.to_owned(), sku.to_owned(), reason.to_owned());
         held.push(Held { connection, sku, reason });

@@ -17,6 +17,7 @@ mod outage;
 mod oversold;
 mod paper;
 mod referee;
+mod rough;
 pub mod script;
 mod shop;
 mod shopify;

@@ -67,7 +67,8 @@ impl Stage {
     pub(super) async fn erp_returns(&mut self) -> Result<(), Error> {
         let until = Instant::now() + self.pace.follow_within;
         let rows = loop {
-            let rows = self.figures().await?;
+            let mut rows = self.goods_rows().await?;
+            rows.retain(|row| row.entity == "stock");
             if rows.iter().all(|row| row.wrong == 0) || Instant::now() >= until {
                 break rows;
             }
@@ -85,8 +86,8 @@ impl Stage {
         Ok(())
     }
 
-    /// All shops' stock, by the referee's own formula.
-    async fn figures(&self) -> Result<Vec<Row>, Error> {
+    /// All shops' goods, by the referee's own formula.
+    pub(super) async fn goods_rows(&self) -> Result<Vec<Row>, Error> {
         let variants = erp::variants(&self.erp).await?;
         let orders = erp::orders(&self.erp).await?;
         let unsettled = Ledger::new(&self.script, &orders).unsettled();
@@ -101,8 +102,7 @@ impl Stage {
                 erp: &variants,
                 unsettled: &unsettled,
             };
-            let judged = goods.judge(&mut Vec::new());
-            rows.extend(judged.into_iter().filter(|row| row.entity == "stock"));
+            rows.extend(goods.judge(&mut Vec::new()));
         }
         Ok(rows)
     }

@@ -11,7 +11,15 @@ use super::paper::{self, Ledger};
 use super::script::Step;
 use super::shops::{Facts, SHOPS};
 use super::verdict::{EXAMPLES_MAX, Example, Hooks, Outage, Verdict};
-use super::{Error, Stage, erp, oversold};
+use super::{Error, Stage, erp, oversold, rough};
+
+/// Orders that a step wants placed.
+const ORDERS: [(Step, usize); 4] = [
+    (Step::Orders, WANTED.orders),
+    (Step::Hooks, rough::HOOKED),
+    (Step::Storm, rough::STORMED),
+    (Step::Kill, rough::KILLED),
+];
 
 impl Stage {
     /// What stands where, at this moment. It may be asked at any time, and changes nothing.
@@ -36,7 +44,8 @@ impl Stage {
             let orders = facts.platform.orders(&page);
             verdict.rows.extend(paper::in_shop(facts, &self.script, &orders));
         }
-        let wanted = if self.script.begun.contains_key(&Step::Orders) { WANTED.orders } else { 0 };
+        let begun = |step: &Step| self.script.begun.contains_key(step);
+        let wanted = ORDERS.iter().filter(|(step, _)| begun(step)).map(|(_, count)| count).sum();
         let (orders, row) = ledger.judge(&self.script, wanted);
         verdict.orders = orders;
         let promised = ledger.promised();
@@ -122,6 +131,7 @@ impl Stage {
             problems.push(format!("{} × {} oversold: {}", one.units, one.sku, one.reason));
         }
         problems.extend(verdict.outage.iter().flat_map(outage_problems));
+        problems.extend(self.rough_problems(verdict));
         problems.extend(Self::idle(&verdict.writes));
         self.unfinished(&mut problems);
         problems

@@ -22,6 +22,16 @@ pub enum Step {
     Orders,
     Ship,
     Titles,
+    /// People write prices and figures into a shop.
+    Drift,
+    /// A person deletes products in a shop.
+    Gone,
+    /// Webhooks come twice, late, out of order; some never.
+    Hooks,
+    /// The ERP refuses, loses answers, and is away for a while.
+    Storm,
+    /// Kilter ends in the middle of its work, and begins anew.
+    Kill,
 }
 
 impl std::str::FromStr for Step {
@@ -95,6 +105,15 @@ pub struct Script {
     /// Counted anew while they were being sold.
     pub recounted: Vec<String>,
     pub outage: Option<Outage>,
+    /// (shop, SKU) of what people wrote into a shop: prices, then figures.
+    pub drifted: (usize, usize),
+    /// (shop, place in the catalogue) of what people deleted there.
+    pub deleted: Vec<(&'static str, usize)>,
+    /// Webhooks that were dropped before those of the step, and by it.
+    pub hooks_before: u64,
+    pub hooks_lost: Option<u64>,
+    /// Fault of the ERP → how often it struck.
+    pub struck: Option<BTreeMap<String, u64>>,
     pub sales: Vec<Sale>,
     /// Orders that a shop refused: (shop, why, whether the script wanted that).
     pub refused: Vec<(&'static str, String, bool)>,

@@ -25,6 +25,8 @@ pub struct Product {
 /// What can be bought: a variant, or a product without any.
 #[derive(Debug)]
 pub struct Offer {
+    /// Its own id: the product's, where it has no variants.
+    pub id: u64,
     pub product: u64,
     pub sku: String,
     pub barcode: String,

@@ -244,6 +244,7 @@ fn offer(row: &Value, product: u64) -> Offer {
         .map(|option| (text(&option["name"]).to_owned(), text(&option["option"]).to_owned()))
         .filter(|(name, value)| (name.as_str(), value.as_str()) != NO_OPTION);
     Offer {
+        id: row["id"].as_u64().unwrap_or(product),
         product,
         sku: own("sku"),
         barcode: own("gtin"),

@@ -231,6 +231,7 @@ fn offer(row: &Value, product: u64) -> Offer {
     let counts = row["manage"].as_bool().unwrap_or(false);
     let options = attributes(row).into_iter();
     Offer {
+        id: row["id"].as_u64().unwrap_or(product),
         product,
         sku: own("sku"),
         barcode: own("gtin"),

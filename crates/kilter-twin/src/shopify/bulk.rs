@@ -170,7 +170,7 @@ impl Shop {
 
     fn run_bulk(&mut self, id: u64) {
         let Some(row) = self.store.get("BulkOperation", id).cloned() else { return };
-        let fails = self.faults.bulk();
+        let fails = self.faults.bulk() || self.edge.schedule().chance("bulk");
         let query = row.text("query").to_owned();
         self.next_tick();
         self.audit.by_client = true;

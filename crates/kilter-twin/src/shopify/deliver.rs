@@ -15,9 +15,9 @@ use sha2::Sha256;
 
 use super::Shared;
 use super::clock::Moment;
-use super::faults::Mishap;
 use super::gid::tail;
 use super::shop::Shop;
+use crate::faults::Mishap;
 
 const LOG: usize = 10_000;
 /// Most deliveries that wait; what comes then is lost and counted.
@@ -26,7 +26,8 @@ const QUEUE_MAX: usize = 200_000;
 pub const RETRIES: u32 = 8;
 /// Failures in a row that end a subscription.
 const FAILURES_MAX: i64 = 8;
-const LATE_MS: i64 = 60_000;
+/// What is told out of order lets others go first for so long.
+const REORDERED_MS: i64 = 500;
 const AT_ONCE: usize = 8;
 
 #[derive(Debug, Clone)]
@@ -137,18 +138,30 @@ impl Shop {
             return;
         }
         if delivery.tries == 0 {
-            match self.faults.webhook() {
+            let mishap = match self.faults.webhook() {
+                Mishap::None => self.edge.schedule().delivery(delivery.topic.ends_with("/delete")),
+                mishap => mishap,
+            };
+            match mishap {
                 Mishap::None => {}
-                Mishap::Dropped => {
+                Mishap::Dropped | Mishap::Disabled => {
+                    if mishap == Mishap::Disabled {
+                        self.store.remove("WebhookSubscription", delivery.subscription);
+                        self.queue.deleted_subscriptions += 1;
+                    }
                     self.queue.dropped += 1;
                     self.log(&delivery, json!("dropped"));
                     return;
                 }
-                Mishap::Doubled => {
+                Mishap::Twice => {
                     self.queue.doubled += 1;
                     self.queue.pending.push_back(delivery.clone());
                 }
-                Mishap::Late => delivery.due += LATE_MS,
+                Mishap::Late(wait) => {
+                    let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 1000);
+                    delivery.due += ms * self.settings.clock;
+                }
+                Mishap::Reordered => delivery.due += REORDERED_MS * self.settings.clock,
             }
         }
         self.queue.pending.push_back(delivery);

@@ -1,6 +1,6 @@
-//! Faults a test can switch on, each for the next calls or, by name, seeded and now and then.
+//! Faults a test can switch on, each for the next calls. Those by name are `crate::faults`.
 //!
-//! Reads   the body of `POST /_twin/faults`, the setting `faults`.
+//! Reads   the body of `POST /_twin/faults`.
 //! Writes  only itself.
 //! Never   is on unless asked for.
 
@@ -8,12 +8,7 @@ use serde_json::{Value, json};
 
 use super::fail::{Answer, Fail};
 use super::store::Object;
-
-/// The faults that come by name.
-pub const NAMES: &[&str] =
-    &["throttled", "errors", "internal", "resets", "lost_replies", "slow", "webhooks", "bulk"];
-const ONE_IN: u64 = 20;
-const SLOW_MS: u64 = 2_000;
+use crate::faults::Mishap;
 
 /// What happens to one call.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,30 +28,17 @@ pub enum Strike {
     Reset {
         done: bool,
     },
-    Slow(u64),
-}
-
-/// What happens to one delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mishap {
-    None,
-    Dropped,
-    Doubled,
-    Late,
+    Slow,
 }
 
 #[derive(Debug, Default)]
 pub struct Faults {
-    state: u64,
-    one_in: u64,
-    names: Vec<String>,
     fail: Option<Failing>,
     throttle: u64,
     internal: u64,
     reset_before: u64,
     reset_after: u64,
     slow: u64,
-    slow_ms: u64,
     drop_webhooks: bool,
     duplicate_webhooks: bool,
     delay_webhooks_ms: i64,
@@ -75,25 +57,18 @@ struct Failing {
 }
 
 impl Faults {
-    pub fn new(seed: u64, names: &[String]) -> Self {
-        let state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        Self { state, one_in: ONE_IN, names: names.to_vec(), slow_ms: SLOW_MS, ..Self::default() }
-    }
-
     /// `{}` or `{"reset":true}` switches everything off.
     pub fn set(&mut self, body: &Object) {
         if body.is_empty() || body.get("reset") == Some(&json!(true)) {
-            *self = Self { state: self.state, ..Self::new(1, &[]) };
+            *self = Self::default();
         }
         let number = |name: &str| body.get(name).and_then(Value::as_u64);
         for (name, field) in [
-            ("one_in", &mut self.one_in),
             ("throttle_next", &mut self.throttle),
             ("internal_next", &mut self.internal),
             ("reset_before_next", &mut self.reset_before),
             ("reset_after_next", &mut self.reset_after),
             ("slow_next", &mut self.slow),
-            ("slow_ms", &mut self.slow_ms),
             ("bulk_fail_next", &mut self.bulk_fail),
             ("idempotency_concurrent_next", &mut self.concurrent),
         ] {
@@ -103,7 +78,6 @@ impl Faults {
             let list = body.get(name)?.as_array()?;
             Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         };
-        self.names = texts("names").unwrap_or_else(|| std::mem::take(&mut self.names));
         self.deny = texts("deny").unwrap_or_else(|| std::mem::take(&mut self.deny));
         if let Some(on) = body.get("drop_webhooks").and_then(Value::as_bool) {
             self.drop_webhooks = on;
@@ -127,27 +101,14 @@ impl Faults {
 
     pub fn show(&self) -> Value {
         json!({
-            "names": self.names, "one_in": self.one_in, "known": NAMES,
             "fail_next": self.fail.as_ref().map_or(0, |f| f.left),
             "throttle_next": self.throttle, "internal_next": self.internal,
             "reset_before_next": self.reset_before, "reset_after_next": self.reset_after,
-            "slow_next": self.slow, "slow_ms": self.slow_ms,
+            "slow_next": self.slow,
             "drop_webhooks": self.drop_webhooks, "duplicate_webhooks": self.duplicate_webhooks,
             "delay_webhooks_ms": self.delay_webhooks_ms, "deny": self.deny,
             "bulk_fail_next": self.bulk_fail, "idempotency_concurrent_next": self.concurrent,
         })
-    }
-
-    /// Now and then, the same for the same seed.
-    fn chance(&mut self) -> bool {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        self.one_in > 0 && self.state.is_multiple_of(self.one_in)
-    }
-
-    fn named(&mut self, name: &str) -> bool {
-        self.names.iter().any(|own| own == name) && self.chance()
     }
 
     /// The next call's mishap.
@@ -162,23 +123,20 @@ impl Faults {
             }
             return Strike::Status { status, body, done };
         }
-        if count(&mut self.throttle) || self.named("throttled") {
+        if count(&mut self.throttle) {
             return Strike::Throttled;
         }
-        if count(&mut self.internal) || self.named("internal") {
+        if count(&mut self.internal) {
             return Strike::Internal;
         }
-        if count(&mut self.reset_before) || self.named("resets") {
+        if count(&mut self.reset_before) {
             return Strike::Reset { done: false };
         }
-        if count(&mut self.reset_after) || self.named("lost_replies") {
+        if count(&mut self.reset_after) {
             return Strike::Reset { done: true };
         }
-        if count(&mut self.slow) || self.named("slow") {
-            return Strike::Slow(self.slow_ms);
-        }
-        if self.named("errors") {
-            return Strike::Status { status: 502, body: Value::Null, done: false };
+        if count(&mut self.slow) {
+            return Strike::Slow;
         }
         Strike::None
     }
@@ -188,16 +146,9 @@ impl Faults {
             return Mishap::Dropped;
         }
         if self.duplicate_webhooks {
-            return Mishap::Doubled;
+            return Mishap::Twice;
         }
-        if !self.named("webhooks") {
-            return Mishap::None;
-        }
-        match self.state % 3 {
-            0 => Mishap::Dropped,
-            1 => Mishap::Doubled,
-            _ => Mishap::Late,
-        }
+        Mishap::None
     }
 
     pub fn webhook_delay_ms(&self) -> i64 {
@@ -205,7 +156,7 @@ impl Faults {
     }
 
     pub fn bulk(&mut self) -> bool {
-        count(&mut self.bulk_fail) || self.named("bulk")
+        count(&mut self.bulk_fail)
     }
 
     pub fn concurrent(&mut self) -> bool {

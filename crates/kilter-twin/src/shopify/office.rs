@@ -36,10 +36,17 @@ impl Shop {
             ("GET", ["webhooks"]) => (200, self.show_deliveries()),
             ("GET", ["oversold"]) => (200, self.show_oversold()),
             ("GET", ["stock_raises"]) => (200, self.audit.show()),
-            ("GET", ["faults"]) => (200, self.faults.show()),
+            ("GET", ["faults"]) => (200, self.show_faults()),
             ("POST", ["faults"]) => {
-                self.faults.set(body);
-                (200, self.faults.show())
+                let mut own = body.clone();
+                let done = self.edge.schedule().set(&mut own);
+                match done {
+                    Ok(true) => {}
+                    Ok(false) => self.faults.set(&own),
+                    Err(error) => return no(422, error.to_string()),
+                }
+                self.set_lag();
+                (200, self.show_faults())
             }
             ("POST", ["orders"]) => self.checkout(body),
             ("POST", ["orders", id, what]) => self.office_order(tail_of(id), what, body),
@@ -84,6 +91,12 @@ impl Shop {
             }
             _ => no(404, "the back office has no such page"),
         }
+    }
+
+    fn show_faults(&self) -> Value {
+        let mut shown = self.edge.schedule().show();
+        shown.extend(object(self.faults.show()));
+        Value::Object(shown)
     }
 
     fn show_calls(&mut self) -> Value {

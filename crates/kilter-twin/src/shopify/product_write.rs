@@ -189,6 +189,12 @@ impl Shop {
         }
         self.write_product(id, &input);
         self.write_more(id, &input);
+        let new = self.set_files(items(args, "media"));
+        if !new.is_empty() {
+            let mut media = self.store.get("Product", id).map(|p| p.texts("media"));
+            media.get_or_insert_default().extend(new);
+            self.put(&gid("Product", id), "media", json!(media));
+        }
         self.product_changed(id, false);
         Ok(json!({ "product": gid("Product", id), "userErrors": [] }))
     }

@@ -46,6 +46,7 @@ pub async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
     let app = axum::Router::new()
         .fallback(handle)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(shared.edge.clone(), crate::edge::pass))
         .with_state(shared);
     // The guard goes when the twin is dropped; then open connections are closed too.
     let (guard, gone) = tokio::sync::oneshot::channel::<()>();
@@ -144,8 +145,20 @@ async fn admin(shared: &Arc<Shared>, asked: &str, headers: &HeaderMap, bytes: &[
     };
     let query = body.get("query").and_then(Value::as_str).unwrap_or("");
     let write = query.trim_start().starts_with("mutation");
-    let strike = shared.shop().faults.next(write);
-    let mut reply = struck(shared, strike, &body, write).await;
+    let mut reply = if headers.contains_key(crate::edge::UNSEEN) {
+        unseen(shared, &body)
+    } else {
+        let throttled = headers.contains_key(crate::edge::THROTTLE);
+        let strike = match throttled {
+            true => Strike::Throttled,
+            false => shared.shop().faults.next(write),
+        };
+        let strike = match strike {
+            Strike::None if shared.edge.schedule().chance("internal") => Strike::Internal,
+            strike => strike,
+        };
+        struck(shared, strike, &body, write).await
+    };
     reply.headers.push(("X-Shopify-API-Version", version.to_owned()));
     let id = shared.shop().next_tick();
     reply.headers.push(("X-Request-Id", shared.shop().uuid(&format!("request {id}"))));
@@ -156,7 +169,8 @@ async fn struck(shared: &Arc<Shared>, strike: Strike, body: &Object, write: bool
     match strike {
         Strike::None => run(shared, body, false),
         Strike::Throttled => run(shared, body, true),
-        Strike::Slow(ms) => {
+        Strike::Slow => {
+            let ms = shared.edge.schedule().slow_ms();
             tokio::time::sleep(Duration::from_millis(ms)).await;
             run(shared, body, false)
         }
@@ -205,7 +219,7 @@ fn run(shared: &Shared, body: &Object, throttle: bool) -> Reply {
 }
 
 /// A call whose answer never reaches the client: it is told nothing by it.
-fn unseen(shared: &Shared, body: &Object) {
+fn unseen(shared: &Shared, body: &Object) -> Reply {
     let mut shop = shared.shop();
     let (read, orders) = (shop.audit.read.clone(), shop.audit.orders.clone());
     shop.next_tick();
@@ -219,6 +233,7 @@ fn unseen(shared: &Shared, body: &Object) {
         }
     }
     shop.calls.note(&done.call);
+    Reply::json(200, &done.body)
 }
 
 fn note(shared: &Shared, call: Call) {

@@ -5,6 +5,7 @@
 //! Never   waits: no call here is asynchronous.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -21,9 +22,11 @@ use super::idempotent::Keys;
 use super::settings::{BUCKET_SECONDS, Settings};
 use super::store::{Object, Store, object};
 use super::{gid, money};
+use crate::edge::Edge;
 
 /// The number of the shop itself.
 pub const SHOP_ID: u64 = 548_380_009;
+const STALE_MS: i64 = 5_000;
 pub const APP_ID: u64 = 1_354_745;
 
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct Shop {
     pub audit: Audit,
     pub calls: Calls,
     pub faults: Faults,
+    /// The faults that come by name.
+    pub edge: Arc<Edge>,
     /// Warnings of the searches of the operation at hand.
     pub searches: Vec<Value>,
     /// Uploaded bytes by their key.
@@ -57,7 +62,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    pub fn new(settings: Settings, base: String, seed: u64) -> Self {
+    pub fn new(settings: Settings, base: String, seed: u64, edge: Arc<Edge>) -> Self {
         let clock = Clock::new(settings.clock);
         let now = clock.now();
         let mut shop = Self {
@@ -66,7 +71,8 @@ impl Shop {
             keys: Keys::default(),
             store: Store::default(),
             levels: BTreeMap::new(),
-            faults: Faults::new(seed, &settings.faults),
+            faults: Faults::default(),
+            edge,
             last_id: settings.first_id,
             settings,
             clock,
@@ -88,8 +94,15 @@ impl Shop {
         for (name, currency) in shop.settings.price_lists.clone() {
             shop.add_price_list(&name, &currency);
         }
-        shop.store.lag_ms = shop.settings.search_lag_ms;
+        shop.set_lag();
         shop
+    }
+
+    /// How far the search index is behind: further, where stale searches are asked for.
+    pub fn set_lag(&mut self) {
+        let stale = self.edge.schedule().has("stale");
+        let own = self.settings.search_lag_ms;
+        self.store.lag_ms = if stale { own.max(STALE_MS) } else { own };
     }
 
     pub fn now(&self) -> Moment {

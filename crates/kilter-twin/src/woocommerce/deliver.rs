@@ -17,16 +17,19 @@ use super::Shared;
 use super::crud::Res;
 use super::shop::Shop;
 use super::text;
+use crate::faults::Mishap;
 
 const LOG: usize = 10_000;
 const AGENT: &str = "WooCommerce/11.0.1 Hookshot (WordPress/7.0.4)";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     webhook: u64,
     topic: String,
     object: u64,
     due: Instant,
+    /// It met its fault already, if it had one.
+    struck: bool,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +76,13 @@ impl Shop {
         for hook in hooks {
             if self.queue.waiting.insert((hook.id, object)) {
                 let (webhook, topic) = (hook.id, topic.to_owned());
-                self.queue.pending.push_back(Pending { webhook, topic, object, due });
+                self.queue.pending.push_back(Pending {
+                    webhook,
+                    topic,
+                    object,
+                    due,
+                    struck: false,
+                });
             }
         }
     }
@@ -82,13 +91,18 @@ impl Shop {
     fn next_delivery(&mut self) -> Result<Outgoing, Duration> {
         loop {
             let idle = Duration::from_millis(20);
-            let Some(first) = self.queue.pending.front() else { return Err(idle) };
-            let wait = first.due.saturating_duration_since(Instant::now());
-            if !wait.is_zero() {
+            let now = Instant::now();
+            let due = self.queue.pending.iter().position(|pending| pending.due <= now);
+            let Some(at) = due else {
+                let first = self.queue.pending.iter().map(|pending| pending.due).min();
+                let wait = first.map_or(idle, |due| due.saturating_duration_since(now));
                 return Err(wait.min(idle));
-            }
-            let Some(next) = self.queue.pending.pop_front() else { return Err(idle) };
+            };
+            let Some(mut next) = self.queue.pending.remove(at) else { return Err(idle) };
             self.queue.waiting.remove(&(next.webhook, next.object));
+            if self.postponed(&mut next) {
+                continue;
+            }
             if self.faults.drop_webhooks {
                 self.queue.dropped += 1;
                 self.log(&next.topic, next.webhook, next.object, json!("dropped"));
@@ -96,6 +110,39 @@ impl Shop {
                 return Ok(out);
             }
         }
+    }
+
+    /// Draws the delivery's fault; true: it does not go now.
+    fn postponed(&mut self, next: &mut Pending) -> bool {
+        if std::mem::replace(&mut next.struck, true) {
+            return false;
+        }
+        let mishap = self.edge.schedule().delivery(next.topic.ends_with(".deleted"));
+        match mishap {
+            Mishap::None => return false,
+            Mishap::Twice => {
+                self.queue.pending.push_front(next.clone());
+                return false;
+            }
+            Mishap::Late(wait) => {
+                let due = Instant::now() + wait;
+                self.queue.pending.push_back(Pending { due, ..next.clone() });
+                return true;
+            }
+            Mishap::Reordered => {
+                self.queue.pending.push_back(next.clone());
+                return true;
+            }
+            Mishap::Dropped => {}
+            Mishap::Disabled => {
+                if let Some(hook) = self.webhooks.get_mut(&next.webhook) {
+                    hook.status = "disabled".to_owned();
+                }
+            }
+        }
+        self.queue.dropped += 1;
+        self.log(&next.topic, next.webhook, next.object, json!("dropped"));
+        true
     }
 
     fn build(&mut self, next: &Pending) -> Option<Outgoing> {

@@ -30,10 +30,18 @@ impl Shop {
             ("GET", ["webhooks"]) => Ok(self.show_deliveries()),
             ("GET", ["oversold"]) => Ok(self.show_oversold()),
             ("GET", ["stock_raises"]) => Ok(self.audit.show()),
-            ("GET", ["faults"]) => Ok(self.faults.show()),
+            ("GET", ["faults"]) => Ok(self.show_faults()),
             ("POST", ["faults"]) => {
-                self.faults.set(body);
-                Ok(self.faults.show())
+                let mut own = body.clone();
+                let done = self.edge.schedule().set(&mut own);
+                match done {
+                    Ok(true) => Ok(self.show_faults()),
+                    Ok(false) => {
+                        self.faults.set(&own);
+                        Ok(self.show_faults())
+                    }
+                    Err(error) => Err(Fail::new(422, "no_such_fault", &error.to_string())),
+                }
             }
             ("POST", ["orders"]) => self.checkout(body),
             ("POST", ["orders", id, "status"]) => self.office_status(id, body),
@@ -45,6 +53,12 @@ impl Shop {
             Ok(value) => Reply::json(200, value),
             Err(fail) => fail.reply(),
         }
+    }
+
+    fn show_faults(&self) -> Value {
+        let mut shown = self.edge.schedule().show();
+        shown.extend(object(self.faults.show()));
+        Value::Object(shown)
     }
 
     fn show_state(&self) -> Value {

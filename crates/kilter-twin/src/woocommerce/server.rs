@@ -21,6 +21,7 @@ pub async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
     let app = axum::Router::new()
         .fallback(handle)
         .layer(axum::extract::DefaultBodyLimit::max(64 * 1024 * 1024))
+        .layer(axum::middleware::from_fn_with_state(shared.edge.clone(), crate::edge::pass))
         .with_state(shared);
     // The guard goes when the twin is dropped; then open connections are closed too.
     let (guard, gone) = tokio::sync::oneshot::channel::<()>();
@@ -45,7 +46,10 @@ async fn handle(
     }
     let (req, broken) = parse(&method, &uri, &headers, &bytes);
     let authorization = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let reply = api(&shared, &req, authorization.map(str::to_owned), broken).await;
+    let reply = match headers.contains_key(crate::edge::UNSEEN) {
+        true => shared.shop().call_unseen(&req, authorization),
+        false => api(&shared, &req, authorization.map(str::to_owned), broken).await,
+    };
     for id in &reply.pings {
         let url =
             shared.shop().webhooks.get(id).filter(|w| w.status == "active").map(|w| w.url.clone());

@@ -30,6 +30,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("variations_modified_after", "ignored"),
     ("sales_bump_modified", "false"),
     ("refund_gateways", "stripe,paypal"),
+    ("faults", ""),
     ("first_id", "11"),
 ];
 
@@ -60,6 +61,8 @@ pub struct Settings {
     /// The facts say a sale does not move a product's `date_modified`; the samples show it did.
     pub sales_bump_modified: bool,
     pub refund_gateways: Vec<String>,
+    /// Faults by name, with commas between.
+    pub faults: String,
     pub first_id: u64,
     /// Decimals of the currency.
     pub decimals: u32,
@@ -99,6 +102,7 @@ impl Settings {
             variations_filtered: text("variations_modified_after") == "filtered",
             sales_bump_modified: flag(&text, "sales_bump_modified")?,
             refund_gateways: text("refund_gateways").split(',').map(str::to_owned).collect(),
+            faults: text("faults"),
             first_id: u64::try_from(whole(number(&text, "first_id")?)).unwrap_or(11),
         })
     }

@@ -5,6 +5,7 @@
 //! Never   waits: no call here is asynchronous.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use super::deliver::Queue;
 use super::faults::Faults;
 use super::model::{Note, Order, Plain, Product, Refund, Webhook};
 use super::settings::Settings;
+use crate::edge::Edge;
 
 /// The counters: products, orders, refunds and coupons share one, as posts do.
 #[derive(Debug, Default)]
@@ -61,10 +63,12 @@ pub struct Shop {
     pub audit: Audit,
     pub calls: Calls,
     pub faults: Faults,
+    /// The faults that come by name.
+    pub edge: Arc<Edge>,
 }
 
 impl Shop {
-    pub fn new(settings: Settings, base: String, seed: u64) -> Self {
+    pub fn new(settings: Settings, base: String, seed: u64, edge: Arc<Edge>) -> Self {
         let clock = Clock::new(settings.clock_rate_milli);
         let base = if settings.site_url.is_empty() {
             base
@@ -98,6 +102,7 @@ impl Shop {
             audit: Audit::default(),
             calls: Calls::default(),
             faults: Faults::default(),
+            edge,
         };
         let now = shop.now();
         let fields = object(json!({

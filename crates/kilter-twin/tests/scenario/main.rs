@@ -104,6 +104,7 @@ async fn good_work_is_called_good_and_each_fault_is_found() {
     let json = serde_json::to_value(&verdict).expect("JSON");
     assert_eq!(json["ok"], json!(true));
 
+    rough_day(&mut stage, &middleman).await;
     goods_faults(&stage, &middleman).await;
     paper_faults(&stage, &middleman).await;
     third::goods_faults(&stage, &middleman).await;
@@ -115,6 +116,32 @@ async fn good_work_is_called_good_and_each_fault_is_found() {
 pub async fn row_of(middleman: &Middleman, shop: &str, sku: &str) -> Value {
     let brief = middleman.get(shop, "brief").await;
     list(&brief).iter().find(|row| row["sku"] == sku).expect("it is there").clone()
+}
+
+/// What people write into a shop is wrong until it is repaired; what they delete is right until it is
+/// made again.
+async fn rough_day(stage: &mut Stage, middleman: &Middleman) {
+    assert_eq!(stage.write_into_a_shop().await.expect("drift").count, 50);
+    assert_eq!(stage.arrived(Step::Drift).await.expect("a count"), (0, 50));
+    let found = stage.referee().await.expect("a verdict");
+    assert_eq!((wrong(&found, "de", "prices"), wrong(&found, "de", "stock")), (30, 20));
+    middleman.align().await;
+    assert_eq!(stage.arrived(Step::Drift).await.expect("a count"), (50, 50));
+
+    assert_eq!(stage.delete_in_a_shop().await.expect("deleted").count, 2);
+    let found = stage.referee().await.expect("a verdict");
+    assert!(found.ok, "{:#?}", found.problems);
+    assert_eq!(found.row("de", "products").expect("a row").held, 4, "two for their case");
+    let (_, place) = stage.script.deleted[0];
+    let sku = &stage.catalogue.templates[place].variants[0].sku;
+    let state = middleman.get("de", "state").await;
+    let product = list(&state["products"]).iter().find(|row| row["sku"] == **sku);
+    let page = format!("products/{}", product.expect("it is in the bin")["id"]);
+    middleman.act("de", &page, json!({ "status": "publish" })).await;
+    let found = stage.referee().await.expect("a verdict");
+    assert_eq!((found.ok, wrong(&found, "de", "products")), (false, 1), "{:#?}", found.problems);
+    middleman.act("de", &page, json!({ "status": "trash" })).await;
+    assert!(stage.referee().await.expect("a verdict").ok);
 }
 
 async fn goods_faults(stage: &Stage, middleman: &Middleman) {

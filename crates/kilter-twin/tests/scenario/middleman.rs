@@ -137,7 +137,9 @@ impl Middleman {
             let rows: BTreeMap<&str, &Value> =
                 list(&brief).iter().map(|row| (row["sku"].as_str().unwrap_or(""), row)).collect();
             for variant in &goods {
-                let row = rows[variant["default_code"].as_str().expect("a SKU")];
+                // What a person deleted stays deleted.
+                let row = rows.get(variant["default_code"].as_str().expect("a SKU"));
+                let Some(row) = row else { continue };
                 let (price, stock) = (price(shop, variant), figure(shop, variant));
                 let gone = sold.get(variant["default_code"].as_str().expect("a SKU"));
                 let stock = (stock - Decimal::from(gone.copied().unwrap_or(0))).max(Decimal::ZERO);

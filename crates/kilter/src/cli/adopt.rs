@@ -155,8 +155,11 @@ fn sort(
         }
         (Some(id), None, State::Live) => {
             let key = object.unmatched_key.clone().unwrap_or_default();
+            let linked = linked(tx, house, view, &key)?;
             let key = if view.resource.fold { fold(&key) } else { key };
-            found.doubles.entry(key).or_default().push(id.clone());
+            let all = found.doubles.entry(key).or_default();
+            all.push(id.clone());
+            all.extend(linked.filter(|id| !all.contains(id)));
         }
         (None, Some(_), State::Seat) => {
             let mut world = tx.world()?;
@@ -173,6 +176,22 @@ fn sort(
         _ => {}
     }
     Ok(())
+}
+
+/// Who has this key there, and belongs to a record.
+fn linked(
+    tx: &Tx<'_>,
+    house: &House,
+    view: &View<'_>,
+    key: &str,
+) -> crate::store::Result<Option<String>> {
+    let (connection, resource) = (&view.connection.name, view.resource);
+    let mut world = tx.world()?;
+    tx.step(house, &mut world, |w| {
+        let root = w.record_by_key(&resource.root, key, resource.fold)?;
+        let object = w.object_of_root(connection, &resource.name, root)?;
+        w.object(object)?.remote.clone()
+    })
 }
 
 /// The key as the remote writes it, where it is one field of the root.

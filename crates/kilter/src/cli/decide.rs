@@ -9,7 +9,7 @@ use kilter_core::model::{Object, State, Wait, WaitKind};
 use kilter_core::sync::existence;
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, ROUNDED_ROW};
 use kilter_core::sync::mark::{mark_object, object_bound};
-use kilter_core::sync::{document, lifecycle};
+use kilter_core::sync::{document, lifecycle, redirect, replace};
 use serde_json::json;
 
 use crate::engine::now;
@@ -38,6 +38,8 @@ enum Answer {
     CreateAgain,
     /// It was deleted by mistake: create it anew.
     Recreate,
+    /// It stands where it should not, or in another's way: delete it there, and make it anew.
+    Replace,
     /// Leave it as it is there; do not ask again.
     Leave,
     /// What the shop says now is right: measure later changes from here.
@@ -86,19 +88,7 @@ fn answer(
     let refuse = |text: &str| Err(crate::store::Error::Refused(text.to_owned()));
     let name = match answer {
         Answer::Link { id } => {
-            if !permits::decide(tx, house, object.id, Some(id))? {
-                object.remote = Some(id.clone());
-                object.state = State::Live;
-                object.look = Some(tx.last_seq()?);
-                retry(&mut object);
-                let mut world = tx.world()?;
-                let (at, bound) = (now(), object.id);
-                tx.step(house, &mut world, |w| {
-                    w.put_object(object.clone());
-                    object_bound(house, w, bound, &at);
-                })?;
-                tx.save(&world)?;
-            }
+            link(tx, house, object, id)?;
             return Ok("link");
         }
         Answer::CreateAgain => {
@@ -118,6 +108,13 @@ fn answer(
             return Ok("recreate");
         }
         Answer::Recreate => return refuse("recreate it: it is not gone; say \"retry\""),
+        Answer::Replace => {
+            if !replaced(tx, house, &mut object, replace::REPLACE)? {
+                return refuse("replace it: it stands where it should, and in nobody's way");
+            }
+            "replace"
+        }
+        Answer::Leave if replaced(tx, house, &mut object, replace::LEAVE)? => "leave",
         Answer::Leave => {
             let record = object.root.map(|id| tx.record(id)).transpose()?.flatten();
             let view = house.view(&object.connection, &object.resource);
@@ -146,6 +143,55 @@ fn answer(
     };
     tx.write_objects(std::iter::once(&object))?;
     Ok(name)
+}
+
+/// It exists there under this id; what is gone goes by it from now on.
+fn link(
+    tx: &Tx<'_>,
+    house: &kilter_core::sync::house::House,
+    mut object: Object,
+    id: &str,
+) -> crate::store::Result<()> {
+    if permits::decide(tx, house, object.id, Some(id))? {
+        return Ok(());
+    }
+    let (mut world, at, this) = (tx.world()?, now(), object.id);
+    let gone = object.state == State::Gone;
+    if !gone {
+        object.remote = Some(id.to_owned());
+        object.state = State::Live;
+        object.look = Some(tx.last_seq()?);
+        retry(&mut object);
+    }
+    tx.step(house, &mut world, |w| {
+        w.put_object(object.clone());
+        if gone {
+            redirect::redirect(house, w, this, id, &at);
+        } else {
+            object_bound(house, w, this, &at);
+        }
+    })?;
+    tx.save(&world)
+}
+
+/// Was that a question, and is it answered now?
+fn replaced(
+    tx: &Tx<'_>,
+    house: &kilter_core::sync::house::House,
+    object: &mut Object,
+    word: &str,
+) -> crate::store::Result<bool> {
+    let Some(view) = house.view(&object.connection, &object.resource) else { return Ok(false) };
+    let mut world = tx.world()?;
+    let asked = object.clone();
+    let said = tx.step(house, &mut world, |w| {
+        let mut object = asked.clone();
+        replace::decide(&view, w, &mut object, word).then_some(object)
+    })?;
+    let Some(answered) = said else { return Ok(false) };
+    *object = answered;
+    retry(object);
+    Ok(true)
 }
 
 fn retry(object: &mut Object) {

@@ -70,7 +70,9 @@ enum Command {
     /// Exit code: 0 also where something waits or is held, which the last line counts; 1 where a
     /// system could not be read.
     Sync(sync::SyncArgs),
-    /// Read everything from the beginning, then align.
+    /// Read everything from the beginning, then align. Beside a running `serve`, that one does it.
+    ///
+    /// One that was interrupted goes on where it was, for a day.
     Backfill(sync::SyncArgs),
     /// Show objects, aligned share, oldest due, polls, faults, and what waits for what.
     Status(status::StatusArgs),
@@ -135,7 +137,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(config, &args).await,
         Command::Adopt(args) => adopt::run(config, &args).await,
         Command::Sync(args) => sync::run(config, &args, false).await,
-        Command::Backfill(args) => sync::run(config, &args, true).await,
+        Command::Backfill(args) => sync::backfill(config, &args).await,
         Command::Status(args) => status::run(config, &args),
         Command::Why(args) => why::run(config, &args),
         Command::Decide(args) => decide::run(config, &args),

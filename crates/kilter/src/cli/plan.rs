@@ -104,6 +104,11 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                         Plan::Write(operation) => found.operations.push((object, operation)),
                         Plan::Step(step) => found.steps.push((object, step.name)),
                         Plan::Wait(wait, _) => found.waits.push((object, wait.reason)),
+                        Plan::Bind(_) => {
+                            let reason =
+                                "is read first: it stands there with its parent".to_owned();
+                            found.waits.push((object, reason));
+                        }
                         Plan::Nothing | Plan::ReadFirst => {}
                     }
                 }
@@ -134,6 +139,7 @@ fn kind(operation: &Operation) -> &'static str {
         Kind::Create => "create",
         Kind::Update => "update",
         Kind::Archive => "archive",
+        Kind::Delete => "delete",
     }
 }
 

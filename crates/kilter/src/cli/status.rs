@@ -70,6 +70,8 @@ struct Found {
     polls: Vec<(String, String, String)>,
     dead: Vec<(i64, String, String, String, String)>,
     open: i64,
+    /// Long listings that are being read.
+    reading: Vec<crate::pipeline::place::Progress>,
     /// What `sync --approve` would let through.
     asked: Vec<String>,
     /// Connection, status, how many creates by permit.
@@ -94,6 +96,7 @@ pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
             polls: tx.last_polls()?,
             dead: tx.dead_changes(100)?,
             open: tx.open_count()?,
+            reading: crate::pipeline::place::under_way(tx)?,
             asked: crate::pipeline::guard::asked(tx)?,
             intents,
         })
@@ -134,11 +137,14 @@ impl Found {
             .collect();
         json!({ "entities": self.entities, "resources": self.resources, "waits": waits, "sums": sums,
             "faults": self.faults, "polls": self.polls, "dead": self.dead, "open": self.open,
-            "intents": self.intents, "asked": self.asked, "conserved": self.conserved() })
+            "intents": self.intents, "asked": self.asked, "reading": self.reading, "conserved": self.conserved() })
     }
 
     fn print(&self) {
         println!("{}\n", self.table());
+        for listing in &self.reading {
+            println!("{listing}");
+        }
         for reason in &self.asked {
             println!("held: {reason}");
         }

@@ -5,18 +5,20 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use kilter_core::model::{Object, WaitKind};
 use serde_json::json;
 
 use super::Scope;
-use crate::engine::now;
+use crate::engine::{Engine, now};
 use crate::pipeline::poll::Extent;
 use crate::pipeline::schedule::{self, Event};
-use crate::pipeline::{guard, retain};
-use crate::store::Tx;
+use crate::pipeline::{guard, place, retain, swept};
+use crate::store::{Store, Tx};
 
 #[derive(Debug, Args)]
 pub struct SyncArgs {
@@ -52,13 +54,48 @@ pub fn wanted(tx: &Tx<'_>, object: &Object, scope: &Scope) -> crate::store::Resu
     Ok(entity && key)
 }
 
+/// Reads everything from the beginning. A running `serve` does it beside its work; one that was
+/// interrupted goes on.
+pub async fn backfill(config: &Path, args: &SyncArgs) -> anyhow::Result<ExitCode> {
+    let house = super::house(config)?;
+    let path = super::store_path(config, &house);
+    let served = path.exists() && super::alone(&path).is_err();
+    if served {
+        let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
+        store.write(|tx| begin(tx, house.config.connections.keys()))?;
+        println!("a running kilter reads everything again; `kilter status` shows how far it is");
+        return Ok(ExitCode::SUCCESS);
+    }
+    run(config, args, true).await
+}
+
+/// One that was begun, and not ended, goes on if it is no older than this.
+const BACKFILL_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+fn begin<'c>(tx: &Tx<'_>, names: impl Iterator<Item = &'c String>) -> crate::store::Result<()> {
+    let at = jiff::Timestamp::now();
+    for name in names {
+        let key = swept::backfill_key(name);
+        let begun = tx.meta(&key)?.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        if begun.is_none_or(|begun| at.duration_since(begun) > BACKFILL_KEPT) {
+            tx.set_meta(&key, &now())?;
+        }
+    }
+    Ok(())
+}
+
 pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Result<ExitCode> {
     let engine = super::engine(config, &args.scope).await?;
     let scoped = args.scope.entity.is_some() || args.scope.wanted.is_some();
     if args.scope.connection.is_some() || scoped {
         *engine.scope.lock().unwrap_or_else(PoisonError::into_inner) = Some(args.scope.clone());
     }
-    let mut everything = everything;
+    let names = engine.active();
+    if everything {
+        let names = names.clone();
+        engine.store.write_async(move |tx| begin(tx, names.iter())).await?;
+    }
+    let (filling, mut everything) = (everything, everything);
     if args.approve {
         let said = engine.store.write_async(|tx| guard::approve(tx, &now())).await?;
         // What is not listed any more is found absent by the next whole listing.
@@ -87,7 +124,16 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
         Event::Quiet => {}
     };
     let extent = if everything { Extent::Everything } else { Extent::SinceCursor };
-    schedule::until_quiet(&engine, extent, &watch).await?;
+    tokio::select! {
+        done = schedule::until_quiet(&engine, extent, &watch) => done?,
+        never = told(&engine, &bar, filling && !args.json) => never?,
+    }
+    if filling {
+        let forget = move |tx: &Tx<'_>| {
+            names.iter().try_for_each(|name| tx.forget_meta(&swept::backfill_key(name)).map(|_| ()))
+        };
+        engine.store.write_async(forget).await?;
+    }
     retain::run(&engine).await?;
     bar.finish();
     let faults = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -109,10 +155,35 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// How often it is told how far long listings are: on a terminal, and elsewhere.
+const TOLD_EVERY: Duration = Duration::from_millis(500);
+const LINES_EVERY: u32 = 20;
+
+/// Says how far long listings are, for ever.
+async fn told(engine: &Engine, bar: &Bar, lines: bool) -> crate::store::Result<()> {
+    let mut n: u32 = 0;
+    loop {
+        tokio::time::sleep(TOLD_EVERY).await;
+        let all = engine.store.write_async(place::under_way).await?;
+        n += 1;
+        match &bar.0 {
+            Some(_) => {
+                if let Some(one) = all.first() {
+                    bar.set_message(one.to_string());
+                }
+            }
+            None if lines && n.is_multiple_of(LINES_EVERY) => {
+                all.iter().for_each(|one| println!("{one}"));
+            }
+            None => {}
+        }
+    }
+}
+
 const WAITING_MAX: usize = 10_000;
 
 fn report(
-    engine: &crate::engine::Engine,
+    engine: &Engine,
     waiting: &[Object],
     faults: &BTreeMap<String, String>,
     asked: &[String],

@@ -21,15 +21,17 @@ pub struct TwinArgs {
     /// The shop's plan, as standard, advanced, plus or enterprise: short for --set plan=PLAN.
     #[arg(long)]
     plan: Option<String>,
-    /// A fault that comes now and then, by name: short for --set faults=NAME; several are allowed.
-    #[arg(long, value_name = "NAME")]
+    /// Faults by name, as storm (all of them) or throttled,slow/5 (slow at one call in 5; else one
+    /// in 20): drawn by --seed. `kilter twin list` names them. On and off while it runs:
+    /// POST /_twin/faults {"names": ["storm"]}, and {} for none.
+    #[arg(long, value_name = "NAME[/N],…")]
     faults: Vec<String>,
 }
 
 pub async fn run(args: TwinArgs) -> anyhow::Result<ExitCode> {
     if args.name == "list" {
         for name in kilter_twin::NAMES {
-            println!("{name}");
+            println!("{name}\n    faults: {}", kilter_twin::faults_of(name).join(", "));
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -22,6 +22,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("order", "orders"),
     ("shipment", "shipments"),
     ("refund", "refunds"),
+    ("category", "categories"),
 ];
 
 /// The tables: what each connector can; and how far it is verified.

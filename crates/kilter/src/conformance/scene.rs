@@ -216,7 +216,8 @@ impl Scene {
             let mut vars = poll::vars(view, &each);
             let mut size = list.page.size().unwrap_or(usize::MAX);
             for page in 1..=self.engine.house.config.limits.pages_max {
-                let read = pages::read(&self.engine, view, list, call, &mut vars, page, &mut size);
+                let at = pages::At { page, offset: (page - 1) * size };
+                let read = pages::read(&self.engine, view, list, call, &mut vars, at, &mut size);
                 let (items, more) = read.await.map_err(poll::FaultError)?;
                 out.extend(items.into_iter().map(|item| (each.clone(), item)));
                 if !more {

@@ -4,6 +4,7 @@
 //! Writes  a folder with an ordinary `kilter.toml` and the database; the terminal.
 //! Never   judges by Kilter's own store whether the systems agree: only the referee does.
 
+mod rough;
 mod show;
 
 use std::io::IsTerminal;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use kilter_core::model::Wait;
 use kilter_twin::scenario::{Did, Stage, Step, Verdict};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -34,13 +36,16 @@ pub struct DemoArgs {
     #[arg(long)]
     keep: bool,
     /// Tell the story up to this step only, and judge then.
-    #[arg(long, hide = true, default_value = "titles")]
+    #[arg(long, hide = true, default_value = "kill")]
     until: Step,
     /// Where to write the config and the database; a new folder by default.
     #[arg(long)]
     folder: Option<PathBuf>,
 }
 
+/// From one look at the twins to the next; in the second part each look reads all of them.
+const LOOK: Duration = Duration::from_millis(150);
+const LOOK_ROUGH: Duration = Duration::from_millis(500);
 /// A step that has not arrived after this has failed: the referee says what is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -53,16 +58,17 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let config = folder.join("kilter.toml");
     std::fs::write(&config, stage.config(&listen))
         .with_context(|| format!("write {}", config.display()))?;
-    screen.say(&format!("two shops and an ERP (twins, on this machine): {}", urls(&stage)));
+    screen.say(&format!("three shops and an ERP (twins, on this machine): {}", urls(&stage)));
     screen.say(&format!("config: {}", config.display()));
-    let mut kilter = serve(&config, &folder)?;
+    let mut kilter = Served::start(&config, &folder)?;
     stage.ring(&listen).await?;
-    let story = story(&mut stage, &mut screen, args.until).await;
+    let story = story(&mut stage, &mut screen, &mut kilter, args.until).await;
     let store = Store::open_read_only(&folder.join("kilter.sqlite"));
     let quiet = settle(&stage, store.as_ref().ok()).await?;
     story?;
     let verdict = stage.referee().await?;
-    let sums = sums(&store.context("open the demo's database")?, &verdict)?;
+    let deleted = stage.script.deleted.len();
+    let sums = sums(&store.context("open the demo's database")?, &verdict, deleted)?;
     let ok = verdict.ok && sums.hold() && quiet;
     if !quiet {
         screen.say("not in order: it does not come to rest: something is written again and again");
@@ -84,8 +90,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         ));
         tokio::signal::ctrl_c().await.context("wait for Ctrl-C")?;
     }
-    kilter.start_kill().context("stop kilter serve")?;
-    kilter.wait().await.context("stop kilter serve")?;
+    kilter.kill().await?;
     if args.folder.is_none() && !args.keep && ok {
         std::fs::remove_dir_all(&folder).context("remove the demo's folder")?;
     }
@@ -110,15 +115,40 @@ async fn free_address() -> anyhow::Result<String> {
     Ok(listener.local_addr().context("find a port")?.to_string())
 }
 
+/// `kilter serve` in a process of its own.
+struct Served {
+    config: PathBuf,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Served {
+    fn start(config: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let child = serve(config, folder)?;
+        Ok(Self { config: config.to_owned(), folder: folder.to_owned(), child })
+    }
+
+    /// As `kill -9`: it is not asked, and saves nothing on its way.
+    async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("kill kilter serve")
+    }
+
+    /// The same command once more.
+    fn again(&mut self) -> anyhow::Result<()> {
+        self.child = serve(&self.config, &self.folder)?;
+        Ok(())
+    }
+}
+
 fn serve(config: &Path, folder: &Path) -> anyhow::Result<Child> {
-    let log = std::fs::File::create(folder.join("kilter.log")).context("write the demo's log")?;
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("kilter.log"));
     Command::new(std::env::current_exe().context("find kilter itself")?)
         .arg("--config")
         .arg(config)
         .arg("serve")
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
-        .stderr(log)
+        .stderr(log.context("write the demo's log")?)
         .kill_on_drop(true)
         .spawn()
         .context("start kilter serve")
@@ -137,7 +167,12 @@ const STORY: [(Step, &str); 5] = [
     (Step::Titles, "titles edited in the shop that owns them"),
 ];
 
-async fn story(stage: &mut Stage, screen: &mut show::Screen, until: Step) -> anyhow::Result<()> {
+async fn story(
+    stage: &mut Stage,
+    screen: &mut show::Screen,
+    kilter: &mut Served,
+    until: Step,
+) -> anyhow::Result<()> {
     load(stage, screen).await?;
     for (step, what) in STORY.into_iter().filter(|(step, _)| *step <= until) {
         let did = match step {
@@ -146,11 +181,11 @@ async fn story(stage: &mut Stage, screen: &mut show::Screen, until: Step) -> any
             Step::Orders => stage.place_orders().await?,
             Step::Ship => stage.ship_orders().await?,
             Step::Titles => stage.edit_titles().await?,
-            Step::Load => continue,
+            _ => continue,
         };
         arrive(stage, screen, step, what, &did).await?;
     }
-    Ok(())
+    rough::tell(stage, screen, kilter, until).await
 }
 
 /// The initial load, with a bar for each shop.
@@ -184,23 +219,33 @@ async fn arrive(
     what: &str,
     did: &Did,
 ) -> anyhow::Result<()> {
-    let begun = Instant::now();
     screen.say(&format!("{} {what}", did.count));
     for example in did.examples.iter().take(2) {
         screen.say(&format!("    {example}"));
     }
+    until_there(stage, screen, step, what, "where they belong").await
+}
+
+/// Waits for what a step did, and says how long that took.
+async fn until_there(
+    stage: &Stage,
+    screen: &mut show::Screen,
+    step: Step,
+    what: &str,
+    how: &str,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
     loop {
         let (arrived, expected) = stage.arrived(step).await?;
         screen.bars(std::iter::once((what, arrived, expected)));
         if arrived >= expected || begun.elapsed() > PATIENCE {
             screen.clear_bars();
             let seconds = begun.elapsed().as_secs_f32();
-            screen.say(&format!(
-                "    {arrived} of {expected} where they belong after {seconds:.1} s"
-            ));
+            screen.say(&format!("    {arrived} of {expected} {how} after {seconds:.1} s"));
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        let wait = if step > Step::Titles { LOOK_ROUGH } else { LOOK };
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -237,6 +282,9 @@ pub struct OwnSums {
     pub hooks_acknowledged: u64,
     pub hooks_received: i64,
     pub hooks_sent: u64,
+    /// Products that people deleted, and those of them that Kilter asks about.
+    pub deleted: usize,
+    pub asked: usize,
 }
 
 impl OwnSums {
@@ -251,11 +299,22 @@ impl OwnSums {
     }
 
     pub fn hold(&self) -> bool {
-        self.conserved() && self.hooks_hold() && self.dead == 0 && self.open == 0
+        let ended = self.dead == 0 && self.open == 0;
+        self.conserved() && self.hooks_hold() && ended && self.asked == self.deleted
     }
 }
 
-fn sums(store: &Store, verdict: &Verdict) -> anyhow::Result<OwnSums> {
+/// Objects that a person deleted and Kilter does not make again unasked.
+fn asked(store: &Store) -> anyhow::Result<usize> {
+    let waiting = store.read(|tx| tx.waiting(WAITS_MAX))?;
+    let deleted = |wait: &Wait| wait.reason.starts_with("someone deleted it");
+    Ok(waiting.iter().filter_map(|object| object.wait.as_ref()).filter(|w| deleted(w)).count())
+}
+
+/// Most waits that are looked at.
+const WAITS_MAX: usize = 10_000;
+
+fn sums(store: &Store, verdict: &Verdict, deleted: usize) -> anyhow::Result<OwnSums> {
     let (sums, open, hooks) =
         store.read(|tx| Ok((tx.sums()?, tx.open_count()?, tx.count_via("hook")?)))?;
     let total = |kind: &str| -> i64 {
@@ -271,5 +330,7 @@ fn sums(store: &Store, verdict: &Verdict) -> anyhow::Result<OwnSums> {
         hooks_acknowledged: verdict.webhooks.values().map(|h| h.acknowledged).sum(),
         hooks_received: hooks,
         hooks_sent: verdict.webhooks.values().map(|h| h.sent).sum(),
+        deleted,
+        asked: asked(store)?,
     })
 }

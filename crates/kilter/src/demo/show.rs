@@ -98,6 +98,9 @@ pub fn verdict(verdict: &Verdict, sums: &OwnSums, ok: bool, took: Duration) {
         "webhooks: acknowledged {} ≤ received {} ≤ sent {}",
         sums.hooks_acknowledged, sums.hooks_received, sums.hooks_sent
     );
+    if sums.deleted > 0 {
+        println!("deleted by people: {}, asked about: {}", sums.deleted, sums.asked);
+    }
     for problem in &verdict.problems {
         println!("not in order: {problem}");
     }

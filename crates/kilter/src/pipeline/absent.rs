@@ -6,37 +6,59 @@
 //!         such read is never found absent.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use kilter_core::Json;
 use kilter_core::config::Limits;
-use kilter_core::manifest::plain;
 use kilter_core::sync::house::View;
-use kilter_core::sync::project::{remote_of, split_remote};
+use kilter_core::sync::project::split_remote;
 
 use crate::engine::Engine;
+use crate::pipeline::place::{coded, decoded};
 use crate::store::Result;
 
 /// The ids of one listing, eight bytes each. Two ids that hash alike hide a delete from one sweep;
 /// the next one hashes otherwise.
-#[derive(Default)]
 pub struct Shown {
-    hasher: RandomState,
+    salt: u64,
     ids: HashSet<u64>,
+    /// Those that are not written down yet.
+    fresh: Vec<u64>,
 }
 
 impl Shown {
-    pub fn note(&mut self, view: &View<'_>, item: &Json, each: &str) {
-        let vars = view.vars(each);
-        let env = view.env(&vars, Some(item));
-        if let Ok(Some(id)) = view.resource.id.read(item, &env) {
-            self.ids.insert(self.hasher.hash_one(remote_of(&plain(&id), each)));
+    pub fn new(salt: u64) -> Self {
+        Self { salt, ids: HashSet::new(), fresh: Vec::new() }
+    }
+
+    pub fn salt(&self) -> u64 {
+        self.salt
+    }
+
+    pub fn note(&mut self, remote: &str) {
+        let hash = self.hash(remote);
+        if self.ids.insert(hash) {
+            self.fresh.push(hash);
         }
     }
 
-    fn holds(&self, remote: &str) -> bool {
-        self.ids.contains(&self.hasher.hash_one(remote))
+    pub fn holds(&self, remote: &str) -> bool {
+        self.ids.contains(&self.hash(remote))
+    }
+
+    /// What was noted since the last time, as text.
+    pub fn fresh(&mut self) -> String {
+        coded(&std::mem::take(&mut self.fresh))
+    }
+
+    pub fn learn(&mut self, text: &str) {
+        self.ids.extend(decoded(text));
+    }
+
+    fn hash(&self, remote: &str) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.salt.to_le_bytes()).update(remote.as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -66,6 +88,7 @@ pub async fn look_for(
     let limits = engine.house.config.limits.clone();
     let (connection, resource) = (view.connection.name.clone(), view.resource.name.clone());
     let (each, has_each) = (each.to_owned(), !each.is_empty());
+    let capped = engine.guards.absence_cap;
     let write = move |tx: &crate::store::Tx<'_>| {
         let mut live = tx.live_remotes(&connection, &resource)?;
         live.retain(|(_, remote, _)| split_remote(remote, has_each).1 == each);
@@ -74,7 +97,7 @@ pub async fn look_for(
         live.retain(|(_, remote, settled)| *settled <= asked && !shown.holds(remote));
         let place = format!("{connection}.{resource}");
         let (held, approved) = (format!("{HELD}{place}"), format!("{APPROVED}{place}"));
-        if live.len() > cap(&limits, total) && !tx.forget_meta(&approved)? {
+        if capped && live.len() > cap(&limits, total) && !tx.forget_meta(&approved)? {
             let text = format!(
                 "{} of {total} {resource} are not listed any more in {connection}: is it the right \
                  account? `kilter sync --approve` goes on",

@@ -98,8 +98,8 @@ fn culprits(
     env: &Env<'_>,
 ) -> Result<BTreeMap<usize, Fault>, Fault> {
     let mut out = BTreeMap::new();
-    let list = write.answer.problems.as_ref().and_then(|p| p.read(body, env));
-    for problem in list.and_then(|l| l.as_array().cloned()).unwrap_or_default() {
+    let lists = write.answer.problems.iter().filter_map(|p| p.read(body, env));
+    for problem in lists.flat_map(|list| list.as_array().cloned().unwrap_or_default()) {
         let fault = view.connector.errors.classify(0, &problem, env);
         let index = write.answer.index.as_ref().and_then(|p| p.read(&problem, env));
         let index = index.and_then(|n| plain(&n).parse::<usize>().ok());
@@ -122,7 +122,7 @@ fn holds_carried(carries: &[Carry], operation: &Operation, item: &Json, env: &En
         let Some(path) = &carry.answer else { return true };
         let sent = operation.carried.iter().filter(|c| c.resource == carry.resource).count();
         let shown = path.read(item, env);
-        sent == 0 || shown.is_some_and(|v| v.as_array().is_some_and(|list| list.len() == sent))
+        sent == 0 || shown.is_some_and(|v| v.as_array().map_or(1, Vec::len) == sent)
     })
 }
 

@@ -16,11 +16,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kilter_core::manifest::Kind;
-use kilter_core::model::{Object, ObjectId, Seq, Wait, WaitKind};
+use kilter_core::model::{Due, Object, ObjectId, Seq, Wait, WaitKind};
 use kilter_core::sync::batch::{Batch, batch};
 use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark::WAITS_ON;
+use kilter_core::sync::offer;
+use kilter_core::sync::places;
 use kilter_core::sync::plan::{Operation, Plan, StepOp, plan};
 use kilter_core::sync::world::World;
 
@@ -181,7 +183,7 @@ fn plan_one(
     round.planned += 1;
     world.learn_object(object.clone());
     let Some(view) = house.view(&object.connection, &object.resource) else {
-        clear(world, object.id);
+        clear(world, object.id, None);
         return Ok(());
     };
     if view.connection.observe.contains(&object.resource) {
@@ -194,14 +196,23 @@ fn plan_one(
     })?;
     let mark = object.due.as_ref().map_or(0, |d| d.mark);
     match planned {
-        Plan::Nothing => clear(world, object.id),
+        Plan::Nothing => {
+            let turn = tx.step(house, world, |w| offer::turns(&view, w, &object))?;
+            clear(world, object.id, turn.map(|turn| offer::due_at(turn, view.resource.lane)));
+        }
         Plan::Wait(reason, on) => wait(world, object.id, reason, on),
         Plan::ReadFirst => round.read_first.push(object),
+        Plan::Bind(id) => {
+            let mut object = world.object(object.id).cloned().unwrap_or(object);
+            object.remote = Some(id);
+            world.put_object(object.clone());
+            round.read_first.push(object);
+        }
         Plan::Step(step) => {
             round.marks.insert(object.id, mark);
             round.steps.entry(object.resource).or_default().push(step);
         }
-        Plan::Write(operation) if operation.kind == Kind::Create && !listed(tx, &view)? => {
+        Plan::Write(operation) if too_early(tx, &view, &operation, guards)? => {
             let name = &object.connection;
             let reason = format!("waits until {name} was read once: nothing is created before");
             wait(world, object.id, Wait { kind: WaitKind::Later, reason }, None);
@@ -212,6 +223,11 @@ fn plan_one(
                 counted(world, object.id, reason);
                 return Ok(());
             }
+            if !operation.places.is_empty() {
+                let mut object = world.object(object.id).cloned().unwrap_or_else(|| object.clone());
+                places::leaves(&mut object, &operation.places, fresh);
+                world.put_object(object);
+            }
             round.marks.insert(object.id, mark);
             let by_permit = view.resource.permit.is_some() && operation.kind == Kind::Create;
             let to = if by_permit { &mut round.creates } else { &mut round.writes };
@@ -219,6 +235,30 @@ fn plan_one(
         }
     }
     Ok(())
+}
+
+/// A create that carries others creates them as well: each resource was listed whole before.
+fn too_early(
+    tx: &Tx<'_>,
+    view: &kilter_core::sync::house::View<'_>,
+    operation: &Operation,
+    guards: Guards,
+) -> Result<bool> {
+    if operation.kind != Kind::Create || !guards.first_listing {
+        return Ok(false);
+    }
+    if !listed(tx, view)? {
+        return Ok(true);
+    }
+    for carried in &operation.carried {
+        let child = view.house.view(&view.connection.name, &carried.resource);
+        if let Some(child) = child
+            && too_early(tx, &child, &carried.operation, guards)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// No create before the resource's first complete listing, or a full shop would be doubled.
@@ -255,9 +295,10 @@ fn observed(world: &mut World, id: ObjectId) {
     world.put_object(object);
 }
 
-fn clear(world: &mut World, id: ObjectId) {
+/// `due`: at a time to come it must look again.
+fn clear(world: &mut World, id: ObjectId, due: Option<Due>) {
     let Some(mut object) = world.object(id).cloned() else { return };
-    object.due = None;
+    object.due = due;
     object.bindings.remove(WAITS_ON);
     if object.state != kilter_core::model::State::Gone {
         object.wait = None;

@@ -41,7 +41,11 @@ const LINES_AT_ONCE: usize = 50;
 /// A job, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
 struct Known {
+    /// Empty until the start was answered.
     id: String,
+    /// What it is called where it has no id yet.
+    #[serde(default)]
+    mark: String,
     resource: String,
     write: String,
     /// Seconds by our clock: when it is given up.
@@ -123,14 +127,9 @@ pub(super) async fn begin(
     }
     let (lines, mine, after_it) = lines(&view, write, load, mine);
     hold(engine, &after_it, every, "goes with the next job").await?;
-    match begun(engine, &view, load, lines).await {
-        Ok(id) => kept(engine, &view, write, load, id, mine, marks).await?,
-        // It may run: nothing is sent twice at the same time.
-        Err((fault, true)) if !fault.proves_not_applied() => {
-            let reason = format!("a job may be at work: {fault}");
-            hold(engine, &mine, UNCERTAIN, &reason).await?;
-        }
-        Err((fault, _)) => {
+    match put(engine, &view, load, lines).await {
+        Ok(vars) => rest.extend(start(engine, &view, write, load, vars, mine, marks).await?),
+        Err(fault) => {
             tracing::info!(connection.id = connection, resource, fault = %fault,
                 "no job is to be had: calls it is");
             rest.extend(mine);
@@ -138,6 +137,77 @@ pub(super) async fn begin(
     }
     Ok(rest)
 }
+
+/// Starts it. What comes back is to go by calls: it did not begin.
+async fn start(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    write: &Write,
+    load: &Load,
+    mut vars: Vars,
+    mine: Vec<Operation>,
+    marks: &Marks,
+) -> Result<Vec<Operation>> {
+    let (connection, resource) = (&view.connection.name, &view.resource.name);
+    let mark = job::mark();
+    vars.insert("mark".to_owned(), Json::String(mark.clone()));
+    let place = format!("{}{mark}", key(connection, resource));
+    let of = |o: &Operation| marks.get(&o.object).copied().unwrap_or(0);
+    let entries = mine.into_iter().map(|o| Entry { mark: of(&o), operation: o }).collect();
+    let started = jiff::Timestamp::now().as_second();
+    let (resource, write) = (resource.clone(), write.name.clone());
+    let mut known = Known { id: String::new(), mark, resource, write, started, entries };
+    let (lines, findable) = (known.entries.len(), load.job.find.is_some());
+    // What cannot be found again is not looked for.
+    if findable {
+        kept(engine, load, &place, &known).await?;
+    }
+    let begun = match engine.remotes.get(connection) {
+        Some(remote) => {
+            remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            job::begin(engine, view, &load.job, &vars).await
+        }
+        None => Err(Fault::new(FaultKind::Rejected, "", "the connection has no client")),
+    };
+    let resource = known.resource.as_str();
+    match begun {
+        Ok(id) => {
+            tracing::info!(
+                connection.id = connection,
+                resource,
+                job = id,
+                lines,
+                "many are created by a job of the remote"
+            );
+            known.id = id;
+            kept(engine, load, &place, &known).await?;
+        }
+        Err(fault) if findable && !fault.proves_not_applied() => {
+            tracing::info!(connection.id = connection, resource, fault = %fault,
+                "a job may have begun: it is looked for");
+        }
+        // It may run: nothing is sent twice at the same time.
+        Err(fault) if !fault.proves_not_applied() => {
+            let reason = format!("a job may be at work: {fault}");
+            hold(engine, &operations(known), UNCERTAIN, &reason).await?;
+        }
+        Err(fault) => {
+            tracing::info!(connection.id = connection, resource, fault = %fault,
+                "no job is to be had: calls it is");
+            let mine = operations(known);
+            hold(engine, &mine, Duration::ZERO, NO_JOB).await?;
+            engine.store.write_async(move |tx| tx.forget_meta(&place)).await?;
+            return Ok(mine);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn operations(known: Known) -> Vec<Operation> {
+    known.entries.into_iter().map(|entry| entry.operation).collect()
+}
+
+const NO_JOB: &str = "is created again: the job of the remote never began";
 
 const AT_WORK: &str = "is being created by a job of the remote";
 
@@ -171,21 +241,20 @@ fn lines(
     (file, mine, after_it)
 }
 
-/// Err: and whether the start itself was sent.
-async fn begun(
+/// Puts the file where the remote says. Returns what the start may name.
+async fn put(
     engine: &Arc<Engine>,
     view: &View<'_>,
     load: &Load,
     lines: Vec<u8>,
-) -> std::result::Result<String, (Fault, bool)> {
+) -> std::result::Result<Vars, Fault> {
     let mut vars = poll::vars(view, "");
-    let early = |fault: Fault| (fault, false);
-    let place = job::call(engine, view, &load.upload, &vars).await.map_err(early)?;
+    let place = job::call(engine, view, &load.upload, &vars).await?;
     let env = view.env(&vars, None);
     let text = |path: &kilter_core::mapping::Path| {
         path.read(&place, &env).filter(|v| !v.is_null()).map(|v| plain(&v))
     };
-    let lacks = || early(Fault::new(FaultKind::Rejected, "", "nowhere is told to put the file"));
+    let lacks = || Fault::new(FaultKind::Rejected, "", "nowhere is told to put the file");
     let (address, file) = text(&load.address).zip(text(&load.file)).ok_or_else(lacks)?;
     let parts = load.parts.read(&place, &env).unwrap_or_default();
     let parts = parts.as_array().into_iter().flatten().map(|part| {
@@ -194,47 +263,28 @@ async fn begun(
     });
     let parts: Vec<(String, String)> = parts.collect();
     let remote = engine.remotes.get(&view.connection.name).ok_or_else(lacks)?;
-    remote.upload(&address, &parts, &lines).await.map_err(early)?;
+    remote.upload(&address, &parts, &lines).await?;
     vars.insert("file".to_owned(), Json::String(file));
     let key = uuid::Uuid::now_v7().to_string();
     vars.insert("idempotency_key".to_owned(), Json::String(key));
-    remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    job::begin(engine, view, &load.job, &vars).await.map_err(|fault| (fault, true))
+    Ok(vars)
 }
 
 /// The job and the objects that wait for it, in one transaction.
-async fn kept(
-    engine: &Arc<Engine>,
-    view: &View<'_>,
-    write: &Write,
-    load: &Load,
-    id: String,
-    mine: Vec<Operation>,
-    marks: &Marks,
-) -> Result<()> {
-    let (connection, resource) = (&view.connection.name, view.resource.name.clone());
-    tracing::info!(
-        connection.id = connection,
-        resource,
-        job = id,
-        lines = mine.len(),
-        "many are created by a job of the remote"
-    );
-    let place = format!("{}{id}", key(connection, &resource));
-    let objects: Vec<i64> = mine.iter().map(|o| o.object).collect();
-    let mark = |o: &Operation| marks.get(&o.object).copied().unwrap_or(0);
-    let entries =
-        mine.into_iter().map(|operation| Entry { mark: mark(&operation), operation }).collect();
-    let started = jiff::Timestamp::now().as_second();
-    let known = Known { id, resource, write: write.name.clone(), started, entries };
-    let lost = |e| Error::Refused(format!("the job cannot be written down: {e}"));
-    let text = serde_json::to_string(&known).map_err(lost)?;
+async fn kept(engine: &Arc<Engine>, load: &Load, place: &str, known: &Known) -> Result<()> {
+    let objects: Vec<i64> = known.entries.iter().map(|e| e.operation.object).collect();
+    let (place, text) = (place.to_owned(), written(known)?);
     let until = after(Duration::from_secs(load.job.give_up_seconds.unsigned_abs()));
     let write = move |tx: &crate::store::Tx<'_>| {
         tx.set_meta(&place, &text)?;
         put_off(tx, &objects, &until, AT_WORK)
     };
     engine.store.write_async(write).await
+}
+
+fn written(known: &Known) -> Result<String> {
+    let lost = |e| Error::Refused(format!("the job cannot be written down: {e}"));
+    serde_json::to_string(known).map_err(lost)
 }
 
 async fn hold(
@@ -276,7 +326,7 @@ pub(super) async fn go_on(engine: &Arc<Engine>, connection: &str) -> Result<bool
     let jobs = known(engine, format!("job.{connection}.")).await?;
     let any = !jobs.is_empty();
     for (key, known) in jobs {
-        if ended(engine, connection, known).await? {
+        if ended(engine, connection, &key, known).await? {
             engine.store.write_async(move |tx| tx.forget_meta(&key).map(|_| ())).await?;
         }
     }
@@ -284,18 +334,41 @@ pub(super) async fn go_on(engine: &Arc<Engine>, connection: &str) -> Result<bool
 }
 
 /// Settles a job that ended. False: it runs, or nobody could be asked.
-async fn ended(engine: &Arc<Engine>, connection: &str, known: Known) -> Result<bool> {
+async fn ended(
+    engine: &Arc<Engine>,
+    connection: &str,
+    key: &str,
+    mut known: Known,
+) -> Result<bool> {
     let house = Arc::clone(&engine.house);
     let view = house.view(connection, &known.resource);
     let write =
         view.as_ref().and_then(|v| v.resource.writes.iter().find(|w| w.name == known.write));
     let (Some(view), Some(write)) = (&view, write) else { return Ok(true) };
     let Some(load) = &write.job else { return Ok(true) };
-    let late = jiff::Timestamp::now().as_second() - known.started > load.job.give_up_seconds;
+    let seconds = jiff::Timestamp::now().as_second() - known.started;
+    let late = seconds > load.job.give_up_seconds;
     let vars: Vars = poll::vars(view, "");
-    let (address, why) = match job::state(engine, view, &load.job, &vars, &known.id).await {
+    if known.id.is_empty() {
+        let lost = (known.mark.as_str(), seconds);
+        match job::find(engine, view, &load.job, &vars, lost).await {
+            Ok(job::Lost::Found(id)) => known.id = id,
+            Ok(job::Lost::Open) => return Ok(false),
+            Err(_) if !late => return Ok(false),
+            Ok(job::Lost::Never) | Err(_) => {
+                hold(engine, &operations(known), Duration::ZERO, NO_JOB).await?;
+                return Ok(true);
+            }
+        }
+        tracing::info!(connection.id = connection, job = known.id, "a job is found again");
+        let (key, text) = (key.to_owned(), written(&known)?);
+        engine.store.write_async(move |tx| tx.set_meta(&key, &text)).await?;
+    }
+    let asked = (known.id.as_str(), load.partial.as_ref());
+    let (address, why) = match job::state(engine, view, &load.job, &vars, asked).await {
         Ok(job::State::Done(address)) => (address, "its file says nothing of it".to_owned()),
-        Ok(job::State::Failed(why)) => (None, why),
+        // What it did before it failed is not sent again.
+        Ok(job::State::Failed(why, address)) => (address, why),
         Ok(job::State::Runs) if late => (None, format!("the job {} takes too long", known.id)),
         Err(_) | Ok(job::State::Runs) => return Ok(false),
     };

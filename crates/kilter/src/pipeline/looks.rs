@@ -50,20 +50,44 @@ pub async fn read_objects(
         }
     }
     forget(engine, hopeless).await?;
+    // As many are under way as the connection allows.
+    let mut tasks = tokio::task::JoinSet::new();
+    for (group, objects) in groups {
+        let view = house.view(connection, &group.0);
+        let Some(get) = view.as_ref().and_then(|v| v.resource.get.as_ref()) else { continue };
+        for chunk in objects.chunks(get.cap) {
+            let (engine, connection) = (Arc::clone(engine), connection.to_owned());
+            let (group, chunk) = (group.clone(), chunk.to_vec());
+            tasks.spawn(async move { read_group(&engine, &connection, group, chunk).await });
+        }
+    }
     let mut all = true;
-    for ((resource, each, parent), objects) in groups {
-        let Some(view) = house.view(connection, &resource) else { continue };
-        let Some(get) = &view.resource.get else { continue };
-        let mut chunks: Vec<Vec<Object>> = objects.chunks(get.cap).map(<[_]>::to_vec).collect();
-        while let Some(mut chunk) = chunks.pop() {
-            match read_chunk(engine, &view, get, &each, &parent, &chunk).await? {
-                Chunk::Read => {}
-                Chunk::TooLarge if chunk.len() > 1 => {
-                    let rest = chunk.split_off(chunk.len() / 2);
-                    chunks.extend([rest, chunk]);
-                }
-                Chunk::TooLarge | Chunk::Failed => all = false,
+    while let Some(read) = tasks.join_next().await {
+        let failed = |e| crate::store::Error::Refused(format!("look: {e}"));
+        all &= read.map_err(failed)??;
+    }
+    Ok(all)
+}
+
+/// One call's objects; by smaller calls, where the remote asks for that. False: some call failed.
+async fn read_group(
+    engine: &Arc<Engine>,
+    connection: &str,
+    (resource, each, parent): Group,
+    objects: Vec<Object>,
+) -> Result<bool> {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(connection, &resource) else { return Ok(true) };
+    let Some(get) = &view.resource.get else { return Ok(true) };
+    let (mut all, mut chunks) = (true, vec![objects]);
+    while let Some(mut chunk) = chunks.pop() {
+        match read_chunk(engine, &view, get, &each, &parent, &chunk).await? {
+            Chunk::Read => {}
+            Chunk::TooLarge if chunk.len() > 1 => {
+                let rest = chunk.split_off(chunk.len() / 2);
+                chunks.extend([rest, chunk]);
             }
+            Chunk::TooLarge | Chunk::Failed => all = false,
         }
     }
     Ok(all)
@@ -95,8 +119,13 @@ async fn parent(
     resource: &Resource,
     object: &Object,
 ) -> Result<Option<String>> {
-    let Some(root) = object.root else { return Ok(None) };
     let house = Arc::clone(&engine.house);
+    // Where it stands says it better than where it should.
+    let view = house.view(connection, &resource.name);
+    if let Some(shown) = view.and_then(|v| kilter_core::sync::replace::shown_parent(&v, object)) {
+        return Ok(Some(shown));
+    }
+    let Some(root) = object.root else { return Ok(None) };
     let (connection, resource) = (connection.to_owned(), resource.name.clone());
     engine
         .store

@@ -12,6 +12,13 @@ use kilter_core::sync::house::View;
 
 use crate::engine::Engine;
 
+/// Where a page lies: its number from 1, its first row from 0.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    pub page: usize,
+    pub offset: usize,
+}
+
 /// The items of a page, and whether there are more. A page that is too much for the remote at once
 /// is asked for again at half its size, where the next page does not depend on the size.
 pub async fn read(
@@ -20,11 +27,11 @@ pub async fn read(
     list: &List,
     call: &Call,
     vars: &mut Vars,
-    page: usize,
+    at: At,
     size: &mut usize,
 ) -> Result<(Vec<Json>, bool), Fault> {
     loop {
-        match one(engine, view, list, call, vars, page, *size).await {
+        match one(engine, view, list, call, vars, at, *size).await {
             Err(fault) if fault.smaller && *size > 1 && matches!(list.page, Page::Token { .. }) => {
                 *size /= 2;
                 let (connection, resource) = (&view.connection.name, &view.resource.name);
@@ -47,12 +54,12 @@ async fn one(
     list: &List,
     call: &Call,
     vars: &mut Vars,
-    page: usize,
+    at: At,
     size: usize,
 ) -> Result<(Vec<Json>, bool), Fault> {
     let count = if list.page == Page::Whole { 0 } else { size };
-    vars.insert("page".to_owned(), Json::from(page));
-    vars.insert("offset".to_owned(), Json::from((page - 1) * count));
+    vars.insert("page".to_owned(), Json::from(at.page));
+    vars.insert("offset".to_owned(), Json::from(at.offset));
     vars.insert("limit".to_owned(), Json::from(count));
     let request = call
         .render(vars)

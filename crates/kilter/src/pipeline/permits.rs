@@ -21,6 +21,7 @@ use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::object_bound;
 use kilter_core::sync::plan::Operation;
+use kilter_core::sync::redirect;
 use kilter_core::sync::take::give_way;
 use serde_json::json;
 use uuid::Uuid;
@@ -69,6 +70,10 @@ pub async fn create(
     let mut rest = operations;
     while !rest.is_empty() {
         let tail = rest.split_off(rest.len().min(cap));
+        let _turn = match engine.remotes.get(connection) {
+            Some(remote) if permit.class == Class::C => remote.turn().await,
+            _ => None,
+        };
         let allowed = allow(engine, connection, resource, rest).await?;
         rest = tail;
         if allowed.is_empty() {
@@ -155,6 +160,9 @@ fn allow_one(
     let payload = intent.payload.clone().unwrap_or_else(|| operation.payload.clone());
     let send_by = after(Duration::from_secs(SEND_SECONDS));
     let next = after(Duration::from_secs(LOOKUP_SECONDS[0]));
+    if unguarded && class == Class::C && intent.permits > 0 {
+        tx.grant(&intent.intent)?;
+    }
     let asked_before = intent.permits == 0 || intent.lookups > 0 || unguarded;
     let granted = asked_before && tx.permit(&intent, &attempt, &payload, &at, &send_by, &next)?;
     if granted {
@@ -366,6 +374,11 @@ fn refused(
             object.due = None;
             let reason = format!("{} said no: {fault}", view.connection.name);
             object.wait = Some(Wait { kind: WaitKind::Dead, reason });
+            if let Some(root) = object.root {
+                let (mut world, seq) = (tx.world()?, tx.last_seq()?);
+                tx.step(view.house, &mut world, |w| redirect::suspect(view, w, root, seq))?;
+                tx.save(&world)?;
+            }
         }
     }
     tx.write_objects(std::iter::once(&object))
@@ -386,6 +399,10 @@ pub fn fact(
     let at = now();
     tx.step(house, &mut world, |w| {
         let Some(mut object) = w.object(intent.object).cloned() else { return };
+        if object.state == State::Gone {
+            redirect::redirect(house, w, object.id, external, &at);
+            return;
+        }
         let record = object.root.and_then(|id| w.record(id)).cloned();
         let (connection, collection) = (&object.connection, &object.collection);
         give_way(w, connection, collection, external, object.id);
@@ -416,6 +433,18 @@ pub fn fact(
         object_bound(house, w, id, &at);
     })?;
     tx.save(&world)
+}
+
+/// What we made there is gone. Where it was merged into another, our reference names that one: it is
+/// asked for. Of a document a person is asked instead.
+pub fn gone(tx: &Tx<'_>, house: &House, object: &Object) -> Result<()> {
+    let root = object.root.map(|id| tx.record(id)).transpose()?.flatten();
+    let document = root.and_then(|r| house.entities.get(&r.entity)).is_none_or(|e| e.document);
+    if let Some(intent) = tx.intent_of(object.id)?.filter(|i| i.status == Status::Done && !document)
+    {
+        tx.set_intent(&intent.intent, Status::Uncertain, &now())?;
+    }
+    Ok(())
 }
 
 /// A person's answer: which id it has, or that it may be created once more.

@@ -1,18 +1,21 @@
 //! Poll: a listing, page by page, since its cursor or from the beginning.
 //!
-//! Reads   cursors.   Writes  changes, counts, cursors – a page and its cursor in one transaction.
+//! Reads   cursors.   Writes  changes, counts, cursors – a page and its place in one transaction.
 //! Never   takes its own clock for a cursor: the value comes from the source, less an overlap.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Call, Cursor as CursorSpec, List, Page, Vars, plain};
 use kilter_core::model::{Fault, FaultKind, Via};
 use kilter_core::sync::house::View;
+use kilter_core::sync::project::remote_of;
 
 use crate::engine::{Engine, now};
+use crate::pipeline::place::{self, Place};
 use crate::pipeline::receive::{self, Source};
+use crate::pipeline::swept::{filled, swept_key};
 use crate::pipeline::{absent, bulk, pages};
 use crate::store::cursors::Cursor;
 
@@ -112,11 +115,18 @@ pub(super) struct Reading<'r> {
     pub vars: Vars,
     pub asked: i64,
     full: bool,
+    /// The cursor when it began: who moved it meanwhile knows better.
+    was: Option<String>,
     newest: Option<String>,
     shown: Option<absent::Shown>,
     differed: usize,
     /// The page that is being kept while the next one is asked for.
     keeping: Option<tokio::task::JoinHandle<crate::store::Result<usize>>>,
+    place: Place,
+    /// When the page was asked for that is being read.
+    page_asked: Option<i64>,
+    /// A job of the remote may be started for it: none that came to nothing before.
+    jobs: bool,
 }
 
 async fn listing(
@@ -126,15 +136,18 @@ async fn listing(
     each: &str,
     extent: Extent,
 ) -> Result<usize, Stop> {
-    let started = Instant::now();
     let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
-    let (cursor, asked) = {
-        let each = each.to_owned();
-        let read = move |tx: &crate::store::Tx<'_>| {
-            Ok((tx.cursor(&name, &resource, &each)?, tx.last_seq()?))
-        };
-        engine.store.write_async(read).await?
+    let (key, slice) = (place::name(view, each), each.to_owned());
+    let read = move |tx: &crate::store::Tx<'_>| {
+        let cursor = tx.cursor(&name, &resource, &slice)?;
+        let done = extent == Extent::Everything && filled(tx, &name, &resource, &slice)?;
+        let known = Place::known(tx, &key)?;
+        Ok((cursor, tx.last_seq()?, done, known, Place::rows_before(tx, &key)?))
     };
+    let (cursor, asked, done, known, total) = engine.store.write_async(read).await?;
+    if done {
+        return Ok(0);
+    }
     if let (Some(newest), None) = (&list.newest, &cursor.value) {
         return start_at(engine, view, list, newest, each, asked).await;
     }
@@ -145,49 +158,112 @@ async fn listing(
     if !full && let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
         vars.insert("since".to_owned(), since);
     }
-    let newest = cursor.value;
-    let (shown, differed, keeping) = (None, 0, None);
-    let mut reading =
-        Reading { engine, view, list, each, vars, asked, full, newest, shown, differed, keeping };
+    let (was, newest) = (cursor.value.clone(), cursor.value);
+    let (shown, differed, page_asked) = (None, 0, None);
+    let place = Place::begin(view, each, asked, total);
+    #[rustfmt::skip]
+    let mut reading = Reading {
+        engine, view, list, each, vars, asked, full, was, newest, shown, differed, place, page_asked,
+        keeping: None, jobs: true,
+    };
     let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
     if let Some(spec) = bulk {
         match bulk::go_on(&mut reading, spec).await? {
             bulk::Found::Read { seconds, key } => return reading.finish(seconds, Some(key)).await,
             bulk::Found::Nothing => {}
+            bulk::Found::Failed => reading.jobs = false,
         }
     }
     reading.begin();
-    let read = reading.by_pages().await;
-    // What was read is kept, also where the next page did not come.
-    reading.kept().await?;
-    read?;
-    reading.finish(started.elapsed().as_secs(), None).await
+    if let Some((place, shown)) = known.filter(|_| full) {
+        reading.go_on(place, shown).await?;
+    } else {
+        reading.by_pages().await?;
+    }
+    let seconds = place::seconds() - reading.place.started;
+    reading.finish(u64::try_from(seconds).unwrap_or(0), None).await
 }
+
+/// So often a page may not go on where the last one ended, before the listing is left for later.
+const SEAMS_MAX: usize = 50;
 
 impl Reading<'_> {
     /// From its beginning: nothing was shown yet.
     pub fn begin(&mut self) {
         let whole = self.full && self.list.newest.is_none();
-        self.shown = whole.then(absent::Shown::default);
+        self.shown = whole.then(|| absent::Shown::new(rand::random()));
     }
 
+    /// From where it was interrupted; where the remote does not know the place any more, anew.
+    async fn go_on(&mut self, place: Place, shown: absent::Shown) -> Result<(), Stop> {
+        let (connection, resource) = (&self.view.connection.name, &self.view.resource.name);
+        let rows = place.rows;
+        tracing::info!(connection.id = connection, resource, rows, "a listing goes on");
+        let (asked, from) = (self.asked, place.page);
+        self.asked = place.asked;
+        self.newest = self.newest.take().max(place.newest.clone());
+        (self.shown, self.place) = (self.shown.is_some().then_some(shown), place);
+        match self.by_pages().await {
+            Err(Stop::Fault(fault)) if self.place.page == from && !fault.kind.retries() => {
+                tracing::warn!(connection.id = connection, resource, fault = %fault,
+                    "it is read from its beginning");
+                let (place, key) = (self.place.clone(), place::name(self.view, self.each));
+                let forget = move |tx: &crate::store::Tx<'_>| place.forget(tx, &key, false);
+                self.engine.store.write_async(forget).await?;
+                self.place = Place::begin(self.view, self.each, asked, self.place.total);
+                (self.asked, self.newest) = (asked, self.was.clone());
+                self.vars.remove("after");
+                self.begin();
+                self.by_pages().await
+            }
+            read => read,
+        }
+    }
+
+    /// What was read is kept, also where the next page did not come.
     async fn by_pages(&mut self) -> Result<(), Stop> {
+        let read = self.pages().await;
+        self.kept().await?;
+        read
+    }
+
+    async fn pages(&mut self) -> Result<(), Stop> {
         let (list, view) = (self.list, self.view);
         let call = if self.full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
         let mut size = list.page.size().unwrap_or(usize::MAX);
         // Until it is known whether a job is worth it: what the job says need not be said here.
-        let bulk = self.full && view.connection.bulk;
+        let bulk = self.jobs && self.full && view.connection.bulk && self.place.kept == 0;
         let (mut bulk, mut held) = (list.bulk.as_ref().filter(|_| bulk), Vec::new());
-        for page in 1..=self.engine.house.config.limits.pages_max {
-            let (items, more) =
-                pages::read(self.engine, view, list, call, &mut self.vars, page, &mut size).await?;
+        let mut seams = 0;
+        while self.place.page <= self.engine.house.config.limits.pages_max {
+            let _long = match self.engine.remotes.get(&view.connection.name) {
+                Some(remote) if self.full && self.place.page > 1 => Some(remote.give_way().await),
+                _ => None,
+            };
+            self.page_asked = Some(self.engine.store.write_async(|tx| tx.last_seq()).await?);
+            let at = self.place.next(list.page, &mut self.vars);
+            let (mut items, more) =
+                pages::read(self.engine, view, list, call, &mut self.vars, at, &mut size).await?;
+            if !self.joined(at, size, &mut items) {
+                seams += 1;
+                if seams > SEAMS_MAX {
+                    let text = "its rows move faster than they can be read";
+                    return Err(Fault::new(FaultKind::Unavailable, "", text).into());
+                }
+                continue;
+            }
             self.note(&items);
             held.extend(items);
             if more && let Some(spec) = bulk.take_if(|spec| held.len() >= spec.least) {
                 bulk::start(self, spec).await?;
             }
             if bulk.is_none() || !more {
-                self.keep_beside(std::mem::take(&mut held)).await?;
+                let name = place::name(view, self.each);
+                let (newest, shown) = (self.newest.as_ref(), self.shown.as_mut());
+                let long = more && self.full;
+                let place =
+                    if long { self.place.written(&name, newest, shown)? } else { Vec::new() };
+                self.keep_beside(std::mem::take(&mut held), place).await?;
             }
             if !more {
                 return Ok(());
@@ -198,20 +274,56 @@ impl Reading<'_> {
         Err(Stop::Fault(Fault::new(FaultKind::Rejected, "", &text)))
     }
 
+    /// Takes out the row that the page before showed as well. False: rows moved, and the place is
+    /// further in front now.
+    fn joined(&mut self, at: pages::At, size: usize, items: &mut Vec<Json>) -> bool {
+        let by_id = self.full && (self.list.full.is_some() || self.list.cursor.is_none());
+        let key = |item: &Json| {
+            let id = self.remote(item).unwrap_or_else(|| item.to_string());
+            let changed = changed_at(self.view, self.list.cursor.as_ref(), item, &self.vars);
+            if by_id { id } else { format!("{id} {}", changed.unwrap_or_default()) }
+        };
+        let first = items.first().map(&key);
+        let last = items.last().map(&key);
+        if !self.place.joins(at, first.as_deref(), self.shown.as_ref(), by_id) {
+            self.place.step_back(size, by_id);
+            self.place.page += 1;
+            return false;
+        }
+        let rows = items.len();
+        if self.place.seam(at) {
+            items.remove(0);
+        }
+        self.place.passed(at, rows, items.len(), last, &self.vars);
+        true
+    }
+
+    fn remote(&self, item: &Json) -> Option<String> {
+        let id = self.view.resource.id.read(item, &self.view.env(&self.vars, Some(item)));
+        Some(remote_of(&plain(&id.ok()??), self.each))
+    }
+
     pub fn note(&mut self, items: &[Json]) {
         for item in items {
             let at = changed_at(self.view, self.list.cursor.as_ref(), item, &self.vars);
             self.newest = self.newest.take().max(at);
-            if let Some(shown) = &mut self.shown {
-                shown.note(self.view, item, self.each);
+            if self.shown.is_some() {
+                let remote = self.remote(item);
+                if let (Some(shown), Some(remote)) = (&mut self.shown, remote) {
+                    shown.note(&remote);
+                }
             }
         }
     }
 
     /// Keeps a page while the next one is on its way; one at a time, in their order.
-    async fn keep_beside(&mut self, items: Vec<Json>) -> Result<(), Stop> {
+    async fn keep_beside(
+        &mut self,
+        items: Vec<Json>,
+        progress: Vec<(String, String)>,
+    ) -> Result<(), Stop> {
         self.kept().await?;
-        let (store, write) = (self.engine.store.clone(), self.page(items, None));
+        let (store, write) = (self.engine.store.clone(), self.page(items, progress));
         self.keeping = Some(tokio::spawn(async move { store.write_async(write).await }));
         Ok(())
     }
@@ -224,11 +336,11 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Keeps a page, and how far the listing was read with it (a key and its value).
+    /// Keeps a page, and how far the listing was read with it (keys and their values).
     pub async fn keep(
         &mut self,
         items: Vec<Json>,
-        progress: Option<(String, String)>,
+        progress: Vec<(String, String)>,
     ) -> Result<(), Stop> {
         self.differed += self.engine.store.write_async(self.page(items, progress)).await?;
         Ok(())
@@ -237,18 +349,19 @@ impl Reading<'_> {
     fn page(
         &self,
         items: Vec<Json>,
-        progress: Option<(String, String)>,
+        progress: Vec<(String, String)>,
     ) -> impl FnOnce(&crate::store::Tx<'_>) -> crate::store::Result<usize> + Send + use<> {
         let house = Arc::clone(&self.engine.house);
         let name = self.view.connection.name.clone();
         let collection = self.view.resource.collection.clone();
-        let (each, at, asked) = (self.each.to_owned(), now(), self.asked);
+        let asked = self.page_asked.unwrap_or(self.asked);
+        let (each, at) = (self.each.to_owned(), now());
         let via = if self.full { Via::Sweep } else { Via::Page };
         move |tx: &crate::store::Tx<'_>| {
             let (connection, collection) = (name.as_str(), collection.as_str());
             let source = Source { connection, collection, each: &each, via, asked, at: &at };
             let differed = receive::page(tx, &house, &source, items)?;
-            if let Some((key, value)) = progress {
+            for (key, value) in progress {
                 tx.set_meta(&key, &value)?;
             }
             Ok(differed)
@@ -257,12 +370,13 @@ impl Reading<'_> {
 
     /// While a long listing ran, what was already read may have changed again: one that is not in
     /// the order of its dates steps back as well.
-    async fn finish(self, seconds: u64, forget: Option<String>) -> Result<usize, Stop> {
+    async fn finish(self, seconds: u64, job: Option<String>) -> Result<usize, Stop> {
         let back = self.full || matches!(self.list.page, Page::Token { .. });
         let value = self.newest.map(|v| if back { earlier(&v, seconds) } else { v });
         let asked = self.asked;
         let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
-        finish(self.engine, self.view, self.each, done, self.full, forget).await?;
+        let ended = Ended { swept: self.full, was: self.was, job, place: Some(self.place) };
+        finish(self.engine, self.view, self.each, done, ended).await?;
         if let Some(shown) = self.shown {
             absent::look_for(self.engine, self.view, self.each, asked, shown).await?;
         }
@@ -281,37 +395,57 @@ async fn start_at(
 ) -> Result<usize, Stop> {
     let mut vars = vars(view, each);
     let mut size = list.page.size().unwrap_or(usize::MAX);
-    let (items, _) = pages::read(engine, view, list, newest, &mut vars, 1, &mut size).await?;
+    let at = pages::At { page: 1, offset: 0 };
+    let (items, _) = pages::read(engine, view, list, newest, &mut vars, at, &mut size).await?;
     let at = items.iter().filter_map(|i| changed_at(view, list.cursor.as_ref(), i, &vars)).max();
     let value = Some(at.unwrap_or_else(|| BEGINNING.to_owned()));
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
-    finish(engine, view, each, done, true, None).await?;
+    finish(engine, view, each, done, Ended { swept: true, ..Ended::default() }).await?;
     Ok(0)
 }
 
 const BEGINNING: &str = "1970-01-01T00:00:00Z";
 
-/// `forget`: what stood for the listing while it was read.
+/// What a listing leaves behind when it was read to its end.
+#[derive(Default)]
+struct Ended {
+    swept: bool,
+    /// The cursor when it began.
+    was: Option<String>,
+    /// Where its job stood.
+    job: Option<String>,
+    place: Option<Place>,
+}
+
 async fn finish(
     engine: &Arc<Engine>,
     view: &View<'_>,
     each: &str,
     mut cursor: Cursor,
-    swept: bool,
-    forget: Option<String>,
+    ended: Ended,
 ) -> Result<(), Stop> {
     let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
-    let (each, holds) = (each.to_owned(), !view.resource.holds_stock.is_empty());
+    let (key, each) = (place::name(view, each), each.to_owned());
+    let holds = !view.resource.holds_stock.is_empty();
     engine
         .store
         .write_async(move |tx| {
+            // A poll that ran beside a sweep was asked later.
+            let beside = tx.cursor(&name, &resource, &each)?;
+            if ended.swept && beside.value.is_some() && beside.value != ended.was {
+                cursor.value = beside.value;
+            }
+            cursor.asked = cursor.asked.max(beside.asked);
             cursor.last = tx.last_seq()?;
             tx.set_cursor(&name, &resource, &each, &cursor)?;
-            if swept {
+            if ended.swept {
                 tx.set_meta(&swept_key(&name, &resource, &each), &cursor.at)?;
             }
-            if let Some(key) = forget {
-                tx.forget_meta(&key)?;
+            if let Some(job) = ended.job {
+                tx.forget_meta(&job)?;
+            }
+            if let Some(place) = ended.place {
+                place.forget(tx, &key, true)?;
             }
             if holds {
                 tx.wake_later(&name, &cursor.at)?;
@@ -320,31 +454,6 @@ async fn finish(
         })
         .await?;
     Ok(())
-}
-
-/// Where it is written down when a listing was last read from its beginning.
-fn swept_key(connection: &str, resource: &str, each: &str) -> String {
-    format!("swept.{connection}.{resource}.{each}")
-}
-
-/// Was any slice of a listing read, and not from its beginning since then?
-pub fn swept_before(
-    tx: &crate::store::Tx<'_>,
-    view: &View<'_>,
-    then: jiff::Timestamp,
-) -> crate::store::Result<bool> {
-    let Some(list) = &view.resource.list else { return Ok(false) };
-    let (name, resource) = (&view.connection.name, &view.resource.name);
-    let each = list.each.as_ref().map_or_else(|| vec![String::new()], |e| view.connection.each(e));
-    for each in each {
-        let read = tx.cursor(name, resource, &each)?.complete;
-        let swept = tx.meta(&swept_key(name, resource, &each))?;
-        let swept = swept.and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        if read && swept.is_none_or(|at| at < then) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Everything a template of this connection may name, now.

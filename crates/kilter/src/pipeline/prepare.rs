@@ -9,7 +9,7 @@ use std::sync::Arc;
 use kilter_core::Json;
 use kilter_core::manifest::Prepare;
 use kilter_core::model::{Fault, FaultKind};
-use kilter_core::sync::house::View;
+use kilter_core::sync::house::{View, stands};
 
 use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
@@ -23,13 +23,16 @@ pub async fn done(engine: &Arc<Engine>, connection: &str) -> Result<bool> {
     else {
         return Ok(true);
     };
-    let known = format!("prepared.{connection}.{}", found.account);
+    let needed: Vec<&Prepare> =
+        connector.prepare.iter().filter(|one| stands(found, &one.only_if)).collect();
+    // What is needed now and was not before is made, too.
+    let known = format!("prepared.{connection}.{}.{}", found.account, needed.len());
     let key = known.clone();
     if engine.store.write_async(move |tx| tx.meta(&key)).await?.is_some() {
         return Ok(true);
     }
     let view = View { house: &house, connection: found, connector, resource };
-    for one in &connector.prepare {
+    for one in needed {
         if let Err(fault) = make(engine, &view, one).await {
             tracing::warn!(connection.id = connection, fault = %fault, "not ready for writes");
             return Ok(false);

@@ -5,11 +5,13 @@
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Rows, Seq, Via};
-use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, ROUNDED_ROW};
+use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
+use kilter_core::sync::replace::REPLACE_ROW;
 use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge, seat};
 
+use crate::pipeline::permits;
 use crate::store::{Error, Result, Tx};
 
 /// Where a batch of items comes from.
@@ -113,7 +115,7 @@ fn known(
 
 /// What only we keep there no remote says.
 fn same_but_own(mut shadow: Rows, rows: &Rows) -> bool {
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW] {
+    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW] {
         shadow.remove(own);
     }
     shadow == *rows
@@ -139,10 +141,19 @@ pub fn merge_now(
 /// Merges one change into the world, and asks for what it hints at.
 pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
     if change.via == Via::Gone {
-        return tx.step(house, world, |w| existence::gone(house, w, change));
+        let end = tx.step(house, world, |w| existence::gone(house, w, change))?;
+        let (connection, collection) = (&change.connection, &change.collection);
+        let gone = tx.step(house, world, |w| {
+            let id = w.object_by_remote(connection, collection, &change.remote)?;
+            w.object(id).cloned()
+        })?;
+        if let Some(object) = gone.filter(|_| end == End::Merged) {
+            permits::gone(tx, house, &object)?;
+        }
+        return Ok(end);
     }
     if change.body.get(HINT).is_some() {
-        return tx.step(house, world, |w| merge::hint(w, change));
+        return hint(tx, house, world, change);
     }
     let found =
         resource_of(house, &change.connection, &change.collection, &change.body, &change.each);
@@ -154,16 +165,33 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
         Err(error) => return Ok(End::Filtered(error.to_string())),
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
+    for (collection, remote) in item.sides.iter().filter(|_| change.via == Via::Read) {
+        let (connection, remote) = (&change.connection, remote.clone());
+        let known = |w: &mut World| w.object_by_remote(connection, collection, &remote);
+        if tx.step(house, world, known)?.is_some() {
+            let side = Change { collection: collection.clone(), remote, ..change.clone() };
+            hint(tx, house, world, &side)?;
+        }
+    }
     if end == End::Unchanged {
         return Ok(end);
     }
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };
-            tx.step(house, world, |w| merge::hint(w, &hint))?;
+            self::hint(tx, house, world, &hint)?;
         }
     }
     Ok(end)
+}
+
+/// What no resource here would read is not looked at.
+fn hint(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
+    let connector = house.connector(&change.connection).map(|(_, connector)| connector);
+    if connector.is_none_or(|c| c.resources_of(&change.collection).next().is_none()) {
+        return Ok(End::Filtered("no resource takes it".to_owned()));
+    }
+    tx.step(house, world, |w| merge::hint(w, change))
 }
 
 /// A body that says nothing but "look".

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Class, Permit, plain};
-use kilter_core::model::{Fault, FaultKind, ObjectId};
+use kilter_core::model::{Fault, FaultKind, ObjectId, State, Wait, WaitKind};
 use kilter_core::sync::house::View;
 use serde_json::json;
 
@@ -118,8 +118,14 @@ async fn ask(
         .render(&vars)
         .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the look-up lacks a value"))?;
     let answer = engine.send(view, &request).await?;
-    let Some(Json::Array(items)) = permit.items.read(&answer.body, &view.env(&vars, None)) else {
-        return Err(Fault::new(FaultKind::Unknown, "", "the look-up's answer holds no list"));
+    let items = match permit.items.read(&answer.body, &view.env(&vars, None)) {
+        Some(Json::Array(items)) => items,
+        Some(one @ Json::Object(_)) => vec![one],
+        Some(Json::Null) => Vec::new(),
+        _ => {
+            let text = "the look-up's answer holds no list";
+            return Err(Fault::new(FaultKind::Unknown, "", text));
+        }
     };
     let mut found = Found::new();
     for item in &items {
@@ -162,6 +168,10 @@ fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<(
     let next = after(Duration::from_secs(wait));
     tx.count_lookup(&intent.intent, &next)?;
     let Some(mut object) = tx.object(intent.object)? else { return Ok(()) };
+    if object.state == State::Gone {
+        // It was there, and is not merged into another either.
+        return tx.set_intent(&intent.intent, Status::Done, &next);
+    }
     if class == Class::A {
         // Its reference is unique there: sending again cannot make a second one.
         let at = now();
@@ -179,6 +189,9 @@ fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<(
         return park(tx, intent);
     }
     retry_at(&mut object, &next);
+    // Whoever died before an answer came left no reason behind.
+    let reason = format!("asking whether {} has arrived", intent.reference);
+    object.wait = Some(Wait { kind: WaitKind::Later, reason });
     tx.write_objects(std::iter::once(&object))
 }
 

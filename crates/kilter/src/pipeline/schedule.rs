@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::pipeline::poll::{Extent, FaultError};
-use crate::pipeline::{deliver, looks, merge, poll, resolve, retain, subscribe};
+use crate::pipeline::{deliver, looks, merge, poll, resolve, retain, subscribe, swept};
 use crate::store::Result;
 
 /// What happens, for a progress bar or a log.
@@ -192,7 +192,13 @@ async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result
             None => merge::run(&engine).await.map(|merged| merged > 0),
         };
         match moved {
-            Ok(true) => engine.ring(),
+            Ok(true) => {
+                engine.ring();
+                if connection.is_none() {
+                    // All that was open is merged: what comes meanwhile is merged together.
+                    tokio::time::sleep(LULL).await;
+                }
+            }
             Ok(false) => {
                 tokio::select! {
                     _ = bell.changed() => tokio::time::sleep(LULL).await,
@@ -248,57 +254,71 @@ async fn watch_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
 /// A poll that failed is tried again this soon.
 const FAILED_AGAIN: Duration = Duration::from_secs(30);
 
-/// Resources of one connection that are being read: a poll leaves one alone that is swept.
+/// What has no cursor is read whole each time, by one at a time; a poll goes beside a sweep.
 type Reading = tokio::sync::Mutex<()>;
 
-/// Polls and sweeps of one connection, side by side: orders come in while everything is read.
+/// Polls of one connection, each by itself, and its sweeps: orders come in while everything is read.
 async fn read_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
     let house = Arc::clone(&engine.house);
-    let views: Vec<View<'_>> = house
-        .views()
-        .filter(|v| v.connection.name == connection && v.resource.list.is_some())
-        .collect();
-    let reading: BTreeMap<&str, Reading> =
-        views.iter().map(|v| (v.resource.name.as_str(), Reading::default())).collect();
+    let views =
+        || house.views().filter(|v| v.connection.name == connection && v.resource.list.is_some());
+    let reading: BTreeMap<String, Arc<Reading>> =
+        views().map(|v| (v.resource.name.clone(), Arc::default())).collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for (resource, alone) in &reading {
+        let (engine, connection) = (Arc::clone(&engine), connection.clone());
+        tasks.spawn(poll_forever(engine, connection, resource.clone(), Arc::clone(alone)));
+    }
+    let views: Vec<View<'_>> = views().collect();
     if views.is_empty() {
         std::future::pending::<()>().await;
     }
     tokio::select! {
-        () = poll_forever(&engine, &views, &reading) => Ok(()),
+        Some(ended) = tasks.join_next() => {
+            ended.map_err(|e| crate::store::Error::Refused(format!("poll: {e}")))
+        }
         outcome = sweep_forever(&engine, &views, &reading) => outcome,
     }
 }
 
-async fn poll_forever(engine: &Arc<Engine>, views: &[View<'_>], reading: &BTreeMap<&str, Reading>) {
-    let mut next: BTreeMap<&str, Instant> = BTreeMap::new();
+async fn poll_forever(
+    engine: Arc<Engine>,
+    connection: String,
+    resource: String,
+    alone: Arc<Reading>,
+) {
+    let house = Arc::clone(&engine.house);
+    let Some(view) = house.view(&connection, &resource) else { return };
+    let mut behind = engine.behind.get(&connection).map(tokio::sync::watch::Sender::subscribe);
     loop {
-        for view in views {
-            let name = view.resource.name.as_str();
-            if next.get(name).is_some_and(|at| *at > Instant::now()) {
-                continue;
-            }
-            let mut wait = Duration::from_secs(every_seconds(view).unsigned_abs());
-            let again = match reading[name].try_lock() {
-                Ok(_alone) => poll_one(engine, view, Extent::SinceCursor).await,
-                Err(_) => Some(FAILED_AGAIN),
-            };
-            wait = again.map_or(wait, |again| wait.min(again));
-            next.insert(name, Instant::now() + wait);
+        let mut wait = Duration::from_secs(every_seconds(&view).unsigned_abs());
+        if let Some(behind) = &mut behind {
+            behind.mark_unchanged();
         }
-        let soonest = next.values().min().copied().unwrap_or_else(Instant::now);
-        match views.first().and_then(|view| engine.behind.get(&view.connection.name)) {
+        let again = match alone.try_lock() {
+            Ok(_alone) => poll_one(&engine, &view, Extent::SinceCursor).await,
+            Err(_) if beside(&view) => poll_one(&engine, &view, Extent::SinceCursor).await,
+            Err(_) => Some(FAILED_AGAIN),
+        };
+        wait = again.map_or(wait, |again| wait.min(again));
+        match &mut behind {
             Some(behind) => tokio::select! {
-                () = tokio::time::sleep_until(soonest) => {}
-                () = behind.notified() => next.clear(),
+                () = tokio::time::sleep(wait) => {}
+                Ok(()) = behind.changed() => {}
             },
-            None => tokio::time::sleep_until(soonest).await,
+            None => tokio::time::sleep(wait).await,
         }
     }
 }
 
+/// May a poll run while everything is read?
+fn beside(view: &View<'_>) -> bool {
+    view.resource.list.as_ref().is_some_and(|list| list.cursor.is_some())
+}
+
 /// How often it is asked whether a sweep is due. One that is late, for the machine was off, runs
-/// at the first time of asking.
-const SWEEP_LOOK: Duration = Duration::from_secs(60);
+/// at the first time of asking, and one that was interrupted goes on.
+const SWEEP_LOOK: Duration = Duration::from_secs(10);
 
 /// The first time, after polls had a moment to begin.
 const SWEEP_FIRST: Duration = Duration::from_secs(10);
@@ -306,28 +326,57 @@ const SWEEP_FIRST: Duration = Duration::from_secs(10);
 async fn sweep_forever(
     engine: &Arc<Engine>,
     views: &[View<'_>],
-    reading: &BTreeMap<&str, Reading>,
+    reading: &BTreeMap<String, Arc<Reading>>,
 ) -> Result<()> {
     tokio::time::sleep(SWEEP_FIRST).await;
     loop {
+        let mut asked = false;
         for view in views {
             let due = last_sweep(view, jiff::Timestamp::now().as_second());
             let due = jiff::Timestamp::from_second(due).unwrap_or(jiff::Timestamp::MIN);
             let (house, name) = (Arc::clone(&engine.house), view.connection.name.clone());
             let resource = view.resource.name.clone();
-            let late = engine.store.write_async(move |tx| match house.view(&name, &resource) {
-                Some(view) => poll::swept_before(tx, &view, due),
-                None => Ok(false),
+            let late = engine.store.write_async(move |tx| {
+                let asked = tx.meta(&swept::backfill_key(&name))?;
+                let asked = asked.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+                let Some(view) = house.view(&name, &resource) else { return Ok((false, false)) };
+                let due = asked.map_or(due, |at| due.max(at));
+                Ok((swept::swept_before(tx, &view, due)?, asked.is_some()))
             });
-            if late.await? {
+            let (late, backfill) = late.await?;
+            asked |= backfill;
+            if late {
                 let (connection, resource) = (&view.connection.name, &view.resource.name);
                 tracing::info!(connection.id = connection, resource, "a sweep: all is read again");
-                let _alone = reading[view.resource.name.as_str()].lock().await;
+                let _alone = match reading.get(resource) {
+                    Some(alone) => Some(alone.lock().await),
+                    None => None,
+                };
                 poll_one(engine, view, Extent::Everything).await;
             }
         }
+        if let Some(view) = views.first().filter(|_| asked) {
+            filled(engine, &view.connection.name).await?;
+        }
         tokio::time::sleep(SWEEP_LOOK).await;
     }
+}
+
+/// Was all that a person asked for read again? Then it is forgotten.
+async fn filled(engine: &Arc<Engine>, connection: &str) -> Result<()> {
+    let (house, name) = (Arc::clone(&engine.house), connection.to_owned());
+    let forget = move |tx: &crate::store::Tx<'_>| {
+        let key = swept::backfill_key(&name);
+        let Some(at) = tx.meta(&key)? else { return Ok(()) };
+        let at = at.parse().unwrap_or(jiff::Timestamp::MIN);
+        for view in house.views().filter(|v| v.connection.name == name) {
+            if swept::swept_before(tx, &view, at)? {
+                return Ok(());
+            }
+        }
+        tx.forget_meta(&key).map(|_| ())
+    };
+    engine.store.write_async(forget).await
 }
 
 /// When it is to be tried again before its time: it failed, and said so, or the remote needs longer.

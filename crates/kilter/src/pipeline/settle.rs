@@ -13,9 +13,13 @@ use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Via, Wait, W
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
+use kilter_core::sync::merge::note_fall;
+use kilter_core::sync::offer;
+use kilter_core::sync::places;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
 use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
+use kilter_core::sync::replace;
 use kilter_core::sync::take::give_way;
 use kilter_core::sync::world::World;
 use serde_json::json;
@@ -54,6 +58,12 @@ pub async fn settle(
                 let mark = marks.get(&operation.object).copied().unwrap_or(0);
                 deliveries.push(delivery(&view, operation, &batch.write, &outcome));
                 match (outcome, write) {
+                    (outcome, _) if operation.kind == Kind::Delete && is_gone(&outcome) => {
+                        let seq = tx.last_seq()?;
+                        tx.step(&house, &mut world, |w| {
+                            replace::deleted(&view, w, operation.object, seq, &at);
+                        })?;
+                    }
                     (Ok(item), Some(write)) => {
                         let done = Done { what: write.answer.what, operation, mark, at: &at };
                         applied(tx, &house, &view, &mut world, &done, item.clone())?;
@@ -73,6 +83,11 @@ pub async fn settle(
         .await
 }
 
+/// It was deleted, now or by an attempt whose answer never came.
+fn is_gone(outcome: &std::result::Result<Json, Fault>) -> bool {
+    outcome.as_ref().err().is_none_or(|fault| fault.kind == FaultKind::Missing)
+}
+
 fn delivery(
     view: &View<'_>,
     operation: &Operation,
@@ -84,6 +99,7 @@ fn delivery(
         Kind::Create => "create",
         Kind::Update => "update",
         Kind::Archive => "archive",
+        Kind::Delete => "delete",
     };
     Delivery {
         object: operation.object,
@@ -151,7 +167,7 @@ fn applied(
     if !is_object {
         object.shadow.clone_from(&expected);
         // What has no id but its parent's says nothing more than what was written.
-        let told = view.resource.parent.as_ref().is_some_and(|p| p.same_id);
+        let told = view.resource.parent.as_ref().is_some_and(|p| p.same_id && !p.there);
         object.look = if created && !told { Some(0) } else { object.look };
     }
     world.begin_step();
@@ -208,7 +224,11 @@ fn carried(
         let Some(child) = view.house.view(&view.connection.name, &carry.resource) else { continue };
         let vars = view.connection.vars(&parent.each);
         let shown = carry.answer.as_ref().and_then(|p| p.read(item, &view.env(&vars, None)));
-        let shown = shown.and_then(|v| v.as_array().cloned()).unwrap_or_default();
+        let shown = match shown {
+            Some(Json::Array(items)) => items,
+            Some(one) => vec![one],
+            None => Vec::new(),
+        };
         let mine = parent.carried.iter().filter(|c| c.resource == carry.resource);
         for (n, one) in mine.enumerate() {
             let mut operation = one.operation.clone();
@@ -244,11 +264,19 @@ fn finish(
     tx.step(house, world, |w| {
         let Some(mut object) = w.object(id).cloned() else { return };
         object.settled = seq;
+        let shown = object.shadow.clone();
+        note_fall(view, &mut object, expected, &shown, seq);
+        let told = done.what == AnswerKind::Object;
+        places::arrived(&mut object, &done.operation.places, told, seq);
         count_repairs(&mut object, &done.operation.fields);
         let differs =
             object.shadow.iter().any(|(k, v)| !expected.get(k).is_some_and(|e| same(e, v)));
         if differs || view.resource.lifecycle.is_some() || done.operation.partial.is_some() {
             mark_object(&mut object, done.at, view.resource.lane);
+        }
+        if object.due.is_none() {
+            let turn = offer::turns(view, w, &object);
+            object.due = turn.map(|turn| offer::due_at(turn, view.resource.lane));
         }
         object.wait.clone_from(&done.operation.partial);
         w.put_object(object);
@@ -297,6 +325,9 @@ fn failed(
     let Some(mut object) = tx.step(view.house, world, |w| w.object(id).cloned())? else {
         return Ok(());
     };
+    if fault.proves_not_applied() {
+        places::came_back(&mut object, &operation.places);
+    }
     let max = view.house.config.limits.tries_max;
     let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
     if fault.kind == FaultKind::Conflict
@@ -353,6 +384,17 @@ fn adopt(
     at: &str,
 ) -> Result<()> {
     let (connection, collection) = (&view.connection.name, &view.resource.collection);
+    let seq = tx.last_seq()?;
+    let blocker = tx.step(view.house, world, |w| {
+        let id = replace::in_the_way(view, w, &object, holder, (seq, at))?;
+        w.object(id).map(|o| o.root)
+    })?;
+    if let Some(root) = blocker {
+        replace::waits(&mut object, connection, holder, root);
+        world.begin_step();
+        world.put_object(object);
+        return Ok(());
+    }
     let found = tx.step(view.house, world, |w| {
         let id = w.object_by_remote(connection, collection, holder)?;
         w.object(id).cloned()

@@ -10,7 +10,7 @@ use kilter_core::Json;
 use kilter_core::manifest::{Subscriptions, plain};
 use kilter_core::model::{Fault, FaultKind};
 use kilter_core::schedule::silence;
-use kilter_core::sync::house::View;
+use kilter_core::sync::house::{View, stands};
 
 use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
@@ -62,8 +62,9 @@ async fn mend(
     let text = |path: &kilter_core::mapping::Path, item: &Json| {
         path.read(item, &env).map(|v| plain(&v)).unwrap_or_default()
     };
-    let mut mended = false;
-    for topic in &subscriptions.topics {
+    let (mut mended, mut refused) = (false, None);
+    let also = subscriptions.also.iter().filter(|(_, only_if)| stands(view.connection, only_if));
+    for topic in subscriptions.topics.iter().chain(also.flat_map(|(topics, _)| topics)) {
         let found = items.iter().find(|i| {
             text(&subscriptions.topic, i) == *topic && text(&subscriptions.url, i) == address
         });
@@ -85,12 +86,14 @@ async fn mend(
         let answer = engine.send(view, &call.render(&vars).ok_or_else(lacks)?).await?;
         let told = subscriptions.problems.as_ref().and_then(|p| p.read(&answer.body, &env));
         if let Some(problem) = told.as_ref().and_then(|list| list.get(0)) {
-            return Err(view.connector.errors.classify(0, problem, &env));
+            // One that is not allowed keeps no other from being made.
+            refused = refused.or(Some(view.connector.errors.classify(0, problem, &env)));
+            continue;
         }
         tracing::info!(connection.id = view.connection.name, topic, off, "webhook subscribed");
         mended = true;
     }
-    Ok(mended)
+    refused.map_or(Ok(mended), Err)
 }
 
 /// Is it too quiet, for this hour of the day? `told`: it was already, and was said.

@@ -29,6 +29,7 @@ use kilter_core::model::{Fault, FaultKind};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
+use crate::crash;
 use budget::Budget;
 use token::{Keep, Tokens};
 
@@ -41,6 +42,9 @@ pub struct Remote {
     vars: Vars,
     headers: Json,
     permits: Semaphore,
+    concurrency: usize,
+    /// Creates that may be under way at once, where each is allowed but one request.
+    turns: Semaphore,
     budget: Budget,
     pace: Option<Duration>,
     next_slot: Mutex<Instant>,
@@ -50,6 +54,9 @@ pub struct Remote {
     told: AtomicBool,
     pub calls: AtomicU64,
     pub writes: AtomicU64,
+    /// Requests that are sent or wait for their turn; of these, pages of long listings.
+    flying: AtomicU64,
+    sweeping: AtomicU64,
 }
 
 /// Its variables hold secrets: they are not shown.
@@ -110,6 +117,8 @@ impl Remote {
             headers: connector.headers.clone(),
             vars,
             permits: Semaphore::new(connector.limit.concurrency),
+            concurrency: connector.limit.concurrency,
+            turns: Semaphore::new(connector.limit.concurrency),
             budget: Budget::new(connector.limit.cost.clone()),
             pace,
             next_slot: Mutex::new(Instant::now()),
@@ -118,12 +127,37 @@ impl Remote {
             told: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            flying: AtomicU64::new(0),
+            sweeping: AtomicU64::new(0),
         })
     }
 
     /// Variables for templates that need a secret (a webhook's, when it is subscribed).
     pub fn vars(&self) -> &Vars {
         &self.vars
+    }
+
+    /// A page of a long listing is about to be asked for: what is live goes first, for a moment at
+    /// most, so that it comes on as well. It counts as such a page until what is given back drops.
+    pub async fn give_way(&self) -> Counted<'_> {
+        let until = Instant::now() + GIVE_WAY_MAX;
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        while count(&self.flying) > count(&self.sweeping) && Instant::now() < until {
+            tokio::time::sleep(GIVE_WAY_LOOK).await;
+        }
+        Counted::new(&self.sweeping)
+    }
+
+    /// Comes back when a request would leave at once, or soon: what is allowed one request only is
+    /// not allowed it while that would stand in a line, where a kill leaves everybody guessing.
+    pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        let turn = self.turns.acquire().await.ok();
+        let until = Instant::now() + GIVE_WAY_MAX;
+        let flying = || usize::try_from(self.flying.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        while flying() >= self.concurrency && Instant::now() < until {
+            tokio::time::sleep(GIVE_WAY_LOOK).await;
+        }
+        turn
     }
 
     /// Sends one request inside the budget: exactly one, but for a token that was refused. A
@@ -135,6 +169,7 @@ impl Remote {
         tables: &BTreeMap<String, kilter_core::mapping::Table>,
     ) -> Result<Answer, Fault> {
         let env = kilter_core::mapping::Env { vars: &self.vars, tables, root: None };
+        let _flying = Counted::new(&self.flying);
         let _permit = self.permits.acquire().await.map_err(|_| unsent("the client is closed"))?;
         if let Some(fault) = self.stands_still() {
             return Err(fault);
@@ -165,6 +200,7 @@ impl Remote {
         let sent = match self.build(request, body, access) {
             Ok(built) => {
                 self.calls.fetch_add(1, Ordering::Relaxed);
+                crash::point("before a call", &request.path);
                 self.http.execute(built).await.map_err(|e| transport(&e))
             }
             Err(fault) => Err(fault),
@@ -177,6 +213,7 @@ impl Remote {
             sent => sent?,
         };
         let received = response::receive(sent, self.answer_bytes).await?;
+        crash::point("after a call", &request.path);
         let status = received.status();
         let figures = admission.learn(received.body(), env);
         if let Some(text) = received.other_version(connector) {
@@ -282,6 +319,27 @@ fn address(parts: &[String], vars: &Vars) -> String {
     let parts: Vec<String> =
         parts.iter().map(part).map(|s| s.trim_end_matches('/').to_owned()).collect();
     parts.join("/")
+}
+
+/// How long a page of a long listing waits for what is live, and how often it looks.
+const GIVE_WAY_MAX: Duration = Duration::from_secs(2);
+const GIVE_WAY_LOOK: Duration = Duration::from_millis(10);
+
+/// One more, until it is dropped.
+#[derive(Debug)]
+pub struct Counted<'c>(&'c AtomicU64);
+
+impl<'c> Counted<'c> {
+    fn new(count: &'c AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How long nothing is asked of a remote that answers by another version.

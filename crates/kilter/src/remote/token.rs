@@ -204,9 +204,11 @@ impl Tokens {
                 out.header("content-type", "application/json").body(body.to_string())
             };
         }
+        crate::crash::point("before a grant", "");
         let sent = out.send().await.map_err(|e| unsent(&super::chain(&e)))?;
         let received = response::receive(sent, ANSWER_BYTES_MAX).await;
         let received = received.map_err(|f| Fault { unsent: true, ..f })?;
+        crate::crash::point("after a grant", "");
         match received.status() {
             200..=299 => Ok(received.into_body()),
             status => Err(denied(status, received)),

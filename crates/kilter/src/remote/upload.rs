@@ -23,7 +23,9 @@ impl super::Remote {
         let boundary = format!("kilter-{}", uuid::Uuid::now_v7().simple());
         let kind = format!("multipart/form-data; boundary={boundary}");
         let request = self.http.post(url).timeout(UPLOAD_TIMEOUT).header("content-type", kind);
+        crate::crash::point("before an upload", "");
         let sent = request.body(form(&boundary, parts, file)?).send().await;
+        crate::crash::point("after an upload", "");
         let unavailable = |text: String| Fault::new(FaultKind::Unavailable, "", text);
         let answer = sent.map_err(|e| unavailable(super::chain(&e)))?;
         let status = answer.status();

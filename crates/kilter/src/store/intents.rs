@@ -149,7 +149,9 @@ impl Tx<'_> {
                    WHERE attempt = ?1 AND outcome = 'unknown'";
         let n = self.sql.prepare_cached(sql)?.execute([attempt, evidence])?;
         if n == 1 {
+            // Nothing of it was taken: what is sent next may say what is so by then.
             let sql = "UPDATE intents SET permits = permits - 1, next_at = ?2,
+                       payload = CASE WHEN permits = 1 THEN NULL ELSE payload END,
                        status = CASE WHEN status = 'uncertain' AND permits = 1 THEN 'ready' ELSE status END
                        WHERE intent = ?1";
             self.sql.prepare_cached(sql)?.execute([intent, next_at])?;

@@ -75,10 +75,10 @@ mod tests {
         let held = line.wait(false);
         let mut threads = Vec::new();
         for (name, urgent) in [("a", false), ("b", false), ("U", true), ("V", true), ("c", false)] {
-            let (own, order) = (Arc::clone(&line), Arc::clone(&order));
+            let (own, told) = (Arc::clone(&line), Arc::clone(&order));
             threads.push(std::thread::spawn(move || {
                 let _turn = own.wait(urgent);
-                order.lock().unwrap().push(name);
+                told.lock().unwrap().push(name);
             }));
             let waiting = threads.len();
             while line.lock().waiting.iter().map(VecDeque::len).sum::<usize>() < waiting {

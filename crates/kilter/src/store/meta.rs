@@ -15,6 +15,13 @@ impl Tx<'_> {
         Ok(self.sql.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])? > 0)
     }
 
+    /// Forgets all keys that begin so.
+    pub fn forget_metas(&self, prefix: &str) -> Result<()> {
+        let sql = "DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1";
+        self.sql.prepare_cached(sql)?.execute([prefix])?;
+        Ok(())
+    }
+
     /// Keys that begin so, with their values.
     pub fn metas(&self, prefix: &str) -> Result<Vec<(String, String)>> {
         let sql = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key";

@@ -23,6 +23,7 @@ pub mod world;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::crash;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +97,18 @@ impl Store {
     fn write_in_turn<T>(&self, urgent: bool, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
         let _turn = self.line.wait(urgent);
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = connection.total_changes();
         let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx { sql };
         let out = work(&tx)?;
+        let lasts = tx.sql.total_changes() > before;
+        if lasts {
+            crash::point("before a commit", "");
+        }
         tx.sql.commit()?;
+        if lasts {
+            crash::point("after a commit", "");
+        }
         Ok(out)
     }
 
@@ -150,7 +159,9 @@ fn migrate(connection: &mut Connection) -> Result<()> {
         let tx = connection.transaction()?;
         tx.execute_batch(migration)?;
         tx.pragma_update(None, "user_version", i64::try_from(n).unwrap_or(0) + 1)?;
+        crash::point("before a migration", "");
         tx.commit()?;
+        crash::point("after a migration", "");
     }
     Ok(())
 }

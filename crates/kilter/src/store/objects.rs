@@ -295,7 +295,7 @@ impl Tx<'_> {
     pub fn waiting(&self, limit: usize) -> Result<Vec<Object>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.objects_where(
-            "wait_kind IS NOT NULL AND state <> 'left' ORDER BY connection, resource, id LIMIT ?1",
+            "wait_kind IS NOT NULL AND (state <> 'left' OR wait_kind = 'held') ORDER BY connection, resource, id LIMIT ?1",
             [limit],
         )
     }

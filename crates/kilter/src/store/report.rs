@@ -30,15 +30,16 @@ pub struct ResourceStatus {
 impl Tx<'_> {
     pub fn resource_status(&self) -> Result<Vec<ResourceStatus>> {
         let sql = "SELECT connection, resource, count(*), sum(state = 'live'),
-            sum(due_mark IS NULL AND wait_kind IS NULL AND look IS NULL AND state IN ('live','left')),
-            sum(due_mark IS NOT NULL), min(due_since), sum(look IS NOT NULL),
+            sum((due_mark IS NULL OR due_since > ?1) AND wait_kind IS NULL AND look IS NULL
+                AND state IN ('live','left')),
+            sum(due_mark IS NOT NULL AND due_since <= ?1), min(iif(due_since <= ?1, due_since, NULL)), sum(look IS NOT NULL),
             coalesce(sum(wait_kind = 'parked'), 0), coalesce(sum(wait_kind = 'held'), 0),
             coalesce(sum(wait_kind = 'dead'), 0), coalesce(sum(wait_kind = 'later'), 0),
             sum(root IS NULL AND remote IS NOT NULL)
-            FROM objects WHERE resource <> '' AND (root IS NOT NULL OR remote IS NOT NULL)
+            FROM objects WHERE resource <> '' AND (root IS NOT NULL OR (remote IS NOT NULL AND state <> 'gone'))
             GROUP BY connection, resource ORDER BY 1, 2";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([], |r| {
+        let rows = s.query_map([crate::engine::now()], |r| {
             Ok(ResourceStatus {
                 connection: r.get(0)?,
                 resource: r.get(1)?,

@@ -25,7 +25,9 @@ impl Tx<'_> {
             let sql = format!("SELECT coalesce(max(id), 0) + 1 FROM {table}");
             Ok(self.sql.prepare_cached(&sql)?.query_row([], |r| r.get(0))?)
         };
-        Ok(World::new(next("records")?, next("objects")?))
+        let mut world = World::new(next("records")?, next("objects")?);
+        world.now = crate::engine::now();
+        Ok(world)
     }
 
     /// Runs one step until nothing it asked for is missing. What it did before is undone.

@@ -187,9 +187,15 @@ impl Hub {
         });
         let (connection, collection) = (before.connection.clone(), before.collection.clone());
         self.hear(&connection, &collection, &operation.each, Via::Answer, 0, answer);
-        let seq = self.seq;
+        let (seq, house) = (self.seq, &self.house);
+        let view = house.view(&connection, &before.resource).unwrap();
+        let mut object = self.store.objects[&operation.object].clone();
+        let shown = object.shadow.clone();
+        kilter_core::sync::merge::note_fall(&view, &mut object, &expected, &shown, seq);
+        let fell = object.fell;
         self.edit(operation.object, |o| {
             o.settled = seq;
+            o.fell = fell;
             for field in &operation.fields {
                 let kept = o.shadow.get(&field.row).is_some_and(|v| same(v, &field.new));
                 let times = o.repairs.get(&field.row).map_or(0, |(n, _)| *n);

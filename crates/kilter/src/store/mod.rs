@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::crash;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,8 @@ impl Store {
 
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
+        // Else a statement is prepared again whenever what it asks for is another value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         migrate(&mut connection)?;
         Ok(Self { writer: Arc::new(Mutex::new(connection)), line: Arc::default() })
@@ -134,6 +137,11 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.in_turn(true, work).await
+    }
+
+    /// Does a remote wait for its turn?
+    pub fn waited_for(&self) -> bool {
+        self.line.waited_for()
     }
 
     async fn in_turn<T: Send + 'static>(

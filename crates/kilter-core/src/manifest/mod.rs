@@ -23,4 +23,4 @@ pub use limit::{Cost, Figures, Limit};
 pub use places::Places;
 pub use template::{Call, Request, Vars, plain, render};
 pub use types::*;
-pub use ways::{Answer, AnswerKind, Carry, Class, Kind, Lifecycle, Permit, Step, Write};
+pub use ways::{Answer, AnswerKind, Carry, Class, Kind, Lifecycle, Permit, Rounding, Step, Write};

@@ -93,6 +93,8 @@ pub struct StepOp {
     pub extra: BTreeMap<String, Json>,
     /// Written into the shadow before it is sent: it is not planned a second time.
     pub once: Option<(RowKey, Json)>,
+    /// Sent again after an answer that got lost, it does the same once.
+    pub repeats: bool,
 }
 
 pub(super) type Stop = (Wait, Option<RecordId>);

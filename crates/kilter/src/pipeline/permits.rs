@@ -19,7 +19,7 @@ use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKi
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
-use kilter_core::sync::mark::object_bound;
+use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::plan::Operation;
 use kilter_core::sync::redirect;
 use kilter_core::sync::take::give_way;
@@ -414,6 +414,14 @@ pub fn fact(
             w.put_object(object);
             return;
         }
+        // A read or a webhook was faster: what was learned since, a reason to wait, say, stays.
+        if object.state == State::Live && object.remote.as_deref() == Some(external) {
+            let lane = house.view(connection, &object.resource).map_or(0, |v| v.resource.lane);
+            object.look = Some(seq);
+            mark_object(&mut object, &at, lane);
+            w.put_object(object);
+            return;
+        }
         object.remote = Some(external.to_owned());
         object.state = State::Live;
         object.wait = None;
@@ -456,7 +464,7 @@ pub fn decide(tx: &Tx<'_>, house: &House, object: ObjectId, link: Option<&str>) 
             tx.grant(&intent.intent)?;
             if let Some(mut object) = tx.object(object)? {
                 object.wait = None;
-                kilter_core::sync::mark::mark_object(&mut object, &now(), 1);
+                mark_object(&mut object, &now(), 1);
                 tx.write_objects(std::iter::once(&object))?;
             }
         }

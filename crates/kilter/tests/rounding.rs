@@ -43,8 +43,7 @@ async fn aligned(name: &str) -> Rig {
 
 /// The next answers to loads of orders get lost, before or after the work was done.
 async fn lose(rig: &Rig, n: usize, apply: &str) {
-    let fault =
-        json!({ "fail_next": n, "status": 0, "apply": apply, "match": "sale.order/load" });
+    let fault = json!({ "fail_next": n, "status": 0, "apply": apply, "match": "sale.order/load" });
     rig.post(&format!("{}/_twin/faults", rig.erp.url()), &fault).await;
 }
 
@@ -99,11 +98,10 @@ async fn what_is_held_stays_held_when_its_create_is_found() {
     order(&rig).await;
     let looked_up = async || {
         let file = rusqlite::Connection::open(rig.database()).unwrap();
-        let found = file.query_row(
-            "SELECT status FROM intents WHERE resource = 'orders'",
-            [],
-            |row| row.get::<_, String>(0),
-        );
+        let found =
+            file.query_row("SELECT status FROM intents WHERE resource = 'orders'", [], |row| {
+                row.get::<_, String>(0)
+            });
         found.is_ok_and(|status| status == "done")
     };
     until(&rig, looked_up).await;

@@ -103,11 +103,7 @@ fn said_no(view: &View<'_>, step: &StepOp, body: &Json) -> std::result::Result<(
 }
 
 /// What may be done once is written down before it is sent.
-fn noted(
-    tx: &Tx<'_>,
-    id: ObjectId,
-    once: Option<(RowKey, Json)>,
-) -> Result<Option<Object>> {
+fn noted(tx: &Tx<'_>, id: ObjectId, once: Option<(RowKey, Json)>) -> Result<Option<Object>> {
     let Some(mut object) = tx.object(id)? else { return Ok(None) };
     if let Some((row, value)) = once {
         object.shadow.insert(row, value);

@@ -71,6 +71,23 @@ impl Path {
         Some(place.clone())
     }
 
+    /// The same, out of the object where that is easy: a page of a listing is not copied.
+    pub fn take(&self, object: &mut Json, env: &Env) -> Option<Json> {
+        let selects = self.steps.iter().any(|step| matches!(step, Step::Select(_)));
+        if self.start != Start::Object || selects {
+            return self.read(object, env);
+        }
+        let mut place = object;
+        for step in &self.steps {
+            place = match step {
+                Step::Key(key) => place.as_object_mut()?.get_mut(key)?,
+                Step::Index(index) => place.as_array_mut()?.get_mut(*index)?,
+                Step::Select(_) => return None,
+            };
+        }
+        Some(place.take())
+    }
+
     /// Puts a value at this place, creating parents and selected items.
     pub fn write(&self, object: &mut Json, value: Json, env: &Env) -> Result<(), WriteError> {
         if !self.is_invertible() {

@@ -4,11 +4,13 @@ pub mod change;
 pub mod fault;
 pub mod object;
 pub mod record;
+pub mod shared;
 
 pub use change::{Change, End, Via};
 pub use fault::{Fault, FaultKind};
 pub use object::{Due, Object, State, Wait, WaitKind};
 pub use record::{Cell, Record};
+pub use shared::Shared;
 
 /// A golden record's own number, given by the store.
 pub type RecordId = i64;
@@ -19,3 +21,5 @@ pub type Seq = i64;
 
 /// A row of a mapping: `facet.field`.
 pub type RowKey = String;
+/// Row → canonical value.
+pub type Rows = Shared<std::collections::BTreeMap<RowKey, crate::Json>>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectId, RecordId, RowKey, Seq};
+use super::{ObjectId, RecordId, RowKey, Rows, Seq};
 use crate::Json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ pub struct Object {
     /// The match key of an object that matches no record yet.
     pub unmatched_key: Option<String>,
     /// Row → canonical value as last read, in the target's own normal form.
-    pub shadow: BTreeMap<RowKey, Json>,
+    pub shadow: Rows,
     /// The remote's own version, if it has one.
     pub version: Option<String>,
     /// Place of the last settled write: reads asked before it are stale.
@@ -134,7 +134,7 @@ impl Object {
             root: None,
             bindings: BTreeMap::new(),
             unmatched_key: None,
-            shadow: BTreeMap::new(),
+            shadow: Rows::default(),
             version: None,
             settled: 0,
             asked: 0,

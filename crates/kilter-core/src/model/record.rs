@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RecordId, Seq};
+use super::{RecordId, Seq, Shared};
 use crate::Json;
 
 /// One field in one scope.
@@ -32,7 +32,7 @@ pub struct Record {
     /// The connection where it was born.
     pub origin: String,
     /// field → scope ("" where it has none) → cell
-    pub fields: BTreeMap<String, BTreeMap<String, Cell>>,
+    pub fields: Shared<BTreeMap<String, BTreeMap<String, Cell>>>,
     pub version: i64,
 }
 
@@ -43,7 +43,7 @@ impl Record {
             entity: entity.to_owned(),
             key,
             origin: origin.to_owned(),
-            fields: BTreeMap::new(),
+            fields: Shared::default(),
             version: 0,
         }
     }

@@ -66,7 +66,7 @@ pub(super) fn carry(
             into.carried.append(&mut carried);
             continue;
         }
-        let vars = view.connection.vars(&into.each);
+        let vars = view.vars(&into.each);
         let written = carry.at.write(&mut into.payload, Json::Array(items), &view.env(&vars, None));
         if let Err(error) = written {
             return stop(

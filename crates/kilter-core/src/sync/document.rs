@@ -50,7 +50,7 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
 /// Gross or not, and places: as the resource says, or the setting that it names.
 pub(super) fn prices(view: &View<'_>) -> Result<(bool, u32), Wait> {
     let Some(document) = &view.resource.document else { return Ok((true, 2)) };
-    let vars = view.connection.vars("");
+    let vars = view.vars("");
     let said = match document.prices.strip_prefix('$') {
         Some(setting) => vars.get(setting).and_then(Json::as_str).unwrap_or_default(),
         None => document.prices.as_str(),

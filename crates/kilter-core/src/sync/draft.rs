@@ -42,7 +42,7 @@ pub(super) fn draft(
     (kind, each): (Kind, &str),
     guards: Guards,
 ) -> Result<Draft, Stop> {
-    let vars = view.connection.vars(each);
+    let vars = view.vars(each);
     let mut draft = Draft {
         payload: json!({}),
         fields: Vec::new(),
@@ -82,7 +82,7 @@ fn draft_row(
     draft: &mut Draft,
 ) -> Result<(), Stop> {
     let Place { facet, row, record: id, each } = *place;
-    let vars = view.connection.vars(each);
+    let vars = view.vars(each);
     let scope = view.scope(facet, row, &vars);
     let record = world.record(id).cloned();
     let mode = view.mode(facet, row, &scope, record.as_ref());
@@ -285,7 +285,7 @@ pub(super) fn write_row(
     value: &Json,
     key: &str,
 ) -> Result<(), Stop> {
-    let vars = view.connection.vars(each);
+    let vars = view.vars(each);
     let env = view.env(&vars, None);
     let written = match (&row.list, &row.write) {
         (Some(list), _) => list.parts.iter().try_for_each(|p| write_part(p, payload, value, &env)),

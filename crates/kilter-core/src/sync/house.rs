@@ -3,12 +3,13 @@
 //!
 //! Reads   config, connectors, entities.   Writes  nothing.   Never  changes after load.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::Json;
 use crate::config::{Config, Connection, Owner};
 use crate::entity::{Entities, Field};
-use crate::manifest::{Connector, Facet, Resource, Row, plain};
+use crate::manifest::{Connector, Facet, Resource, Row, Vars, plain};
 use crate::mapping::Env;
 use crate::model::{Record, RowKey};
 
@@ -19,6 +20,8 @@ pub struct House {
     pub config: Config,
     /// Connection → its connector, less the resources that its settings switch off.
     active: BTreeMap<String, Connector>,
+    /// Connection → each of what it lists for, and "" → what templates may name.
+    vars: BTreeMap<String, BTreeMap<String, Vars>>,
 }
 
 /// One resource of one connection.
@@ -49,7 +52,7 @@ impl House {
         connectors: BTreeMap<String, Connector>,
         config: Config,
     ) -> Self {
-        let mut active = BTreeMap::new();
+        let (mut active, mut vars) = (BTreeMap::new(), BTreeMap::new());
         for (name, connection) in &config.connections {
             let Some(connector) = connectors.get(&connection.connector) else { continue };
             let mut connector = connector.clone();
@@ -58,12 +61,21 @@ impl House {
                 resource.writes.retain(|way| stands(connection, &way.only_if));
             }
             active.insert(name.clone(), connector);
+            vars.insert(name.clone(), all_vars(connection));
         }
-        Self { entities, connectors, config, active }
+        Self { entities, connectors, config, active, vars }
     }
 
     pub fn connector(&self, connection: &str) -> Option<(&Connection, &Connector)> {
         Some((self.config.connections.get(connection)?, self.active.get(connection)?))
+    }
+
+    /// What a template of a connection may name; worked out once.
+    pub fn vars<'h>(&'h self, connection: &'h Connection, each: &str) -> Cow<'h, Vars> {
+        match self.vars.get(&connection.name).and_then(|all| all.get(each)) {
+            Some(vars) => Cow::Borrowed(vars),
+            None => Cow::Owned(connection.vars(each)),
+        }
     }
 
     pub fn view(&self, connection: &str, resource: &str) -> Option<View<'_>> {
@@ -88,6 +100,14 @@ impl House {
     }
 }
 
+fn all_vars(connection: &Connection) -> BTreeMap<String, Vars> {
+    let mut each = vec![String::new()];
+    for what in ["$locations", "$price_lists", "$locales"] {
+        each.extend(connection.each(what));
+    }
+    each.into_iter().map(|each| (each.clone(), connection.vars(&each))).collect()
+}
+
 /// What names settings stands only where they have the values it names.
 pub fn stands(connection: &Connection, only_if: &[(String, Vec<Json>)]) -> bool {
     let vars = connection.vars("");
@@ -97,6 +117,11 @@ pub fn stands(connection: &Connection, only_if: &[(String, Vec<Json>)]) -> bool 
 }
 
 impl<'h> View<'h> {
+    /// What a template may name.
+    pub fn vars(&self, each: &str) -> Cow<'h, Vars> {
+        self.house.vars(self.connection, each)
+    }
+
     pub fn env<'e>(&'e self, vars: &'e BTreeMap<String, Json>, root: Option<&'e Json>) -> Env<'e> {
         Env { vars, tables: &self.connection.lookups, root }
     }

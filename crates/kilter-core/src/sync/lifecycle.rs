@@ -79,7 +79,7 @@ fn held(reason: String) -> Plan {
 
 /// The states that a value asks for. `$name` is what the connection's setting says.
 pub(super) fn goals(view: &View<'_>, cycle: &Lifecycle, goal: &str) -> Option<Vec<String>> {
-    let vars = view.connection.vars("");
+    let vars = view.vars("");
     let said = |name: &String| match name.strip_prefix('$') {
         Some(setting) => vars.get(setting).and_then(Json::as_str).unwrap_or(name).to_owned(),
         None => name.clone(),

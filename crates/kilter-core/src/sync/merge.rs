@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::model::{Change, End, Object, Seq, State, Via};
+use crate::model::{Change, End, Object, Rows, Seq, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
 use crate::sync::house::{
@@ -40,7 +40,8 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if view.resource.facets.is_empty() {
         return hinted(world, object, item);
     }
-    if let Some(end) = refuse_old(&mut object, change, item) {
+    let rows = shown(&object, change, item);
+    if let Some(end) = refuse_old(&mut object, change, item, &rows) {
         if known {
             world.put_object(object);
         }
@@ -49,7 +50,6 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if let Some(reason) = unreadable(&view, item) {
         return End::Dead(reason);
     }
-    let rows = shown(&object, change, item);
     let same = known
         && object.root.is_some()
         && matches!(object.state, State::Live | State::Left)
@@ -102,11 +102,10 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
 }
 
 /// What an answer shows is compared where it settles, with what was written.
-fn fell(view: &View<'_>, object: &mut Object, rows: &BTreeMap<String, Json>, change: &Change) {
+fn fell(view: &View<'_>, object: &mut Object, rows: &Rows, change: &Change) {
     if change.via != Via::Answer {
-        let before = std::mem::take(&mut object.shadow);
+        let before = object.shadow.clone();
         note_fall(view, object, &before, rows, change.seq);
-        object.shadow = before;
     }
 }
 
@@ -184,7 +183,7 @@ fn is_double(view: &View<'_>, world: &mut World, object: &Object) -> bool {
     seat::unmatched(view, world, &key).iter().any(|other| other.id != object.id)
 }
 
-fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<End> {
+fn refuse_old(object: &mut Object, change: &Change, item: &Projected, rows: &Rows) -> Option<End> {
     if change.via == Via::Answer {
         return None;
     }
@@ -195,7 +194,7 @@ fn refuse_old(object: &mut Object, change: &Change, item: &Projected) -> Option<
     if change.asked > 0 && change.asked < object.asked {
         return Some(End::Filtered("asked before a newer read".into()));
     }
-    let differs = || object.shadow != keep_own(&object.shadow, shadow_of(item));
+    let differs = || object.shadow != *rows;
     let known = object.state != State::Seat && (object.state == State::Gone || differs());
     if change.via == Via::Hook && known {
         // Reads are judged by when they were asked; only webhooks by the remote's version.
@@ -221,7 +220,7 @@ fn look_again(object: &mut Object, change: &Change, item: &Projected) {
     }
 }
 
-fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
+fn shadow_of(item: &Projected) -> Rows {
     let mut rows = item.rows.clone();
     for (key, error) in &item.unreadable {
         rows.insert(key.clone(), serde_json::json!({ "$unreadable": error }));
@@ -230,7 +229,7 @@ fn shadow_of(item: &Projected) -> BTreeMap<String, Json> {
 }
 
 /// The shadow as this change shows it; a read says what came of what was sent before it, too.
-fn shown(object: &Object, change: &Change, item: &Projected) -> BTreeMap<String, Json> {
+fn shown(object: &Object, change: &Change, item: &Projected) -> Rows {
     let mut rows = keep_own(&object.shadow, shadow_of(item));
     if matches!(change.via, Via::Page | Via::Read | Via::Sweep) {
         places::observed(&mut rows, change.asked);
@@ -239,10 +238,7 @@ fn shown(object: &Object, change: &Change, item: &Projected) -> BTreeMap<String,
 }
 
 /// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
-fn keep_own(
-    before: &BTreeMap<String, Json>,
-    mut rows: BTreeMap<String, Json>,
-) -> BTreeMap<String, Json> {
+fn keep_own(before: &Rows, mut rows: Rows) -> Rows {
     let ours = [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW];
     for own in ours.into_iter().chain([crate::sync::plan::ARCHIVED_ROW]) {
         if let Some(value) = before.get(own) {
@@ -254,7 +250,7 @@ fn keep_own(
 
 /// A row that we would have taken and cannot read: nothing of the object is taken.
 fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
-    let vars = view.connection.vars(&item.each);
+    let vars = view.vars(&item.each);
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let scope = view.scope(facet, row, &vars);

@@ -20,7 +20,7 @@ pub fn create(
     record: &Json,
     remotes: &BTreeMap<String, String>,
 ) -> Result<Json, Wait> {
-    let vars = view.connection.vars(each);
+    let vars = view.vars(each);
     let mut payload = render(&view.resource.set, &vars).unwrap_or_else(|| json!({}));
     for facet in &view.resource.facets {
         for row in facet.rows.iter().filter(|r| r.is_written()) {

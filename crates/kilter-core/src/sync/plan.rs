@@ -333,7 +333,7 @@ pub(super) fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Resu
 }
 
 pub(super) fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
-    let vars = view.connection.vars("");
+    let vars = view.vars("");
     for required in &view.resource.requires {
         let (facet_name, field) = required.split_once('.').unwrap_or(("", required));
         let facet = view.resource.facets.iter().find(|f| f.name == facet_name);

@@ -3,15 +3,13 @@
 //! Reads   one item of a listing, a webhook or an answer.   Writes  nothing.
 //! Never   decides what is true: a row that cannot be read is told, not guessed.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, json};
 
 use crate::Json;
 use crate::manifest::parts::fits;
 use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
 use crate::mapping::{Env, Lens};
-use crate::model::RowKey;
+use crate::model::{RowKey, Rows};
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
 use crate::sync::{entries, places};
 
@@ -25,7 +23,7 @@ pub struct Projected {
     pub remote: String,
     pub each: String,
     pub version: Option<String>,
-    pub rows: BTreeMap<RowKey, Json>,
+    pub rows: Rows,
     /// Rows that are there and cannot be read.
     pub unreadable: Vec<(RowKey, String)>,
     /// Objects of other collections that must be read again.
@@ -66,7 +64,7 @@ pub fn resource_of<'h>(
     each: &str,
 ) -> Option<View<'h>> {
     let (connection, connector) = house.connector(connection)?;
-    let vars = connection.vars(each);
+    let vars = house.vars(connection, each);
     let env = Env { vars: &vars, tables: &connection.lookups, root: None };
     connector.resources.iter().map(|resource| View { house, connection, connector, resource }).find(
         |view| {
@@ -77,7 +75,7 @@ pub fn resource_of<'h>(
 }
 
 pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Unprojected> {
-    let vars = view.connection.vars(each);
+    let vars = view.vars(each);
     let env = view.env(&vars, Some(item));
     let id = match view.resource.id.read(item, &env) {
         Ok(Some(id)) if !id.is_null() => plain(&id),
@@ -93,7 +91,7 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
         id,
         each: each.to_owned(),
         version: version.map(|v| plain(&v)),
-        rows: BTreeMap::new(),
+        rows: Rows::default(),
         unreadable: Vec::new(),
         hints: Vec::new(),
         sides: Vec::new(),

@@ -23,7 +23,7 @@ use crate::sync::redirect;
 use crate::sync::world::World;
 
 /// What a reference waits for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pending {
     /// Connection, remote id of one of its resources.
     Remote(String, String),

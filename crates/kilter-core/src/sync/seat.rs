@@ -152,7 +152,7 @@ pub fn facet_record(
 /// `17/retail`: the key of a record that hangs on a root.
 pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<String> {
     let entity = view.house.entities.get(&facet.entity)?;
-    let vars = view.connection.vars("");
+    let vars = view.vars("");
     let mut parts = Vec::new();
     for field in &entity.key {
         let source = facet.key.get(field)?;
@@ -180,7 +180,7 @@ pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
     if each_of(view, world, root).is_none() || !whole_stands(view, world, root) {
         return false;
     }
-    let vars = view.connection.vars("");
+    let vars = view.vars("");
     view.resource.select.iter().all(|select| {
         let value = select_value(view, world, root, &select.field);
         test(select, value.as_ref(), &vars)
@@ -241,7 +241,7 @@ fn imports(origin: &Connection, record: &Record) -> bool {
 
 /// `status` of the root, `product.kind` of the facet `product`.
 fn select_value(view: &View<'_>, world: &mut World, root: RecordId, field: &str) -> Option<Json> {
-    let vars = view.connection.vars("");
+    let vars = view.vars("");
     let Some((facet_name, field)) = field.split_once('.') else {
         return world.record(root)?.value(field, "").cloned();
     };

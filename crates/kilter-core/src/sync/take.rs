@@ -91,7 +91,7 @@ pub(super) fn double_gone(view: &View<'_>, world: &mut World, key: &str, now: &s
 fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<String> {
     let facet = view.root_facet()?;
     let entity = view.house.entities.get(&facet.entity)?;
-    let vars = view.connection.vars(&item.each);
+    let vars = view.vars(&item.each);
     let mut parts = Vec::new();
     for field in &entity.key {
         let source = facet.key.get(field).map_or(field.as_str(), String::as_str);
@@ -234,7 +234,7 @@ fn set_key_cells(
     item: &Projected,
     said: &Said<'_>,
 ) {
-    let vars = view.connection.vars(&item.each);
+    let vars = view.vars(&item.each);
     for (field, source) in &facet.key {
         let value = match (source.strip_prefix('$'), root) {
             (Some(var), _) => vars.get(var).cloned(),
@@ -257,6 +257,11 @@ fn set_cell(
     said: &Said<'_>,
     seed: bool,
 ) -> bool {
+    // What stays is not touched: many hold it.
+    let same = |cell: &Cell| cell.value == value && (!cell.seed || seed);
+    if record.cell(field, scope).is_some_and(same) {
+        return false;
+    }
     let scopes = record.fields.entry(field.to_owned()).or_default();
     if let Some(cell) = scopes.get_mut(scope)
         && cell.value == value
@@ -339,7 +344,7 @@ fn take_facet(
     item: &Projected,
     said: &Said<'_>,
 ) -> Option<RecordId> {
-    let vars = view.connection.vars(&item.each);
+    let vars = view.vars(&item.each);
     let found = seat::facet_record(view, world, root, facet);
     let known = found.and_then(|id| world.record(id)).cloned();
     if facet.born.is_some() && known.is_some() {

@@ -5,7 +5,9 @@
 //!         and whoever runs it loads what was missing and runs it again. So a stage needs a few
 //!         batched loads, not one a row, and the core stays free of I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 
 use rust_decimal::Decimal;
 
@@ -14,7 +16,7 @@ use crate::model::{Object, ObjectId, Record, RecordId, Seq};
 use crate::sync::reference::{self, Pending};
 
 /// A question to the store. Each answers with a list of ids (of records, objects or orders).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     Record(RecordId),
     /// Records of an entity with this folded match key.
@@ -65,6 +67,9 @@ impl Sold {
 
 type SoldKey = (RecordId, String);
 
+/// Always the same: the core has no randomness. Nobody walks over these.
+type Index<T> = HashMap<Key, T, BuildHasherDefault<DefaultHasher>>;
+
 #[derive(Debug, Default)]
 pub struct World {
     pub records: BTreeMap<RecordId, Record>,
@@ -72,17 +77,21 @@ pub struct World {
     pub sold: BTreeMap<SoldKey, Sold>,
     /// connection → asked of the newest complete order poll with nothing of it open.
     pub polled: BTreeMap<String, Seq>,
-    index: BTreeMap<Key, BTreeSet<i64>>,
-    sold_index: BTreeMap<Key, BTreeSet<SoldKey>>,
+    /// Sorted, each once.
+    index: Index<Vec<i64>>,
+    sold_index: Index<BTreeSet<SoldKey>>,
     /// Keys that our own changes answer, whatever the store says.
-    added: BTreeMap<Key, BTreeSet<i64>>,
-    removed: BTreeMap<Key, BTreeSet<i64>>,
+    added: Index<BTreeSet<i64>>,
+    removed: Index<BTreeSet<i64>>,
     /// What time it is, as whoever loads the world says; only what depends on a date asks.
     pub now: String,
     pub missing: BTreeSet<Key>,
     pub dirty_records: BTreeSet<RecordId>,
     pub dirty_objects: BTreeSet<ObjectId>,
     pub dirty_sold: BTreeSet<SoldKey>,
+    /// What was loaded of what changed since.
+    was_record: BTreeMap<RecordId, Record>,
+    was_object: BTreeMap<ObjectId, Object>,
     undo: Vec<Undo>,
     next_record: RecordId,
     next_object: ObjectId,
@@ -123,7 +132,15 @@ impl World {
 
     /// The store's answer to a key. Records and objects it names are loaded with `learn_*`.
     pub fn answer(&mut self, key: Key, ids: impl IntoIterator<Item = i64>) {
-        self.index.insert(key, ids.into_iter().collect());
+        let mut ids: Vec<i64> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        self.index.insert(key, ids);
+    }
+
+    /// Was this key answered?
+    pub fn knows(&self, key: &Key) -> bool {
+        self.index.contains_key(key)
     }
 
     pub fn answer_sold(&mut self, key: Key, rows: Vec<Sold>) {
@@ -151,16 +168,18 @@ impl World {
             Some(ids) => ids.clone(),
             None => {
                 self.missing.insert(key.clone());
-                BTreeSet::new()
+                Vec::new()
             }
         };
         if let Some(gone) = self.removed.get(key) {
             out.retain(|id| !gone.contains(id));
         }
-        if let Some(ids) = self.added.get(key) {
+        if let Some(ids) = self.added.get(key).filter(|ids| !ids.is_empty()) {
             out.extend(ids);
+            out.sort_unstable();
+            out.dedup();
         }
-        out.into_iter().collect()
+        out
     }
 
     pub fn record(&mut self, id: RecordId) -> Option<&Record> {
@@ -175,6 +194,17 @@ impl World {
             self.missing.insert(Key::Object(id));
         }
         self.objects.get(&id)
+    }
+
+    /// A changed record, and what was loaded of it; nothing of one that was born here.
+    pub fn changed_records(&self) -> impl Iterator<Item = (Option<&Record>, &Record)> {
+        let changed = self.dirty_records.iter().filter_map(|id| self.records.get(id));
+        changed.map(|record| (self.was_record.get(&record.id), record))
+    }
+
+    pub fn changed_objects(&self) -> impl Iterator<Item = (Option<&Object>, &Object)> + Clone {
+        let changed = self.dirty_objects.iter().filter_map(|id| self.objects.get(id));
+        changed.map(|object| (self.was_object.get(&object.id), object))
     }
 
     pub fn records_by_key(&mut self, entity: &str, key: &str) -> Vec<RecordId> {
@@ -248,8 +278,16 @@ impl World {
     pub fn put_record(&mut self, record: Record) {
         let id = record.id;
         let before = self.records.get(&id).cloned();
-        self.reindex(record_keys(before.as_ref()), record_keys(Some(&record)), id);
+        if before.as_ref() == Some(&record) {
+            return;
+        }
+        if before.as_ref().is_none_or(|before| !found_alike(before, &record)) {
+            self.reindex(record_keys(before.as_ref()), record_keys(Some(&record)), id);
+        }
         let fresh = self.dirty_records.insert(id);
+        if let Some(before) = before.as_ref().filter(|_| fresh) {
+            self.was_record.insert(id, before.clone());
+        }
         self.undo.push(Undo::Record(id, before.map(Box::new), fresh));
         self.records.insert(id, record);
     }
@@ -257,8 +295,16 @@ impl World {
     pub fn put_object(&mut self, object: Object) {
         let id = object.id;
         let before = self.objects.get(&id).cloned();
-        self.reindex(object_keys(before.as_ref()), object_keys(Some(&object)), id);
+        if before.as_ref() == Some(&object) {
+            return;
+        }
+        if before.as_ref().is_none_or(|before| !shown_alike(before, &object)) {
+            self.reindex(object_keys(before.as_ref()), object_keys(Some(&object)), id);
+        }
         let fresh = self.dirty_objects.insert(id);
+        if let Some(before) = before.as_ref().filter(|_| fresh) {
+            self.was_object.insert(id, before.clone());
+        }
         self.undo.push(Undo::Object(id, before.map(Box::new), fresh));
         self.objects.insert(id, object);
     }
@@ -339,6 +385,33 @@ fn forget<K: Ord>(set: &mut BTreeSet<K>, key: &K, fresh: bool) {
     if fresh {
         set.remove(key);
     }
+}
+
+/// Are both found under the same keys? Asked of every change, so nothing is copied for it.
+pub fn found_alike(before: &Record, after: &Record) -> bool {
+    fn composed(record: &Record) -> impl Iterator<Item = (&String, &String, &crate::Json)> {
+        let cells = record.fields.iter().flat_map(|(field, scopes)| {
+            scopes.iter().map(move |(scope, cell)| (field, scope, &cell.value))
+        });
+        cells.filter(|(_, _, value)| value.is_object() || value.is_array())
+    }
+    before.key == after.key
+        && before.entity == after.entity
+        && before.origin == after.origin
+        && composed(before).eq(composed(after))
+}
+
+fn shown_alike(before: &Object, after: &Object) -> bool {
+    // Without a root, what it waits for stands in its shadow.
+    let waits = |o: &Object| o.root.is_none() && o.unmatched_key.is_none();
+    before.root == after.root
+        && before.remote == after.remote
+        && before.unmatched_key == after.unmatched_key
+        && before.connection == after.connection
+        && before.resource == after.resource
+        && before.collection == after.collection
+        && before.bindings == after.bindings
+        && (!waits(after) || before.shadow == after.shadow)
 }
 
 /// The keys under which a record is found. The store keeps the same indexes.

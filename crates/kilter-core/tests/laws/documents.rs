@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kilter_core::Json;
-use kilter_core::model::{Cell, Object, Record, State, WaitKind};
+use kilter_core::model::{Cell, Object, Record, Rows, State, WaitKind};
 use kilter_core::sync::document::{birth, document, reference};
 use kilter_core::sync::house::{BIRTH_ROW, STATE_ROW, TOTAL_ROW};
 use kilter_core::sync::plan::Plan;
@@ -67,11 +67,11 @@ fn hub_of(config: &str) -> Hub {
 fn target(hub: &mut Hub, state: &str, total: &str) {
     let birth = birth(&hub.store.records[&ORDER]);
     hub.edit(DOCUMENT, |o| {
-        o.shadow = BTreeMap::from([
+        o.shadow = Rows::from(BTreeMap::from([
             (STATE_ROW.to_owned(), json!(state)),
             (TOTAL_ROW.to_owned(), json!(total)),
             (BIRTH_ROW.to_owned(), birth),
-        ]);
+        ]));
     });
 }
 

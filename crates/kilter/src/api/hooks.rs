@@ -28,19 +28,24 @@ use kilter_core::manifest::parts::fits;
 use kilter_core::manifest::{Body, Connector, Each, Route, Signature, Webhook, plain};
 use kilter_core::mapping::Env;
 use kilter_core::model::{Change, Via};
+use kilter_core::sync::house::House;
 use kilter_core::sync::project::remote_of;
 use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::api::sketch::sketch;
 use crate::engine::{Engine, now};
 
 /// Where webhooks wait for the next commit. Whatever arrived while the last one ran goes together.
 #[derive(Debug, Clone)]
 pub struct Inbox {
     engine: Arc<Engine>,
-    queue: mpsc::Sender<(Change, oneshot::Sender<bool>)>,
+    queue: mpsc::Sender<Waiting>,
     taken: Arc<Mutex<Taken>>,
 }
+
+/// A change, the text of its body, and who waits for it to be kept.
+type Waiting = ((Change, String), oneshot::Sender<bool>);
 
 /// Most webhooks that wait; beyond, senders wait with them.
 const QUEUE_MAX: usize = 4096;
@@ -55,18 +60,17 @@ impl Inbox {
     }
 }
 
-async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<(Change, oneshot::Sender<bool>)>) {
+async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(COMMIT_MAX);
     while inbox.recv_many(&mut batch, COMMIT_MAX).await > 0 {
-        let (changes, answers): (Vec<Change>, Vec<_>) = batch.drain(..).unzip();
-        let mut changes = changes;
+        let (mut changes, answers): (Vec<(Change, String)>, Vec<_>) = batch.drain(..).unzip();
         let hour = jiff::Timestamp::now().as_second().div_euclid(3600);
         let mut heard = BTreeMap::new();
-        for change in &changes {
+        for (change, _) in &changes {
             *heard.entry(change.connection.clone()).or_default() += 1;
         }
         let done = engine.store.write_next(move |tx| {
-            tx.append(&mut changes)?;
+            tx.append_said(&mut changes)?;
             tx.note_heard(&heard, hour)
         });
         let done = done.await;
@@ -105,21 +109,26 @@ pub async fn receive(
     if !signed(webhook, connection, &query, &headers, &body) {
         return (StatusCode::UNAUTHORIZED, "the signature does not hold\n");
     }
-    let Ok(item) = serde_json::from_slice::<Json>(&body) else {
+    let Some(item) = sketch(webhook, &body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n");
     };
     let topic = webhook.topic_header.as_deref().map(header).unwrap_or_default();
     // Two connections may hear of one delivery.
     let id = webhook.id_header.as_deref().map(header).filter(|id| !id.is_empty());
     let id = id.map(|id| format!("{name} {id}"));
-    let mut change = change(&name, connection, connector, webhook, topic, item);
+    let mut change = change(&house, connection, connector, webhook, topic, &item);
     if id.as_ref().is_some_and(|id| lock(&inbox.taken).known.contains(id)) {
         // Counted, like any other: it ends as filtered.
         (change.collection, change.remote) = (connector.name.clone(), String::new());
         change.body = serde_json::json!({ "$hint": topic, "again": true });
     }
+    let text = match &change.body {
+        // As it came: read once, when it is merged.
+        Json::Null => String::from_utf8_lossy(&body).into_owned(),
+        ours => ours.to_string(),
+    };
     let (answer, done) = oneshot::channel();
-    if inbox.queue.send((change, answer)).await.is_err() {
+    if inbox.queue.send(((change, text), answer)).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping: send it again\n");
     }
     match done.await {
@@ -169,21 +178,22 @@ fn signed(
     }
 }
 
-/// What a signed body says. What no route takes is kept as well: it ends as filtered, counted.
+/// What a signed body says; null where it is kept as it came. What no route takes is kept as well: it
+/// ends as filtered, counted.
 fn change(
-    name: &str,
+    house: &House,
     connection: &kilter_core::config::Connection,
     connector: &Connector,
     webhook: &Webhook,
     topic: &str,
-    item: Json,
+    item: &Json,
 ) -> Change {
-    let vars = connection.vars("");
-    let env = Env { vars: &vars, tables: &connection.lookups, root: Some(&item) };
-    let route = webhook.routes.iter().find(|r| takes(r, topic, &item, &env));
-    let id = route.and_then(|r| r.id.as_ref()?.read(&item, &env).ok().flatten());
+    let vars = house.vars(connection, "");
+    let env = Env { vars: &vars, tables: &connection.lookups, root: Some(item) };
+    let route = webhook.routes.iter().find(|r| takes(r, topic, item, &env));
+    let id = route.and_then(|r| r.id.as_ref()?.read(item, &env).ok().flatten());
     let id = id.filter(|v| !v.is_null());
-    let each = route.and_then(|r| each_of(r, connection, &item, &env));
+    let each = route.and_then(|r| each_of(r, connection, item, &env));
     let (collection, remote, hint) = match (route, &id, each) {
         (Some(route), Some(id), Some(each)) => {
             let hint = route.body == Body::Hint || route.body == Body::Gone;
@@ -195,10 +205,10 @@ fn change(
             (connector.name.clone(), String::new(), nothing)
         }
     };
-    let body = if hint { serde_json::json!({ "$hint": topic }) } else { item };
+    let body = if hint { serde_json::json!({ "$hint": topic }) } else { Json::Null };
     Change {
         seq: 0,
-        connection: name.to_owned(),
+        connection: connection.name.clone(),
         collection,
         remote,
         each: String::new(),

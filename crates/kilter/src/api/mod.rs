@@ -3,6 +3,7 @@
 //! Reads   requests.   Writes  through `hooks`: changes.   Never  calls a remote.
 
 pub mod hooks;
+mod sketch;
 
 use std::sync::Arc;
 

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use super::Scope;
 use crate::engine::{Engine, now};
-use crate::pipeline::poll::{self, Extent};
+use crate::pipeline::poll::Extent;
 use crate::pipeline::schedule::{self, Event};
-use crate::pipeline::{guard, place, retain};
+use crate::pipeline::{guard, place, retain, swept};
 use crate::store::{Store, Tx};
 
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ const BACKFILL_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24)
 fn begin<'c>(tx: &Tx<'_>, names: impl Iterator<Item = &'c String>) -> crate::store::Result<()> {
     let at = jiff::Timestamp::now();
     for name in names {
-        let key = poll::backfill_key(name);
+        let key = swept::backfill_key(name);
         let begun = tx.meta(&key)?.and_then(|at| at.parse::<jiff::Timestamp>().ok());
         if begun.is_none_or(|begun| at.duration_since(begun) > BACKFILL_KEPT) {
             tx.set_meta(&key, &now())?;
@@ -130,7 +130,7 @@ pub async fn run(config: &Path, args: &SyncArgs, everything: bool) -> anyhow::Re
     }
     if filling {
         let forget = move |tx: &Tx<'_>| {
-            names.iter().try_for_each(|name| tx.forget_meta(&poll::backfill_key(name)).map(|_| ()))
+            names.iter().try_for_each(|name| tx.forget_meta(&swept::backfill_key(name)).map(|_| ()))
         };
         engine.store.write_async(forget).await?;
     }

@@ -392,7 +392,7 @@ impl Story {
         for text in [&good.sku, &good.title] {
             for seen in self.scene.holding(of_goods, text).await? {
                 let status = seen.rows.into_iter().find(|(row, _)| row.ends_with(".status"));
-                states.extend(status.map(|(_, value)| value));
+                states.extend(status.map(|(_, value)| value.clone()));
             }
         }
         let said: Vec<String> = states.iter().map(kilter_core::manifest::plain).collect();

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use kilter_core::model::End;
+
 use crate::engine::Engine;
 use crate::pipeline::receive::merge_one;
 use crate::store::Result;
+use crate::store::changes::Open;
 
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
@@ -18,17 +21,21 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
         let done = engine
             .store
             .write_async(move |tx| {
-                let changes = tx.open_changes(limit)?;
+                let Open { changes, unreadable } = tx.open_changes(limit)?;
                 let mut world = tx.world()?;
+                tx.foresee(&house, &mut world, &changes)?;
                 let mut ends = Vec::with_capacity(changes.len());
                 for change in changes {
-                    let end = merge_one(tx, &house, &mut world, &change)?;
-                    if let kilter_core::model::End::Dead(reason) = &end {
+                    let end = match unreadable.get(&change.seq) {
+                        Some(error) => End::Dead(format!("failed to read its body: {error}")),
+                        None => merge_one(tx, &house, &mut world, &change)?,
+                    };
+                    if let End::Dead(reason) = &end {
                         tracing::warn!(connection.id = change.connection, reason, "dead letter");
                     }
                     ends.push((change, end));
                 }
-                tx.save(&world)?;
+                tx.save_alone(&world)?;
                 tx.end_changes(&ends)?;
                 Ok(ends.len())
             })

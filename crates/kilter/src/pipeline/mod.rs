@@ -23,3 +23,4 @@ pub mod schedule;
 pub mod settle;
 pub mod steps;
 pub mod subscribe;
+pub mod swept;

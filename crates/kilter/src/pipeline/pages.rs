@@ -64,20 +64,23 @@ async fn one(
     let request = call
         .render(vars)
         .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the listing lacks a value"))?;
-    let answer = engine.send(view, &request).await?;
+    let mut body = engine.send(view, &request).await?.body;
     let env = view.env(vars, None);
-    let items = match list.items.read(&answer.body, &env) {
+    let next = list.next.as_ref().map(|next| {
+        let token = next.token.read(&body, &env).filter(|t| !t.is_null());
+        let more = match &next.more {
+            Some(path) => path.read(&body, &env) == Some(Json::Bool(true)),
+            None => token.is_some(),
+        };
+        (token, more)
+    });
+    let items = match list.items.take(&mut body, &env) {
         Some(Json::Array(items)) => items,
         _ => return Err(Fault::new(FaultKind::Unknown, "", no_list(vars))),
     };
-    let Some(next) = &list.next else {
+    let Some((token, more)) = next else {
         let more = items.len() >= size;
         return Ok((items, more));
-    };
-    let token = next.token.read(&answer.body, &env).filter(|t| !t.is_null());
-    let more = match &next.more {
-        Some(path) => path.read(&answer.body, &env) == Some(Json::Bool(true)),
-        None => token.is_some(),
     };
     if more && (token.is_none() || token.as_ref() == vars.get("after")) {
         let shown = token.as_ref().map(plain).unwrap_or_default();

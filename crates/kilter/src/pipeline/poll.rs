@@ -15,6 +15,7 @@ use kilter_core::sync::project::remote_of;
 use crate::engine::{Engine, now};
 use crate::pipeline::place::{self, Place};
 use crate::pipeline::receive::{self, Source};
+use crate::pipeline::swept::{filled, swept_key};
 use crate::pipeline::{absent, bulk, pages};
 use crate::store::cursors::Cursor;
 
@@ -119,6 +120,8 @@ pub(super) struct Reading<'r> {
     newest: Option<String>,
     shown: Option<absent::Shown>,
     differed: usize,
+    /// The page that is being kept while the next one is asked for.
+    keeping: Option<tokio::task::JoinHandle<crate::store::Result<usize>>>,
     place: Place,
     /// When the page was asked for that is being read.
     page_asked: Option<i64>,
@@ -161,7 +164,7 @@ async fn listing(
     #[rustfmt::skip]
     let mut reading = Reading {
         engine, view, list, each, vars, asked, full, was, newest, shown, differed, place, page_asked,
-        jobs: true,
+        keeping: None, jobs: true,
     };
     let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
     if let Some(spec) = bulk {
@@ -217,7 +220,14 @@ impl Reading<'_> {
         }
     }
 
+    /// What was read is kept, also where the next page did not come.
     async fn by_pages(&mut self) -> Result<(), Stop> {
+        let read = self.pages().await;
+        self.kept().await?;
+        read
+    }
+
+    async fn pages(&mut self) -> Result<(), Stop> {
         let (list, view) = (self.list, self.view);
         let call = if self.full { list.full.as_ref().unwrap_or(&list.call) } else { &list.call };
         let mut size = list.page.size().unwrap_or(usize::MAX);
@@ -253,7 +263,7 @@ impl Reading<'_> {
                 let long = more && self.full;
                 let place =
                     if long { self.place.written(&name, newest, shown)? } else { Vec::new() };
-                self.keep(std::mem::take(&mut held), place).await?;
+                self.keep_beside(std::mem::take(&mut held), place).await?;
             }
             if !more {
                 return Ok(());
@@ -306,19 +316,48 @@ impl Reading<'_> {
         }
     }
 
+    /// Keeps a page while the next one is on its way; one at a time, in their order.
+    async fn keep_beside(
+        &mut self,
+        items: Vec<Json>,
+        progress: Vec<(String, String)>,
+    ) -> Result<(), Stop> {
+        self.kept().await?;
+        let (store, write) = (self.engine.store.clone(), self.page(items, progress));
+        self.keeping = Some(tokio::spawn(async move { store.write_async(write).await }));
+        Ok(())
+    }
+
+    async fn kept(&mut self) -> Result<(), Stop> {
+        if let Some(keeping) = self.keeping.take() {
+            let stopped = |e| crate::store::Error::Refused(format!("keep a page: {e}"));
+            self.differed += keeping.await.map_err(stopped)??;
+        }
+        Ok(())
+    }
+
     /// Keeps a page, and how far the listing was read with it (keys and their values).
     pub async fn keep(
         &mut self,
         items: Vec<Json>,
         progress: Vec<(String, String)>,
     ) -> Result<(), Stop> {
+        self.differed += self.engine.store.write_async(self.page(items, progress)).await?;
+        Ok(())
+    }
+
+    fn page(
+        &self,
+        items: Vec<Json>,
+        progress: Vec<(String, String)>,
+    ) -> impl FnOnce(&crate::store::Tx<'_>) -> crate::store::Result<usize> + Send + use<> {
         let house = Arc::clone(&self.engine.house);
         let name = self.view.connection.name.clone();
         let collection = self.view.resource.collection.clone();
         let asked = self.page_asked.unwrap_or(self.asked);
         let (each, at) = (self.each.to_owned(), now());
         let via = if self.full { Via::Sweep } else { Via::Page };
-        let write = move |tx: &crate::store::Tx<'_>| {
+        move |tx: &crate::store::Tx<'_>| {
             let (connection, collection) = (name.as_str(), collection.as_str());
             let source = Source { connection, collection, each: &each, via, asked, at: &at };
             let differed = receive::page(tx, &house, &source, items)?;
@@ -326,9 +365,7 @@ impl Reading<'_> {
                 tx.set_meta(&key, &value)?;
             }
             Ok(differed)
-        };
-        self.differed += self.engine.store.write_async(write).await?;
-        Ok(())
+        }
     }
 
     /// While a long listing ran, what was already read may have changed again: one that is not in
@@ -417,49 +454,6 @@ async fn finish(
         })
         .await?;
     Ok(())
-}
-
-/// Where it is written down since when a connection is to be read from its beginning.
-pub fn backfill_key(connection: &str) -> String {
-    format!("backfill.{connection}")
-}
-
-/// Was a slice of a listing read from its beginning since everything was asked for?
-fn filled(
-    tx: &crate::store::Tx<'_>,
-    connection: &str,
-    resource: &str,
-    each: &str,
-) -> crate::store::Result<bool> {
-    let Some(asked) = tx.meta(&backfill_key(connection))? else { return Ok(false) };
-    let swept = tx.meta(&swept_key(connection, resource, each))?;
-    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    Ok(swept.is_some_and(|swept| time(&swept) >= time(&asked)))
-}
-
-/// Where it is written down when a listing was last read from its beginning.
-fn swept_key(connection: &str, resource: &str, each: &str) -> String {
-    format!("swept.{connection}.{resource}.{each}")
-}
-
-/// Was any slice of a listing read, and not from its beginning since then?
-pub fn swept_before(
-    tx: &crate::store::Tx<'_>,
-    view: &View<'_>,
-    then: jiff::Timestamp,
-) -> crate::store::Result<bool> {
-    let Some(list) = &view.resource.list else { return Ok(false) };
-    let (name, resource) = (&view.connection.name, &view.resource.name);
-    let each = list.each.as_ref().map_or_else(|| vec![String::new()], |e| view.connection.each(e));
-    for each in each {
-        let read = tx.cursor(name, resource, &each)?.complete;
-        let swept = tx.meta(&swept_key(name, resource, &each))?;
-        let swept = swept.and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        if read && swept.is_none_or(|at| at < then) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Everything a template of this connection may name, now.

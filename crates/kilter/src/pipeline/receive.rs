@@ -4,7 +4,7 @@
 //! Never   appends what equals the shadow; never calls a remote.
 
 use kilter_core::Json;
-use kilter_core::model::{Change, End, Seq, State, Via};
+use kilter_core::model::{Change, End, Rows, Seq, Via};
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::replace::REPLACE_ROW;
@@ -12,7 +12,7 @@ use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge, seat};
 
 use crate::pipeline::permits;
-use crate::store::{Result, Tx};
+use crate::store::{Error, Result, Tx};
 
 /// Where a batch of items comes from.
 #[derive(Debug, Clone)]
@@ -93,21 +93,32 @@ fn known(
     if !item.unreadable.is_empty() {
         return Ok(false);
     }
-    let ids = tx.object_ids_by_remote(source.connection, source.collection, &item.remote)?;
-    let Some(id) = ids.first() else { return Ok(false) };
-    let Some(object) = tx.object(*id)? else { return Ok(false) };
-    let settled =
-        object.state == State::Live && object.look.is_none() && source.asked >= object.settled;
+    // Nearly always it is what it was, to the letter.
+    let text = serde_json::to_string(&item.rows).map_err(|e| Error::Corrupt("an item", e))?;
+    let seen = tx.seen(source.connection, source.collection, &item.remote, &text)?;
+    let Some(object) = seen else { return Ok(false) };
+    let settled = object.quiet && source.asked >= object.settled;
     let hints =
         house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
-    let placed = hints || object.root.is_some() || object.unmatched_key.is_some();
-    let mut shadow = object.shadow;
-    // What only we keep there no remote says.
+    let placed = hints || object.root.is_some() || object.unmatched;
+    let same = match &object.differs {
+        None => true,
+        Some(text) => {
+            let shadow: Rows =
+                serde_json::from_str(text).map_err(|e| Error::Corrupt("an object", e))?;
+            same_but_own(shadow, &item.rows)
+        }
+    };
+    let same = same && object.resource == item.resource;
+    Ok(settled && placed && same && object.root.is_none_or(|r| !awaited.contains(&r)))
+}
+
+/// What only we keep there no remote says.
+fn same_but_own(mut shadow: Rows, rows: &Rows) -> bool {
     for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW] {
         shadow.remove(own);
     }
-    let same = shadow == item.rows && object.resource == item.resource;
-    Ok(settled && placed && same && object.root.is_none_or(|r| !awaited.contains(&r)))
+    shadow == *rows
 }
 
 /// Reads and answers are appended and merged in the same transaction.
@@ -118,6 +129,7 @@ pub fn merge_now(
     mut changes: Vec<Change>,
 ) -> Result<()> {
     tx.append(&mut changes)?;
+    tx.foresee(house, world, &changes)?;
     let mut ends = Vec::with_capacity(changes.len());
     for change in changes {
         let end = merge_one(tx, house, world, &change)?;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::pipeline::poll::{Extent, FaultError};
-use crate::pipeline::{deliver, looks, merge, poll, resolve, retain, subscribe};
+use crate::pipeline::{deliver, looks, merge, poll, resolve, retain, subscribe, swept};
 use crate::store::Result;
 
 /// What happens, for a progress bar or a log.
@@ -337,11 +337,11 @@ async fn sweep_forever(
             let (house, name) = (Arc::clone(&engine.house), view.connection.name.clone());
             let resource = view.resource.name.clone();
             let late = engine.store.write_async(move |tx| {
-                let asked = tx.meta(&poll::backfill_key(&name))?;
+                let asked = tx.meta(&swept::backfill_key(&name))?;
                 let asked = asked.and_then(|at| at.parse::<jiff::Timestamp>().ok());
                 let Some(view) = house.view(&name, &resource) else { return Ok((false, false)) };
                 let due = asked.map_or(due, |at| due.max(at));
-                Ok((poll::swept_before(tx, &view, due)?, asked.is_some()))
+                Ok((swept::swept_before(tx, &view, due)?, asked.is_some()))
             });
             let (late, backfill) = late.await?;
             asked |= backfill;
@@ -366,11 +366,11 @@ async fn sweep_forever(
 async fn filled(engine: &Arc<Engine>, connection: &str) -> Result<()> {
     let (house, name) = (Arc::clone(&engine.house), connection.to_owned());
     let forget = move |tx: &crate::store::Tx<'_>| {
-        let key = poll::backfill_key(&name);
+        let key = swept::backfill_key(&name);
         let Some(at) = tx.meta(&key)? else { return Ok(()) };
         let at = at.parse().unwrap_or(jiff::Timestamp::MIN);
         for view in house.views().filter(|v| v.connection.name == name) {
-            if poll::swept_before(tx, &view, at)? {
+            if swept::swept_before(tx, &view, at)? {
                 return Ok(());
             }
         }

@@ -1,19 +1,45 @@
 //! `changes`: the log of what remotes said. A row is open until its end is written.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, Via};
 use rusqlite::params;
 
 use super::sums::{Sums, count};
-use super::{Error, Result, Tx};
+use super::{Result, Tx};
+
+/// Open changes, in their order, and those among them whose body nobody can read: why.
+#[derive(Debug, Default)]
+pub struct Open {
+    pub changes: Vec<Change>,
+    pub unreadable: BTreeMap<Seq, String>,
+}
 
 impl Tx<'_> {
     /// Appends and gives each its place.
     pub fn append(&self, changes: &mut [Change]) -> Result<()> {
+        self.append_each(changes.iter_mut().map(|change| {
+            let text = Cow::Owned(change.body.to_string());
+            (change, text)
+        }))
+    }
+
+    /// The same, of bodies that are kept as they came.
+    pub fn append_said(&self, changes: &mut [(Change, String)]) -> Result<()> {
+        self.append_each(changes.iter_mut().map(|(change, text)| (change, Cow::Borrowed(&**text))))
+    }
+
+    fn append_each<'c>(
+        &self,
+        changes: impl Iterator<Item = (&'c mut Change, Cow<'c, str>)>,
+    ) -> Result<()> {
         let sql = "INSERT INTO changes (connection, collection, remote, each, via, asked, body, at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let mut s = self.sql.prepare_cached(sql)?;
         let mut sums = Sums::new();
-        for change in changes {
+        for (change, text) in changes {
             s.execute(params![
                 change.connection,
                 change.collection,
@@ -21,7 +47,7 @@ impl Tx<'_> {
                 change.each,
                 change.via.name(),
                 change.asked,
-                change.body.to_string(),
+                text,
                 change.at
             ])?;
             change.seq = self.sql.last_insert_rowid();
@@ -37,27 +63,36 @@ impl Tx<'_> {
     }
 
     /// The oldest open changes.
-    pub fn open_changes(&self, limit: usize) -> Result<Vec<Change>> {
+    pub fn open_changes(&self, limit: usize) -> Result<Open> {
         let sql = "SELECT seq, connection, collection, remote, each, via, asked, body, at
                    FROM changes WHERE end IS NULL ORDER BY seq LIMIT ?1";
         let mut s = self.sql.prepare_cached(sql)?;
         let mut rows = s.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut out = Vec::new();
+        let mut open = Open::default();
         while let Some(r) = rows.next()? {
-            let body: String = r.get(7)?;
-            out.push(Change {
-                seq: r.get(0)?,
+            let seq = r.get(0)?;
+            let body = match serde_json::from_str(
+                r.get_ref(7)?.as_str().map_err(rusqlite::Error::from)?,
+            ) {
+                Ok(body) => body,
+                Err(error) => {
+                    open.unreadable.insert(seq, error.to_string());
+                    Json::Null
+                }
+            };
+            open.changes.push(Change {
+                seq,
                 connection: r.get(1)?,
                 collection: r.get(2)?,
                 remote: r.get(3)?,
                 each: r.get(4)?,
                 via: Via::parse(&r.get::<_, String>(5)?),
                 asked: r.get(6)?,
-                body: serde_json::from_str(&body).map_err(|e| Error::Corrupt("a change", e))?,
+                body,
                 at: r.get(8)?,
             });
         }
-        Ok(out)
+        Ok(open)
     }
 
     /// Each change ends in exactly one way.

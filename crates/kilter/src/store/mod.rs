@@ -11,6 +11,7 @@ pub mod intents;
 mod line;
 pub mod meta;
 pub mod objects;
+mod objects_put;
 pub mod records;
 pub mod report;
 mod retain;

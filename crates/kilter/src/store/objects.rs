@@ -2,22 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use kilter_core::model::record::fold;
-use kilter_core::model::{Due, Object, ObjectId, State, Wait, WaitKind};
-use kilter_core::sync::reference;
+use kilter_core::model::{Due, Object, ObjectId, Rows, State, Wait, WaitKind};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Result, Tx};
 
 const COLUMNS: &str = "id, connection, resource, collection, remote, root, unmatched, shadow,
     version, settled, asked, fell, state, wait_kind, wait_reason, due_mark, due_since, due_next,
-    due_not_before, due_tries, due_lane, look, repairs";
+    due_not_before, due_tries, due_lane, look, repairs,
+    (SELECT json_group_object(facet, record) FROM bindings WHERE object = objects.id)";
+
+/// Enough of an object to say whether a listing tells anything new.
+#[derive(Debug)]
+pub struct Seen {
+    pub resource: String,
+    pub root: Option<i64>,
+    pub unmatched: bool,
+    /// Its shadow, where that is another text than was asked for.
+    pub differs: Option<String>,
+    pub settled: i64,
+    /// It is there, and nobody asked for a read of it.
+    pub quiet: bool,
+}
 
 /// The columns as they come, before their JSON is read.
 struct Raw {
     object: Object,
     shadow: String,
     repairs: String,
+    bindings: String,
 }
 
 fn raw(r: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -47,7 +60,7 @@ fn raw(r: &Row<'_>) -> rusqlite::Result<Raw> {
         root: r.get(5)?,
         bindings: BTreeMap::new(),
         unmatched_key: r.get(6)?,
-        shadow: BTreeMap::new(),
+        shadow: Rows::default(),
         version: r.get(8)?,
         settled: r.get(9)?,
         asked: r.get(10)?,
@@ -58,33 +71,34 @@ fn raw(r: &Row<'_>) -> rusqlite::Result<Raw> {
         look: r.get(21)?,
         repairs: BTreeMap::new(),
     };
-    Ok(Raw { object, shadow: r.get(7)?, repairs: r.get(22)? })
+    Ok(Raw { object, shadow: r.get(7)?, repairs: r.get(22)?, bindings: r.get(23)? })
 }
 
 impl Tx<'_> {
-    fn finish(&self, raw: Raw) -> Result<Object> {
+    fn finish(raw: Raw) -> Result<Object> {
         let mut object = raw.object;
         let corrupt = |e| Error::Corrupt("an object", e);
         object.shadow = serde_json::from_str(&raw.shadow).map_err(corrupt)?;
         object.repairs = serde_json::from_str(&raw.repairs).map_err(corrupt)?;
-        let mut s =
-            self.sql.prepare_cached("SELECT facet, record FROM bindings WHERE object = ?1")?;
-        let rows = s.query_map([object.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        object.bindings = rows.collect::<rusqlite::Result<_>>()?;
+        object.bindings = serde_json::from_str(&raw.bindings).map_err(corrupt)?;
         Ok(object)
     }
 
     pub fn object(&self, id: ObjectId) -> Result<Option<Object>> {
         let sql = format!("SELECT {COLUMNS} FROM objects WHERE id = ?1");
         let found = self.sql.prepare_cached(&sql)?.query_row([id], raw).optional()?;
-        found.map(|r| self.finish(r)).transpose()
+        found.map(Self::finish).transpose()
     }
 
-    fn objects_where(&self, rest: &str, params: impl rusqlite::Params) -> Result<Vec<Object>> {
+    pub(crate) fn objects_where(
+        &self,
+        rest: &str,
+        params: impl rusqlite::Params,
+    ) -> Result<Vec<Object>> {
         let sql = format!("SELECT {COLUMNS} FROM objects WHERE {rest}");
         let mut s = self.sql.prepare_cached(&sql)?;
         let raws = s.query_map(params, raw)?.collect::<rusqlite::Result<Vec<_>>>()?;
-        raws.into_iter().map(|r| self.finish(r)).collect()
+        raws.into_iter().map(Self::finish).collect()
     }
 
     pub fn object_ids_by_remote(
@@ -98,9 +112,43 @@ impl Tx<'_> {
         self.ids(sql, params![connection, collection, remote])
     }
 
+    /// What is known of an object, for those who only compare; `text` is what it shows now.
+    pub fn seen(
+        &self,
+        connection: &str,
+        collection: &str,
+        remote: &str,
+        text: &str,
+    ) -> Result<Option<Seen>> {
+        let sql = "SELECT resource, root, unmatched IS NOT NULL, shadow, settled,
+                   state = 'live' AND look IS NULL
+                   FROM objects WHERE connection = ?1 AND collection = ?2 AND remote = ?3";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let seen = |r: &Row<'_>| {
+            let shadow = r.get_ref(3)?.as_str()?;
+            Ok(Seen {
+                resource: r.get(0)?,
+                root: r.get(1)?,
+                unmatched: r.get(2)?,
+                differs: (shadow != text).then(|| shadow.to_owned()),
+                settled: r.get(4)?,
+                quiet: r.get(5)?,
+            })
+        };
+        Ok(s.query_row([connection, collection, remote], seen).optional()?)
+    }
+
     pub fn object_ids_of_root(&self, connection: &str, root: i64) -> Result<Vec<ObjectId>> {
         let sql = "SELECT id FROM objects WHERE root = ?2 AND connection = ?1";
         self.ids(sql, params![connection, root])
+    }
+
+    /// Objects of all connections with this root.
+    pub(crate) fn objects_of_root(&self, root: i64) -> Result<Vec<(ObjectId, String)>> {
+        let sql = "SELECT id, connection FROM objects WHERE root = ?1";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows = s.query_map([root], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     pub fn object_ids_showing(&self, record: i64) -> Result<Vec<ObjectId>> {
@@ -258,125 +306,6 @@ impl Tx<'_> {
                    WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL
                      AND (due_not_before IS NULL OR due_not_before <= ?2)";
         self.sql.prepare_cached(sql)?.execute(params![connection, now])?;
-        Ok(())
-    }
-
-    pub fn write_objects<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<()> {
-        let sql = "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-                   ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
-        let mut insert = self.sql.prepare_cached(sql)?;
-        let corrupt = |e| Error::Corrupt("an object", e);
-        for o in objects {
-            let due = o.due.as_ref();
-            let moved = self.moved(o)?;
-            let mut update = moved.map(|m| self.sql.prepare_cached(&m.update())).transpose()?;
-            update.as_mut().unwrap_or(&mut insert).execute(params![
-                o.id,
-                o.connection,
-                o.resource,
-                o.collection,
-                o.remote,
-                o.root,
-                o.unmatched_key,
-                o.unmatched_key.as_deref().map(fold),
-                serde_json::to_string(&o.shadow).map_err(corrupt)?,
-                o.version,
-                o.settled,
-                o.asked,
-                o.fell,
-                o.state.name(),
-                o.wait.as_ref().map(|w| w.kind.name()),
-                o.wait.as_ref().map(|w| &w.reason),
-                due.map(|d| d.mark),
-                due.and_then(|d| d.since.as_ref()),
-                due.and_then(|d| d.next_at.as_ref()),
-                due.and_then(|d| d.not_before.as_ref()),
-                due.map(|d| d.tries),
-                due.map(|d| d.lane),
-                o.look,
-                serde_json::to_string(&o.repairs).map_err(corrupt)?,
-            ])?;
-            self.write_bindings(o)?;
-            let waits = reference::pending_of_object(o);
-            self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
-        }
-        Ok(())
-    }
-}
-
-/// Which columns of an object moved that an index holds. SQLite writes an index anew whenever one
-/// of its columns is set, be it to what it was: a figure that changes touches none of six.
-#[derive(Debug, Clone, Copy)]
-struct Moved {
-    place: bool,
-    wait: bool,
-    due: bool,
-    look: bool,
-}
-
-impl Moved {
-    fn update(self) -> String {
-        let mut sql = String::from(
-            "UPDATE objects SET shadow = ?9, version = ?10, settled = ?11, asked = ?12,
-             fell = ?13, state = ?14, due_next = ?19, due_not_before = ?20, due_tries = ?21,
-             repairs = ?24",
-        );
-        let place = ", connection = ?2, resource = ?3, collection = ?4, remote = ?5, root = ?6,
-                     unmatched = ?7, unmatched_fold = ?8";
-        let groups = [
-            (self.place, place),
-            (self.wait, ", wait_kind = ?15, wait_reason = ?16"),
-            (self.due, ", due_mark = ?17, due_since = ?18, due_lane = ?22"),
-            (self.look, ", look = ?23"),
-        ];
-        groups.into_iter().filter(|(moved, _)| *moved).for_each(|(_, set)| sql.push_str(set));
-        sql.push_str(" WHERE id = ?1");
-        sql
-    }
-}
-
-impl Tx<'_> {
-    /// None: it is not there yet.
-    fn moved(&self, o: &Object) -> Result<Option<Moved>> {
-        let sql = "SELECT connection, resource, collection, remote, root, unmatched, wait_kind,
-                   wait_reason, due_mark, due_since, due_lane, look FROM objects WHERE id = ?1";
-        let compare = |r: &Row<'_>| {
-            let text = |n: usize, now: Option<&str>| -> rusqlite::Result<bool> {
-                Ok(r.get_ref(n)?.as_str_or_null().ok().flatten() != now)
-            };
-            let due = o.due.as_ref();
-            Ok(Moved {
-                place: text(0, Some(&o.connection))?
-                    || text(1, Some(&o.resource))?
-                    || text(2, Some(&o.collection))?
-                    || text(3, o.remote.as_deref())?
-                    || r.get::<_, Option<i64>>(4)? != o.root
-                    || text(5, o.unmatched_key.as_deref())?,
-                wait: text(6, o.wait.as_ref().map(|w| w.kind.name()))?
-                    || text(7, o.wait.as_ref().map(|w| w.reason.as_str()))?,
-                due: r.get::<_, Option<i64>>(8)? != due.map(|d| d.mark)
-                    || text(9, due.and_then(|d| d.since.as_deref()))?
-                    || r.get::<_, Option<u8>>(10)? != due.map(|d| d.lane),
-                look: r.get::<_, Option<i64>>(11)? != o.look,
-            })
-        };
-        Ok(self.sql.prepare_cached(sql)?.query_row([o.id], compare).optional()?)
-    }
-
-    /// What stands as it stood is not written.
-    fn write_bindings(&self, o: &Object) -> Result<()> {
-        let sql = "SELECT facet, record FROM bindings WHERE object = ?1";
-        let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([o.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        let before: BTreeMap<String, i64> = rows.collect::<rusqlite::Result<_>>()?;
-        if before == o.bindings {
-            return Ok(());
-        }
-        self.sql.prepare_cached("DELETE FROM bindings WHERE object = ?1")?.execute([o.id])?;
-        let mut bind = self.sql.prepare_cached("INSERT INTO bindings VALUES (?1, ?2, ?3)")?;
-        for (facet, record) in &o.bindings {
-            bind.execute(params![o.id, facet, record])?;
-        }
         Ok(())
     }
 

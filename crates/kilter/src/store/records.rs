@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kilter_core::model::record::fold;
 use kilter_core::model::{Record, RecordId};
 use kilter_core::sync::reference;
+use kilter_core::sync::world::found_alike;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Result, Tx};
@@ -76,6 +77,24 @@ impl Tx<'_> {
             self.write_refs(record)?;
             let waits = reference::pending_of_record(record);
             self.write_pending(0, record.id, waits.iter().map(|p| p.text()))?;
+        }
+        Ok(())
+    }
+
+    /// The same of what is known as it was: nothing is asked again.
+    pub fn write_changed_records<'r>(
+        &self,
+        records: impl Iterator<Item = (Option<&'r Record>, &'r Record)>,
+    ) -> Result<()> {
+        let sql = "UPDATE records SET fields = ?2, version = version + 1 WHERE id = ?1";
+        for (was, record) in records {
+            if !was.is_some_and(|was| found_alike(was, record)) {
+                self.write_records(std::iter::once(record))?;
+                continue;
+            }
+            let fields =
+                serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
+            self.sql.prepare_cached(sql)?.execute(params![record.id, fields])?;
         }
         Ok(())
     }

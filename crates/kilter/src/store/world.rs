@@ -1,15 +1,22 @@
 //! Loads what a world lacks and writes what changed in it: the batch interface of the store.
+//!
+//! What a merge of a change will ask for is mostly known beforehand: the object it names, the records
+//! that stand in it, who shows those. It is loaded along, so that most steps run once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kilter_core::model::Seq;
+use kilter_core::model::record::fold;
+use kilter_core::model::{Change, Object, ObjectId, RecordId, Seq};
 use kilter_core::sync::house::House;
+use kilter_core::sync::reference;
 use kilter_core::sync::world::{Key, World};
 
 use super::{Result, Tx};
 
 /// A step that still lacks something after so many loads is a mistake of ours.
 const LOADS_MAX: usize = 1000;
+/// Records around one object that are loaded along; what is beyond is loaded when it is asked for.
+const AROUND_MAX: usize = 16;
 
 impl Tx<'_> {
     /// An empty world whose new records and objects get numbers of their own.
@@ -44,6 +51,103 @@ impl Tx<'_> {
             "load what a step needs: {:?} stays missing",
             world.missing
         )))
+    }
+
+    /// Loads what merging these changes will ask for. What it misses, a step asks for itself.
+    pub fn foresee(&self, house: &House, world: &mut World, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            let Change { connection, collection, remote, .. } = change;
+            let key = Key::ObjectByRemote(connection.clone(), collection.clone(), remote.clone());
+            if remote.is_empty() || world.knows(&key) {
+                continue;
+            }
+            let rest = "connection = ?1 AND collection = ?2 AND remote = ?3";
+            let found = self.objects_where(rest, [connection, collection, remote])?;
+            world.answer(key, found.iter().map(|o| o.id));
+            for object in found {
+                self.around(house, world, &object)?;
+                world.learn_object(object);
+            }
+        }
+        Ok(())
+    }
+
+    /// The records that stand in an object, what they are part of, and who shows them.
+    fn around(&self, house: &House, world: &mut World, object: &Object) -> Result<()> {
+        let mut records: Vec<RecordId> = object.root.into_iter().collect();
+        records.extend(object.bindings.values().filter(|id| object.root != Some(**id)));
+        let mut wholes = BTreeSet::new();
+        let mut at = 0;
+        while let Some(id) = records.get(at).copied().filter(|_| at < AROUND_MAX) {
+            at += 1;
+            self.learn(world, &Key::Record(id), &[id])?;
+            let Some(record) = world.records.get(&id) else { continue };
+            let fields = house.entities.get(&record.entity).map(|e| &e.fields);
+            for (field, to) in reference::direct(record) {
+                if fields.and_then(|f| f.get(&field)).is_some_and(|f| f.part_of) {
+                    wholes.insert(to);
+                    if !records.contains(&to) {
+                        records.push(to);
+                    }
+                }
+            }
+            // A root is known by its object, a whole by its part; only the rest is found by key.
+            let found = object.root == Some(id) || wholes.contains(&id);
+            let by_key = record.key.as_deref().filter(|_| !found);
+            let by_key = by_key.map(|key| Key::RecordByKey(record.entity.clone(), fold(key)));
+            if let Some(key) = by_key.filter(|key| !world.knows(key)) {
+                self.load(house, world, BTreeSet::from([key]))?;
+            }
+        }
+        for id in records.into_iter().take(AROUND_MAX) {
+            self.roots(house, world, id)?;
+            // A whole may have thousands of parts: those are nobody's concern here.
+            let key = Key::ObjectsShowing(id);
+            if (object.root == Some(id) || !wholes.contains(&id)) && !world.knows(&key) {
+                let ids = self.object_ids_showing(id)?;
+                self.meet(world, &ids)?;
+                world.answer(key, ids);
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects whose root is this record, in every connection.
+    fn roots(&self, house: &House, world: &mut World, root: RecordId) -> Result<()> {
+        let mut connections = house.config.connections.keys();
+        let key = |connection: &String| Key::ObjectsOfRoot(connection.clone(), root);
+        if connections.all(|connection| world.knows(&key(connection))) {
+            return Ok(());
+        }
+        let mut all: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
+        for (id, connection) in self.objects_of_root(root)? {
+            self.meet(world, &[id])?;
+            all.entry(connection).or_default().push(id);
+        }
+        for connection in house.config.connections.keys() {
+            world.answer(key(connection), all.remove(connection).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Objects by their ids; each is known by its remote id as well then.
+    fn meet(&self, world: &mut World, ids: &[ObjectId]) -> Result<()> {
+        for id in ids {
+            if world.objects.contains_key(id) {
+                continue;
+            }
+            let Some(object) = self.object(*id)? else { continue };
+            if let Some(remote) = &object.remote {
+                let (connection, collection) = (&object.connection, &object.collection);
+                let key =
+                    Key::ObjectByRemote(connection.clone(), collection.clone(), remote.clone());
+                if !world.knows(&key) {
+                    world.answer(key, [*id]);
+                }
+            }
+            world.learn_object(object);
+        }
+        Ok(())
     }
 
     pub fn load(&self, house: &House, world: &mut World, keys: BTreeSet<Key>) -> Result<()> {
@@ -113,6 +217,16 @@ impl Tx<'_> {
             oldest = oldest.min(if cursor.complete && !open { cursor.asked } else { 0 });
         }
         Ok(if oldest == Seq::MAX { 0 } else { oldest })
+    }
+
+    /// Writes everything that changed, where nobody else wrote since the world was loaded.
+    pub fn save_alone(&self, world: &World) -> Result<()> {
+        self.write_changed_records(world.changed_records())?;
+        let changed = world.changed_objects();
+        // What gave its remote id away comes before who has it now.
+        self.write_changed(changed.clone().filter(|(_, o)| o.remote.is_none()))?;
+        self.write_changed(changed.filter(|(_, o)| o.remote.is_some()))?;
+        self.write_sold(world.dirty_sold.iter().map(|key| (key, world.sold.get(key))))
     }
 
     /// Writes everything that changed.

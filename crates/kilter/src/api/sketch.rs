@@ -1,0 +1,205 @@
+//! A sketch of a signed body: the keys that routes ask for, and whether the rest is JSON at all.
+//!
+//! Reads   a body's text.   Writes  nothing.
+//! Never   takes what a whole reading would refuse: the body is kept as it came, and read later.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use kilter_core::Json;
+use kilter_core::manifest::{Each, Webhook};
+use kilter_core::mapping::Lens;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Map;
+
+/// What a whole reading refuses to go into deeper.
+const DEPTH_MAX: usize = 127;
+
+/// What routes ask for of a body; whole where that cannot be said beforehand. None: it is no JSON.
+pub fn sketch(webhook: &Webhook, body: &[u8]) -> Option<Json> {
+    let text = std::str::from_utf8(body).ok()?;
+    // Halves of a letter (`\ud83d` alone) are told only by a whole reading.
+    let halves = text.contains("\\ud") || text.contains("\\uD");
+    let Some(keys) = keys(webhook).filter(|_| !halves) else {
+        return serde_json::from_str(text).ok();
+    };
+    if too_deep(text.as_bytes()) {
+        return None;
+    }
+    let mut from = serde_json::Deserializer::from_str(text);
+    let sketch = Wanted(&keys).deserialize(&mut from).ok()?;
+    from.end().ok()?;
+    Some(sketch)
+}
+
+/// The keys of the body's own table that any route reads. None: one reads what has no such key.
+fn keys(webhook: &Webhook) -> Option<Vec<&str>> {
+    let mut out = Vec::new();
+    for route in &webhook.routes {
+        let each = match &route.each {
+            Some(Each::Location(lens)) => Some(lens),
+            _ => None,
+        };
+        for lens in route.id.iter().chain(each) {
+            out.push(key(lens)?);
+        }
+        for (path, _) in &route.keep {
+            out.push(path.root_key().filter(|_| !path.text().contains('@'))?);
+        }
+    }
+    Some(out)
+}
+
+/// A codec may look at the whole body as well (`@currency`).
+fn key(lens: &Lens) -> Option<&str> {
+    lens.path().root_key().filter(|_| !lens.text().contains('@'))
+}
+
+fn too_deep(text: &[u8]) -> bool {
+    let opens = text.iter().filter(|b| matches!(b, b'[' | b'{')).count();
+    if opens <= DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match (quoted, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => quoted = !quoted,
+            (false, b'[' | b'{') => depth += 1,
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// A table with these keys of what comes; null where no table comes.
+struct Wanted<'k>(&'k [&'k str]);
+
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Json, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut out = Map::new();
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            if self.0.contains(&key.as_ref()) {
+                out.insert(key.into_owned(), map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Json::Object(out))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Json::Null)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(text: &str) -> Option<Json> {
+        if too_deep(text.as_bytes()) {
+            return None;
+        }
+        let mut from = serde_json::Deserializer::from_str(text);
+        let found = Wanted(&["id", "type"]).deserialize(&mut from).ok()?;
+        from.end().ok().map(|()| found)
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_read() {
+        let text = r#"{"a": {"id": 1}, "id": 7.50, "b": [1, {"type": 2}], "type": {"x": null}}"#;
+        let whole: Json = serde_json::from_str(text).unwrap();
+        let found = wanted(text).unwrap();
+        assert_eq!(found, serde_json::json!({ "id": whole["id"], "type": whole["type"] }));
+        // The last of two counts, as in a whole reading.
+        assert_eq!(wanted(r#"{"id": 1, "id": 2}"#).unwrap()["id"], 2);
+    }
+
+    #[test]
+    fn what_a_whole_reading_refuses_is_refused() {
+        let deep = |n: usize| format!("{}1{}", "[".repeat(n), "]".repeat(n));
+        let deep_in = |n: usize| format!("{{\"a\": {}}}", deep(n - 1));
+        let quoted = format!("{{\"a\": \"{}\"}}", "[".repeat(500));
+        let texts = [
+            "",
+            "{",
+            "{\"id\": 7}}",
+            "id=7",
+            "{\"id\": 07}",
+            "{\"a\": 07}",
+            "NaN",
+            "{\"a\": NaN}",
+            "[1,]",
+            "{\"a\": 1,}",
+            "{\"a\": \"\n\"}",
+            "{\"a\": \"\\x\"}",
+            "{\"a\": 1e}",
+            "7",
+            "[]",
+            "null",
+            "true",
+            "\"x\"",
+            "-1.5e9",
+            "[1, {\"a\": []}]",
+            "{\"a\": 1e400}",
+            "{\"a\": -}",
+        ];
+        let more = [126, 127, 128, 10_000].map(deep);
+        let within = [126, 127, 128, 10_000].map(deep_in);
+        let all = texts.iter().map(|t| (*t).to_owned()).chain(more).chain(within).chain([quoted]);
+        for text in all {
+            let whole = serde_json::from_str::<Json>(&text).is_ok();
+            let shown: String = text.chars().take(40).collect();
+            assert_eq!(wanted(&text).is_some(), whole, "{shown}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `objects` written: inserted, or changed where they changed.
+//!
+//! Reads   what stands there, where nobody says what it was.   Writes  objects, bindings, pending.
+//! Never   touches an index whose columns stayed.
+
+use std::collections::BTreeMap;
+
+use kilter_core::model::Object;
+use kilter_core::model::record::fold;
+use kilter_core::sync::reference;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Error, Result, Tx};
+
+impl Tx<'_> {
+    pub fn write_objects<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<()> {
+        for o in objects {
+            self.write_object(o, self.moved(o)?)?;
+            self.write_bindings(o)?;
+            let waits = reference::pending_of_object(o);
+            self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
+        }
+        Ok(())
+    }
+
+    /// The same of what is known as it was: nothing is asked again.
+    pub fn write_changed<'o>(
+        &self,
+        objects: impl Iterator<Item = (Option<&'o Object>, &'o Object)>,
+    ) -> Result<()> {
+        for (was, o) in objects {
+            let Some(was) = was else {
+                self.write_objects(std::iter::once(o))?;
+                continue;
+            };
+            self.write_object(o, Some(Moved::between(was, o)))?;
+            if was.bindings != o.bindings {
+                self.write_bindings(o)?;
+            }
+            if was.root.is_none() || o.root.is_none() {
+                let waits = reference::pending_of_object(o);
+                self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// None: it is not there yet.
+    fn write_object(&self, o: &Object, moved: Option<Moved>) -> Result<()> {
+        let corrupt = |e| Error::Corrupt("an object", e);
+        let mut s = match moved {
+            None => self.sql.prepare_cached(INSERT)?,
+            Some(moved) => self.sql.prepare_cached(&moved.update())?,
+        };
+        let shadow = match moved {
+            Some(Moved { shadow: false, .. }) => String::new(),
+            _ => serde_json::to_string(&o.shadow).map_err(corrupt)?,
+        };
+        let due = o.due.as_ref();
+        s.execute(params![
+            o.id,
+            o.connection,
+            o.resource,
+            o.collection,
+            o.remote,
+            o.root,
+            o.unmatched_key,
+            o.unmatched_key.as_deref().map(fold),
+            shadow,
+            o.version,
+            o.settled,
+            o.asked,
+            o.fell,
+            o.state.name(),
+            o.wait.as_ref().map(|w| w.kind.name()),
+            o.wait.as_ref().map(|w| &w.reason),
+            due.map(|d| d.mark),
+            due.and_then(|d| d.since.as_ref()),
+            due.and_then(|d| d.next_at.as_ref()),
+            due.and_then(|d| d.not_before.as_ref()),
+            due.map(|d| d.tries),
+            due.map(|d| d.lane),
+            o.look,
+            serde_json::to_string(&o.repairs).map_err(corrupt)?,
+        ])?;
+        Ok(())
+    }
+}
+
+const INSERT: &str = "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+    ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+
+/// Which columns of an object moved that an index holds. SQLite writes an index anew whenever one
+/// of its columns is set, be it to what it was: a figure that changes touches none of six.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    place: bool,
+    shadow: bool,
+    wait: bool,
+    due: bool,
+    look: bool,
+}
+
+impl Moved {
+    fn between(was: &Object, o: &Object) -> Self {
+        let due = |o: &Object| o.due.as_ref().map(|d| (d.mark, d.since.clone(), d.lane));
+        Self {
+            place: was.connection != o.connection
+                || was.resource != o.resource
+                || was.collection != o.collection
+                || was.remote != o.remote
+                || was.root != o.root
+                || was.unmatched_key != o.unmatched_key,
+            shadow: was.shadow != o.shadow,
+            wait: was.wait != o.wait,
+            due: due(was) != due(o),
+            look: was.look != o.look,
+        }
+    }
+
+    fn update(self) -> String {
+        let mut sql = String::from(
+            "UPDATE objects SET version = ?10, settled = ?11, asked = ?12,
+             fell = ?13, state = ?14, due_next = ?19, due_not_before = ?20, due_tries = ?21,
+             repairs = ?24",
+        );
+        let place = ", connection = ?2, resource = ?3, collection = ?4, remote = ?5, root = ?6,
+                     unmatched = ?7, unmatched_fold = ?8";
+        let groups = [
+            (self.place, place),
+            (self.shadow, ", shadow = ?9"),
+            (self.wait, ", wait_kind = ?15, wait_reason = ?16"),
+            (self.due, ", due_mark = ?17, due_since = ?18, due_lane = ?22"),
+            (self.look, ", look = ?23"),
+        ];
+        groups.into_iter().filter(|(moved, _)| *moved).for_each(|(_, set)| sql.push_str(set));
+        sql.push_str(" WHERE id = ?1");
+        sql
+    }
+}
+
+impl Tx<'_> {
+    /// None: it is not there yet.
+    fn moved(&self, o: &Object) -> Result<Option<Moved>> {
+        let sql = "SELECT connection, resource, collection, remote, root, unmatched, wait_kind,
+                   wait_reason, due_mark, due_since, due_lane, look FROM objects WHERE id = ?1";
+        let compare = |r: &Row<'_>| {
+            let text = |n: usize, now: Option<&str>| -> rusqlite::Result<bool> {
+                Ok(r.get_ref(n)?.as_str_or_null().ok().flatten() != now)
+            };
+            let due = o.due.as_ref();
+            Ok(Moved {
+                shadow: true,
+                place: text(0, Some(&o.connection))?
+                    || text(1, Some(&o.resource))?
+                    || text(2, Some(&o.collection))?
+                    || text(3, o.remote.as_deref())?
+                    || r.get::<_, Option<i64>>(4)? != o.root
+                    || text(5, o.unmatched_key.as_deref())?,
+                wait: text(6, o.wait.as_ref().map(|w| w.kind.name()))?
+                    || text(7, o.wait.as_ref().map(|w| w.reason.as_str()))?,
+                due: r.get::<_, Option<i64>>(8)? != due.map(|d| d.mark)
+                    || text(9, due.and_then(|d| d.since.as_deref()))?
+                    || r.get::<_, Option<u8>>(10)? != due.map(|d| d.lane),
+                look: r.get::<_, Option<i64>>(11)? != o.look,
+            })
+        };
+        Ok(self.sql.prepare_cached(sql)?.query_row([o.id], compare).optional()?)
+    }
+
+    /// What stands as it stood is not written.
+    fn write_bindings(&self, o: &Object) -> Result<()> {
+        let sql = "SELECT facet, record FROM bindings WHERE object = ?1";
+        let mut s = self.sql.prepare_cached(sql)?;
+        let rows = s.query_map([o.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let before: BTreeMap<String, i64> = rows.collect::<rusqlite::Result<_>>()?;
+        if before == o.bindings {
+            return Ok(());
+        }
+        self.sql.prepare_cached("DELETE FROM bindings WHERE object = ?1")?.execute([o.id])?;
+        let mut bind = self.sql.prepare_cached("INSERT INTO bindings VALUES (?1, ?2, ?3)")?;
+        for (facet, record) in &o.bindings {
+            bind.execute(params![o.id, facet, record])?;
+        }
+        Ok(())
+    }
+}

@@ -315,11 +315,13 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
     let next = next(&mut inner, page, problems);
     let cursor = lens_at(&mut inner, "cursor", problems);
     let overlap_seconds = inner.seconds("overlap", problems).unwrap_or(300);
+    let near_seconds = inner.seconds("near", problems);
+    let lag_seconds = inner.seconds("lag", problems).unwrap_or(0);
     let each = inner.text("each", problems);
     let bulk = bulk(&mut inner, problems);
     inner.finish(problems);
-    let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds });
-    Some(List { call: call?, full, newest, items, page, next, cursor, each, bulk })
+    let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds, near_seconds });
+    Some(List { call: call?, full, newest, items, page, next, cursor, lag_seconds, each, bulk })
 }
 
 /// `page = "relay"` with `info`, the path of a `pageInfo`; `page = "token"` with `next`, `more`.

@@ -365,6 +365,9 @@ pub struct List {
     /// Where the answer says what `$after` is for the next page, and whether there is one.
     pub next: Option<Next>,
     pub cursor: Option<Cursor>,
+    /// A search whose index follows what is written, so late at most: what it does not show may be
+    /// there all the same.
+    pub lag_seconds: i64,
     /// `$locations`, `$price_lists`, `$locales`, or a `$setting` that holds names: a listing for
     /// each, with a cursor each.
     pub each: Option<String>,
@@ -405,7 +408,10 @@ impl Page {
 pub struct Cursor {
     /// Reads a canonical time from an item, and writes it into `$since`.
     pub lens: Lens,
+    /// How late a row may be written down, by the date that it bears.
     pub overlap_seconds: i64,
+    /// How far most polls step back.
+    pub near_seconds: Option<i64>,
 }
 
 #[derive(Debug, Clone)]

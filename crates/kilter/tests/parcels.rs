@@ -94,10 +94,10 @@ async fn told(rig: &Rig, plus: &Running, order: &Value) -> Vec<(String, Vec<(Str
         lines.sort();
         lines
     };
-    parcels
-        .iter()
-        .map(|p| (p["tracking_number"].as_str().unwrap_or_default().to_owned(), lines(p)))
-        .collect()
+    let number = |p: &Value| p["tracking_number"].as_str().unwrap_or_default().to_owned();
+    let mut told: Vec<_> = parcels.iter().map(|p| (number(p), lines(p))).collect();
+    told.sort();
+    told
 }
 
 fn parcel(number: &str, lines: &[(&str, i64)]) -> (String, Vec<(String, i64)>) {
@@ -126,31 +126,47 @@ fn uncertain(rig: &Rig) -> i64 {
 async fn each_parcel_is_told_when_it_leaves_with_what_it_holds_and_once() {
     let (rig, plus) = joined("parcels").await;
     let _serving = rig.served().await;
-    let (order, sold) = bought(&rig, &plus, "ada").await;
-    ship(&rig, &sold, "DHL-1", Some(json!({ "MUG-001": 2 }))).await;
+    one_after_the_other(&rig, &plus).await;
+    all_at_once(&rig, &plus).await;
+    held_back(&rig, &plus).await;
+}
+
+async fn one_after_the_other(rig: &Rig, plus: &Running) {
+    let (order, sold) = bought(rig, plus, "ada").await;
+    ship(rig, &sold, "DHL-1", Some(json!({ "MUG-001": 2 }))).await;
     let first = parcel("DHL-1", &[("MUG-001", 2)]);
-    shows(&rig, &plus, &order, std::slice::from_ref(&first)).await;
+    shows(rig, plus, &order, std::slice::from_ref(&first)).await;
 
     // The second is fulfilled, and its answer is lost.
     let lost = json!({ "fail_next": 1, "status": 502, "writes_only": true, "apply": "before" });
     rig.post(&format!("{}/_twin/faults", plus.url()), &lost).await;
-    ship(&rig, &sold, "DHL-2", None).await;
-    let second = parcel("DHL-2", &[("MUG-001", 1), ("MUG-002", 1)]);
-    let both = [first, second];
-    shows(&rig, &plus, &order, &both).await;
-    assert_eq!(uncertain(&rig), 1, "the answer that was lost was another's");
-    until("nothing waits", async || {
-        let waits = rig.status().await["waits"].clone();
-        if waits == json!([]) { Ok(()) } else { Err(waits) }
-    })
-    .await;
-    assert_eq!(told(&rig, &plus, &order).await, both);
+    ship(rig, &sold, "DHL-2", None).await;
+    let both = [first, parcel("DHL-2", &[("MUG-001", 1), ("MUG-002", 1)])];
+    shows(rig, plus, &order, &both).await;
+    assert_eq!(uncertain(rig), 1, "the answer that was lost was another's");
+    nothing_waits(rig).await;
+    assert_eq!(told(rig, plus, &order).await, both);
+}
 
-    // One that the shop holds back waits, and no other with it.
-    let (held, sold_held) = bought(&rig, &plus, "bob").await;
+/// Three parcels that are due together: each closes what the ones before it left open.
+async fn all_at_once(rig: &Rig, plus: &Running) {
+    let (order, sold) = bought(rig, plus, "dan").await;
+    for number in ["UPS-1", "UPS-2"] {
+        ship(rig, &sold, number, Some(json!({ "MUG-001": 1 }))).await;
+    }
+    ship(rig, &sold, "UPS-3", None).await;
+    let one = |number| parcel(number, &[("MUG-001", 1)]);
+    let rest = parcel("UPS-3", &[("MUG-001", 1), ("MUG-002", 1)]);
+    shows(rig, plus, &order, &[one("UPS-1"), one("UPS-2"), rest]).await;
+    nothing_waits(rig).await;
+}
+
+/// One that the shop holds back waits, and no other with it.
+async fn held_back(rig: &Rig, plus: &Running) {
+    let (held, sold_held) = bought(rig, plus, "bob").await;
     let office = format!("{}/_twin/orders/{}", plus.url(), held["id"]);
     rig.post(&format!("{office}/hold"), &json!({ "reason": "INCORRECT_ADDRESS" })).await;
-    ship(&rig, &sold_held, "DHL-3", Some(json!({ "MUG-001": 3 }))).await;
+    ship(rig, &sold_held, "DHL-3", Some(json!({ "MUG-001": 3 }))).await;
     until("a sentence", async || {
         let waits = rig.status().await["waits"].clone();
         let said = waits.to_string();
@@ -158,13 +174,21 @@ async fn each_parcel_is_told_when_it_leaves_with_what_it_holds_and_once() {
         if right { Ok(()) } else { Err(waits) }
     })
     .await;
-    let (free, sold_free) = bought(&rig, &plus, "eve").await;
-    ship(&rig, &sold_free, "DHL-4", None).await;
+    let (free, sold_free) = bought(rig, plus, "eve").await;
+    ship(rig, &sold_free, "DHL-4", None).await;
     let all = [("MUG-001", 3), ("MUG-002", 1)];
-    shows(&rig, &plus, &free, &[parcel("DHL-4", &all)]).await;
-    assert_eq!(told(&rig, &plus, &held).await, []);
+    shows(rig, plus, &free, &[parcel("DHL-4", &all)]).await;
+    assert_eq!(told(rig, plus, &held).await, []);
     rig.post(&format!("{office}/release"), &json!({})).await;
     let released = Instant::now();
-    shows(&rig, &plus, &held, &[parcel("DHL-3", &[("MUG-001", 3)])]).await;
+    shows(rig, plus, &held, &[parcel("DHL-3", &[("MUG-001", 3)])]).await;
     assert!(released.elapsed() < Duration::from_secs(30), "the shop said so by a webhook");
+}
+
+async fn nothing_waits(rig: &Rig) {
+    until("nothing waits", async || {
+        let waits = rig.status().await["waits"].clone();
+        if waits == json!([]) { Ok(()) } else { Err(waits) }
+    })
+    .await;
 }

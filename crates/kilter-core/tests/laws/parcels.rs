@@ -125,9 +125,11 @@ fn a_parcel_that_names_nothing_is_told_once_all_was_sent_and_closes_all() {
     let kit = parcel(&mut hub, "P2", &[(12, "4")]);
     for id in [nameless, kit] {
         assert!(matches!(hub.plan(id), Plan::Nothing), "not before the order was sent whole");
+        hub.edit(id, |o| o.due = None);
     }
     whole(&mut hub);
     for id in [nameless, kit] {
+        assert!(hub.store.objects[&id].due.is_some(), "nobody wakes it");
         assert_eq!(told(&mut hub, id), json!([{"of": "W"}]));
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! | the part                                | what is open there              | plan              |
 //! |-----------------------------------------|---------------------------------|-------------------|
-//! | names lines of the whole                | that much, at one place         | these pieces      |
-//! | names no line of it (a kit's pieces)    | anything, and `whole_if` holds  | all that is open  |
+//! | names only lines of the whole           | that much, at one place         | these pieces      |
+//! | names none, or another (a kit's pieces) | anything, and `whole_if` holds  | all that is open  |
 //! | the same, and `whole_if` does not hold  |                                 | nothing yet       |
 //! | any                                     | held back there                 | waits, looks again |
 //! | any                                     | less, or at several places      | held, with why    |
@@ -206,7 +206,7 @@ fn told(view: &View<'_>, spread: &Spread, taken: &[(Open, Decimal)]) -> Json {
     groups.into_iter().filter_map(group).collect()
 }
 
-/// The part's lines; none where not one of them is a line of the whole.
+/// The part's lines; none where one of them is no line of the whole (a kit's piece, a gift).
 fn lines(view: &View<'_>, world: &mut World, root: RecordId, spread: &Spread) -> Vec<Line> {
     let own = lines_of(world, root, &spread.lines);
     let whole = view.resource.parent.as_ref().and_then(|parent| {
@@ -221,7 +221,7 @@ fn lines(view: &View<'_>, world: &mut World, root: RecordId, spread: &Spread) ->
             _ => !line.sku.is_empty() && fold(&line.sku) == fold(&other.sku),
         })
     };
-    if own.iter().any(known) { own } else { Vec::new() }
+    if own.iter().all(known) { own } else { Vec::new() }
 }
 
 fn lines_of(world: &mut World, record: RecordId, field: &str) -> Vec<Line> {

@@ -121,14 +121,15 @@ fn two_parcels_of_an_order_each_close_what_they_hold() {
 fn a_parcel_that_names_nothing_is_told_once_all_was_sent_and_closes_all() {
     let mut hub = hub(all_open());
     let nameless = parcel(&mut hub, "P1", &[]);
-    // A kit's pieces were never sold there: they name nothing either.
+    // A kit's pieces were never sold there: they name nothing either, also beside what was.
     let kit = parcel(&mut hub, "P2", &[(12, "4")]);
-    for id in [nameless, kit] {
+    let beside = parcel(&mut hub, "P3", &[(10, "1"), (12, "4")]);
+    for id in [nameless, kit, beside] {
         assert!(matches!(hub.plan(id), Plan::Nothing), "not before the order was sent whole");
         hub.edit(id, |o| o.due = None);
     }
     whole(&mut hub);
-    for id in [nameless, kit] {
+    for id in [nameless, kit, beside] {
         assert!(hub.store.objects[&id].due.is_some(), "nobody wakes it");
         assert_eq!(told(&mut hub, id), json!([{"of": "W"}]));
     }

@@ -179,10 +179,14 @@ async fn held_back(rig: &Rig, plus: &Running) {
     let all = [("MUG-001", 3), ("MUG-002", 1)];
     shows(rig, plus, &free, &[parcel("DHL-4", &all)]).await;
     assert_eq!(told(rig, plus, &held).await, []);
+    // With KILTER_QUIET=1 no webhook says so: it is looked at again after a minute.
+    let quiet = std::env::var_os("KILTER_QUIET").is_some();
+    let faults = json!({ "drop_webhooks": quiet });
+    rig.post(&format!("{}/_twin/faults", plus.url()), &faults).await;
     rig.post(&format!("{office}/release"), &json!({})).await;
     let released = Instant::now();
     shows(rig, plus, &held, &[parcel("DHL-3", &[("MUG-001", 3)])]).await;
-    assert!(released.elapsed() < Duration::from_secs(30), "the shop said so by a webhook");
+    assert!(quiet || released.elapsed() < Duration::from_secs(30), "the shop said so by a webhook");
 }
 
 async fn nothing_waits(rig: &Rig) {

@@ -37,6 +37,20 @@ struct Line {
     quantity: Decimal,
 }
 
+impl Line {
+    fn is(&self, other: &Self) -> bool {
+        same((self.variant, &self.sku), (other.variant, &other.sku))
+    }
+}
+
+/// Two variants that are known say it. Else the SKU, which a deleted variant leaves behind.
+fn same(one: (Option<RecordId>, &str), two: (Option<RecordId>, &str)) -> bool {
+    match (one.0, two.0) {
+        (Some(one), Some(two)) => one == two,
+        _ => !one.1.is_empty() && fold(one.1) == fold(two.1),
+    }
+}
+
 /// One item of what is open.
 #[derive(Clone)]
 struct Open {
@@ -51,12 +65,8 @@ struct Open {
 }
 
 impl Open {
-    /// Both are known: they say it. Else the SKU, which a deleted variant leaves behind.
     fn is(&self, line: &Line) -> bool {
-        match (self.variant, line.variant) {
-            (Some(own), Some(theirs)) => own == theirs,
-            _ => !line.sku.is_empty() && fold(&self.sku) == fold(&line.sku),
-        }
+        same((self.variant, &self.sku), (line.variant, &line.sku))
     }
 }
 
@@ -215,26 +225,23 @@ fn lines(view: &View<'_>, world: &mut World, root: RecordId, spread: &Spread) ->
     });
     let Some(whole) = whole else { return own };
     let sold = lines_of(world, whole, &spread.lines);
-    let known = |line: &Line| {
-        sold.iter().any(|other| match (line.variant, other.variant) {
-            (Some(one), Some(two)) => one == two,
-            _ => !line.sku.is_empty() && fold(&line.sku) == fold(&other.sku),
-        })
-    };
-    if own.iter().all(known) { own } else { Vec::new() }
+    if own.iter().all(|line| sold.iter().any(|other| other.is(line))) { own } else { Vec::new() }
 }
 
 fn lines_of(world: &mut World, record: RecordId, field: &str) -> Vec<Line> {
     let list = world.record(record).and_then(|r| r.value(field, "")).cloned();
-    let mut out = Vec::new();
+    let mut out: Vec<Line> = Vec::new();
     for item in list.as_ref().and_then(Json::as_array).into_iter().flatten() {
         let quantity = item.get("quantity").and_then(decimal).unwrap_or_default();
         let variant = item.get("variant").and_then(record_of);
         let sku = item.get("sku").and_then(Json::as_str).map(str::to_owned);
         let key = || world.record(variant?).and_then(|r| r.key.clone());
         let sku = sku.or_else(key).unwrap_or_default();
-        if quantity > Decimal::ZERO {
-            out.push(Line { variant, sku, quantity });
+        let line = Line { variant, sku, quantity };
+        match out.iter_mut().find(|known| known.is(&line)) {
+            Some(known) => known.quantity += quantity,
+            None if quantity > Decimal::ZERO => out.push(line),
+            None => {}
         }
     }
     out

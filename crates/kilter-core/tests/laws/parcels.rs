@@ -139,7 +139,7 @@ fn a_parcel_that_names_nothing_is_told_once_all_was_sent_and_closes_all() {
 fn a_parcel_that_holds_more_than_is_open_waits_and_keeps_no_other() {
     let one = json!([work("W", "main", "open", &[("a", "MUG", 1), ("b", "CUP", 2)])]);
     let mut hub = hub(one);
-    let more = parcel(&mut hub, "P1", &[(10, "2")]);
+    let more = parcel(&mut hub, "P1", &[(10, "1"), (10, "1")]);
     let says = ["T-P1", "2 × MUG", "has 1 open"];
     waits(&mut hub, more, WaitKind::Held, &says);
     let other = parcel(&mut hub, "P2", &[(11, "2")]);

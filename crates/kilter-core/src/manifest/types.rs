@@ -8,6 +8,7 @@ use super::entries::Entries;
 use super::error::Errors;
 use super::limit::Limit;
 use super::places::Places;
+use super::spread::Spread;
 use super::template::Call;
 use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
@@ -177,6 +178,8 @@ pub struct Resource {
     pub fold: bool,
     /// Whose object gives `$parent`.
     pub parent: Option<Parent>,
+    /// `$parent` is the part of what its parent shows as open that this one closes.
+    pub spread: Option<Spread>,
     /// Paths that are true where the remote cut a list short: such an item is never taken.
     pub cut: Vec<Path>,
     pub facets: Vec<Facet>,
@@ -333,6 +336,9 @@ pub struct ListPart {
     /// Only canonical items with these values are written here.
     pub only: Vec<(String, Vec<Json>)>,
     pub style: ListStyle,
+    /// Where in each item the list stands whose items are ours; `outer` is read from around it.
+    pub inner: Option<Path>,
+    pub outer: Vec<(String, Option<Lens>, Option<Lens>)>,
     pub rows: Vec<(String, Option<Lens>, Option<Lens>)>,
     /// Constants of each written item.
     pub item_set: Json,

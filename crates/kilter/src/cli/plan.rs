@@ -114,7 +114,7 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                                 "is read first: it stands there with its parent".to_owned();
                             found.waits.push((object, reason));
                         }
-                        Plan::Nothing | Plan::ReadFirst => {}
+                        Plan::Nothing | Plan::ReadFirst | Plan::ReadAbove(_) => {}
                     }
                 }
             }

@@ -22,6 +22,7 @@ use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::plan::Operation;
 use kilter_core::sync::redirect;
+use kilter_core::sync::spread;
 use kilter_core::sync::take::give_way;
 use serde_json::json;
 use uuid::Uuid;
@@ -306,10 +307,20 @@ async fn conclude(
                     }
                     Err(fault) => refused(tx, &view, one, &fault, unguarded)?,
                 }
+                look_above(tx, &house, &view, one)?;
             }
             tx.write_deliveries(&deliveries, &now())
         })
         .await
+}
+
+/// What a part closed is not open any more, or may not be: its whole is read again before the next.
+fn look_above(tx: &Tx<'_>, house: &House, view: &View<'_>, one: &Allowed) -> Result<()> {
+    let object = tx.object(one.intent.object)?.filter(|_| view.resource.spread.is_some());
+    let Some(root) = object.and_then(|o| o.root) else { return Ok(()) };
+    let mut world = tx.world()?;
+    let whole = tx.step(house, &mut world, |w| spread::closes(view, w, root))?;
+    tx.look_at(whole.as_slice(), tx.last_seq()?)
 }
 
 fn delivered(

@@ -157,8 +157,25 @@ def shipped(act, once, n=6):
         want = [numbers[digits(order['name'])]] if digits(order['name']) in numbers else []
         act.expect(have == want, 'order %s shows %s for %s' % (order['name'], have, want))
     log('%s: %d orders show their tracking' % (act.name, len(numbers)))
+    in_parts(act, {number: sale for number, sale in once.items() if number not in numbers})
     aligned(act)
     act.nothing_planned()
+
+
+def in_parts(act, once):
+    """An order of two pieces that leaves in two parcels: the shop hears of each when it leaves, with its piece."""
+    pieces = lambda sale: [li['quantity'] for li in sale['lines']  # noqa: E731
+                           if li.get('product') and li['product']['code'] not in ('SHIPPING', 'FEE')]
+    number, sale = next((n, s) for n, s in sorted(once.items()) if pieces(s) == [2])
+    want = []
+    for tracking, partial in (('JDA%05d' % sale['id'], True), ('JDB%05d' % sale['id'], False)):
+        act.erp.ship(sale['id'], tracking, partial=partial)
+        want.append((tracking, [1]))
+        act.sync('parcel %d of an order' % len(want))
+        order = next(o for o in act.shops['PL'].orders() if digits(o['name']) == number)
+        have = [(f['tracking_number'], [li['quantity'] for li in f['line_items']]) for f in order['fulfillments']]
+        act.expect(have == want, 'order %s shows %s for %s' % (order['name'], have, want))
+    log('%s: an order left in two parcels, each told with its piece' % act.name)
 
 
 def afterwards(act):

@@ -275,7 +275,7 @@ fn request(view: &View<'_>, case: &Case) -> anyhow::Result<Option<Request>> {
         "full" => resource.list.as_ref().map(|l| l.full.as_ref().unwrap_or(&l.call)),
         "get" => resource.get.as_ref().map(|g| &g.call),
         "lookup" => resource.permit.as_ref().map(|p| &p.lookup),
-        "rounding" => cycle.and_then(|c| c.rounding.as_ref()),
+        "rounding" => cycle.and_then(|c| c.rounding.as_ref()).map(|r| &r.call),
         "step" => cycle.and_then(|c| c.steps.iter().find(|s| s.name == name)).map(|s| &s.call),
         other => anyhow::bail!(
             "find the call \"{other}\": known are list, full, get, lookup, rounding, write NAME, \

@@ -40,6 +40,8 @@ pub struct Engine {
     pub store: Store,
     pub remotes: BTreeMap<String, Arc<Remote>>,
     pub guards: Guards,
+    /// When each listing last stepped back its whole overlap.
+    pub wide: crate::pipeline::overlap::Wide,
     /// Held as long as the engine lives: nobody else works on its database.
     pub lock: Option<std::fs::File>,
     /// What a scoped `sync` is limited to.
@@ -80,6 +82,7 @@ impl Engine {
             store,
             remotes,
             guards: guards_from_env(),
+            wide: crate::pipeline::overlap::Wide::default(),
             lock: None,
             scope: std::sync::Mutex::new(None),
             bell: tokio::sync::watch::Sender::new(0),

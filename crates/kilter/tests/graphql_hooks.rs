@@ -131,7 +131,7 @@ async fn what_happens_in_the_shop_arrives_by_webhook_long_before_a_poll() {
     let (rig, plus, _serving) = served("graphql-served").await;
     let subscribed = async || {
         let hooks = rig.get(&format!("{}/_twin/webhooks", plus.url())).await;
-        if hooks["subscriptions"] == 12 { Ok(()) } else { Err(hooks) }
+        if hooks["subscriptions"] == 14 { Ok(()) } else { Err(hooks) }
     };
     until("subscriptions", subscribed).await;
 

@@ -11,6 +11,7 @@ use crate::manifest::bulk::bulk;
 use crate::manifest::entries::entries;
 use crate::manifest::parts::*;
 use crate::manifest::places::places;
+use crate::manifest::spread::spread;
 use crate::manifest::types::*;
 use crate::manifest::ways::{lifecycle, permit, writes};
 use crate::mapping::{Lens, Path};
@@ -25,6 +26,7 @@ const SHAPING: &[&str] = &[
     "requires",
     "fold",
     "parent",
+    "spread",
     "cut",
     "facet",
     "set",
@@ -48,10 +50,11 @@ pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Re
         keep: keep(&mut reader, "keep", problems),
         id: id.or_else(|| Lens::parse("id | id").ok()).unwrap_or_default(),
         version: lens_at(&mut reader, "version", problems),
-        select: select(&mut reader, problems),
+        select: select(&mut reader, "select", problems),
         requires: reader.texts("requires", problems),
         fold: reader.flag("fold", problems).unwrap_or(false),
         parent: parent(&mut reader, problems),
+        spread: spread(&mut reader, problems),
         cut: paths(&mut reader, "cut", problems),
         facets: facets(&mut reader, &root, problems),
         shape: crate::doc::shape(node, |key| SHAPING.contains(&key)),
@@ -77,6 +80,11 @@ pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Re
         let hint = "a job may be sent twice: leave out write.job, or the permit";
         reader.problem(1, "what must not happen twice goes by no job".into(), hint, problems);
     }
+    let by_row = resource.parent.as_ref().is_some_and(|p| p.row.is_some());
+    if resource.spread.is_some() && !(by_row && resource.permit.is_some()) {
+        let hint = "parent = { facet, resource, row = \"…\" } and [permit]";
+        reader.problem(1, "what is spread over a row goes by permit".into(), hint, problems);
+    }
     reader.finish(problems);
     resource
 }
@@ -85,9 +93,13 @@ fn json_table(node: Option<&Node>) -> Json {
     node.map_or_else(|| serde_json::json!({}), Node::to_json)
 }
 
-fn select(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Select> {
+pub(super) fn select(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Vec<Select> {
     let mut out = Vec::new();
-    for (field, node) in reader.table("select", problems) {
+    for (field, node) in reader.table(key, problems) {
         let test = match &node.val {
             Val::Table(table) => match table.iter().next() {
                 Some((key, value)) if table.len() == 1 && key == "contains" => {
@@ -100,7 +112,7 @@ fn select(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Select> {
                 _ => {
                     let hint = "a value, a list of values, or one of { contains = … }, \
                                 { exists = true }, { not = … }";
-                    reader.problem(node.line, format!("select.{field} is odd"), hint, problems);
+                    reader.problem(node.line, format!("{key}.{field} is odd"), hint, problems);
                     continue;
                 }
             },
@@ -243,13 +255,21 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
         .into_iter()
         .map(|(k, v)| (k.to_owned(), one_or_many(v)))
         .collect();
-    let rows = item_rows(place, &mut inner, problems);
+    let within = path_at(&mut inner, "inner", problems);
+    let outer = item_rows(place, "outer", &mut inner, problems);
+    let rows = item_rows(place, "rows", &mut inner, problems);
+    if within.is_some() && rows.iter().chain(&outer).any(|(_, _, write)| write.is_some()) {
+        let text = format!("{place}: a list inside a list is only read");
+        inner.problem(node.line, text, "say { read = \"…\" } of its rows", problems);
+    }
     let part = ListPart {
         at: at?,
         set: json_table(inner.take("set")),
         skip: keep(&mut inner, "skip", problems),
         only,
         style,
+        inner: within,
+        outer,
         rows,
         item_set: json_table(inner.take("item_set")),
     };
@@ -261,18 +281,33 @@ fn list_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> O
 fn map_part(file: &str, place: &str, node: &Node, problems: &mut Problems) -> ListPart {
     let mut inner = Reader::new(file, place, node, problems);
     let at = path_or_whole(&mut inner, "at", problems);
-    let rows = item_rows(place, &mut inner, problems);
+    let rows = item_rows(place, "rows", &mut inner, problems);
     let (set, item_set) = (json_table(inner.take("set")), json_table(inner.take("item_set")));
     inner.finish(problems);
-    ListPart { at, set, skip: Vec::new(), only: Vec::new(), style: ListStyle::Map, rows, item_set }
+    ListPart {
+        at,
+        set,
+        skip: Vec::new(),
+        only: Vec::new(),
+        style: ListStyle::Map,
+        inner: None,
+        outer: Vec::new(),
+        rows,
+        item_set,
+    }
 }
 
 type ItemRows = Vec<(String, Option<Lens>, Option<Lens>)>;
 
-fn item_rows(place: &str, inner: &mut Reader<'_>, problems: &mut Problems) -> ItemRows {
+fn item_rows(
+    place: &str,
+    key: &'static str,
+    inner: &mut Reader<'_>,
+    problems: &mut Problems,
+) -> ItemRows {
     let file = inner.file;
     let mut rows = Vec::new();
-    for (field, value) in inner.table("rows", problems) {
+    for (field, value) in inner.table(key, problems) {
         match &value.val {
             Val::Table(_) => {
                 let mut one = Reader::new(file, &format!("{place}.{field}"), value, problems);
@@ -315,11 +350,13 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
     let next = next(&mut inner, page, problems);
     let cursor = lens_at(&mut inner, "cursor", problems);
     let overlap_seconds = inner.seconds("overlap", problems).unwrap_or(300);
+    let near_seconds = inner.seconds("near", problems);
+    let lag_seconds = inner.seconds("lag", problems).unwrap_or(0);
     let each = inner.text("each", problems);
     let bulk = bulk(&mut inner, problems);
     inner.finish(problems);
-    let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds });
-    Some(List { call: call?, full, newest, items, page, next, cursor, each, bulk })
+    let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds, near_seconds });
+    Some(List { call: call?, full, newest, items, page, next, cursor, lag_seconds, each, bulk })
 }
 
 /// `page = "relay"` with `info`, the path of a `pageInfo`; `page = "token"` with `next`, `more`.

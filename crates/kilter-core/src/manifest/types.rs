@@ -8,6 +8,7 @@ use super::entries::Entries;
 use super::error::Errors;
 use super::limit::Limit;
 use super::places::Places;
+use super::spread::Spread;
 use super::template::Call;
 use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
@@ -177,6 +178,8 @@ pub struct Resource {
     pub fold: bool,
     /// Whose object gives `$parent`.
     pub parent: Option<Parent>,
+    /// `$parent` is the part of what its parent shows as open that this one closes.
+    pub spread: Option<Spread>,
     /// Paths that are true where the remote cut a list short: such an item is never taken.
     pub cut: Vec<Path>,
     pub facets: Vec<Facet>,
@@ -333,6 +336,9 @@ pub struct ListPart {
     /// Only canonical items with these values are written here.
     pub only: Vec<(String, Vec<Json>)>,
     pub style: ListStyle,
+    /// Where in each item the list stands whose items are ours; `outer` is read from around it.
+    pub inner: Option<Path>,
+    pub outer: Vec<(String, Option<Lens>, Option<Lens>)>,
     pub rows: Vec<(String, Option<Lens>, Option<Lens>)>,
     /// Constants of each written item.
     pub item_set: Json,
@@ -365,6 +371,9 @@ pub struct List {
     /// Where the answer says what `$after` is for the next page, and whether there is one.
     pub next: Option<Next>,
     pub cursor: Option<Cursor>,
+    /// A search whose index follows what is written, so late at most: what it does not show may be
+    /// there all the same.
+    pub lag_seconds: i64,
     /// `$locations`, `$price_lists`, `$locales`, or a `$setting` that holds names: a listing for
     /// each, with a cursor each.
     pub each: Option<String>,
@@ -405,7 +414,10 @@ impl Page {
 pub struct Cursor {
     /// Reads a canonical time from an item, and writes it into `$since`.
     pub lens: Lens,
+    /// How late a row may be written down, by the date that it bears.
     pub overlap_seconds: i64,
+    /// How far most polls step back.
+    pub near_seconds: Option<i64>,
 }
 
 #[derive(Debug, Clone)]

@@ -138,12 +138,21 @@ pub struct Lifecycle {
     pub state: Lens,
     /// The remote's total, compared before the first step.
     pub total: Option<Lens>,
-    /// How a rounding line is added.
-    pub rounding: Option<Call>,
+    pub rounding: Option<Rounding>,
     /// Canonical field that says where to go, and its values → remote states that satisfy it.
     pub goal_field: String,
     pub goals: BTreeMap<String, Vec<String>>,
     pub steps: Vec<Step>,
+}
+
+/// How a rounding line is added.
+#[derive(Debug, Clone)]
+pub struct Rounding {
+    pub call: Call,
+    /// The call names its line: sent again, it makes no second one.
+    pub repeats: bool,
+    /// What of its answer says no, where the status does not.
+    pub answer: Answer,
 }
 
 #[derive(Debug, Clone)]
@@ -196,7 +205,7 @@ fn write(mut inner: Reader<'_>, problems: &mut Problems) -> Option<Write> {
     let id_in_item = lens_at(&mut inner, "id_in_item", problems);
     let set = inner.take("set").map_or_else(|| serde_json::json!({}), Node::to_json);
     let carries = carries(&mut inner, problems);
-    let answer = answer(&mut inner, problems);
+    let answer = answer(&mut inner, "answer", problems);
     let job = load(&mut inner, problems);
     inner.finish(problems);
     Some(Write {
@@ -242,7 +251,7 @@ fn carries(reader: &mut Reader<'_>, problems: &mut Problems) -> Vec<Carry> {
 /// Children in one parent's create, where the connector names no cap.
 const CARRIED_MAX: usize = 100;
 
-fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
+fn answer(reader: &mut Reader<'_>, key: &'static str, problems: &mut Problems) -> Answer {
     let mut answer = Answer {
         items: BTreeMap::new(),
         what: AnswerKind::None,
@@ -253,7 +262,7 @@ fn answer(reader: &mut Reader<'_>, problems: &mut Problems) -> Answer {
         index: None,
         whole: false,
     };
-    let Some(node) = reader.take("answer") else { return answer };
+    let Some(node) = reader.take(key) else { return answer };
     let mut inner = Reader::new(reader.file, "write.answer", node, problems);
     for key in ["create", "update", "archive"] {
         if let (Some(kind), Some(path)) = (kind(key), path_at(&mut inner, key, problems)) {
@@ -314,13 +323,20 @@ pub(super) fn permit(reader: &mut Reader<'_>, problems: &mut Problems) -> Option
     })
 }
 
+fn rounding(inner: &mut Reader<'_>, problems: &mut Problems) -> Option<Rounding> {
+    let call = call_at(inner, "rounding", problems);
+    let repeats = inner.flag("rounding_repeats", problems).unwrap_or(false);
+    let answer = answer(inner, "rounding_answer", problems);
+    call.map(|call| Rounding { call, repeats, answer })
+}
+
 pub(super) fn lifecycle(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Lifecycle> {
     let node = reader.take("lifecycle")?;
     let file = reader.file;
     let mut inner = Reader::new(file, "lifecycle", node, problems);
     let state = lens_at(&mut inner, "state", problems);
     let total = lens_at(&mut inner, "total", problems);
-    let rounding = call_at(&mut inner, "rounding", problems);
+    let rounding = rounding(&mut inner, problems);
     let goal_field = inner.need_text("goal_field", problems);
     let mut goals = BTreeMap::new();
     for (value, node) in inner.table("goals", problems) {

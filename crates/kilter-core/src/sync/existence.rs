@@ -144,9 +144,10 @@ fn follow(house: &House, world: &mut World, id: ObjectId, change: &Change) {
     world.put_object(object);
 }
 
+/// With what it stood under. Where it was found gone before that was, it is not asked about by itself.
 fn set_gone(world: &mut World, id: ObjectId) {
     let Some(mut object) = world.object(id).cloned() else { return };
-    if object.state == State::Live {
+    if matches!(object.state, State::Live | State::Gone) {
         object.state = State::Gone;
         (object.due, object.look, object.wait) = (None, None, None);
         world.put_object(object);

@@ -69,6 +69,7 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
         to: step.to.clone(),
         extra: BTreeMap::new(),
         once: None,
+        repeats: true,
     })
 }
 
@@ -154,15 +155,20 @@ fn settle_total(
     }
     let tolerance = tolerance(view, record);
     match &cycle.rounding {
-        Some(call) if difference.abs() <= tolerance => {
+        Some(rounding) if difference.abs() <= tolerance => {
             let difference = json!(difference.normalize().to_string());
+            let reference = json!(record.key.as_deref().unwrap_or_default());
             Some(Plan::Step(StepOp {
                 object: object.id,
                 name: "rounding".to_owned(),
-                call: call.clone(),
+                call: rounding.call.clone(),
                 to: state.to_owned(),
-                extra: BTreeMap::from([("difference".to_owned(), difference.clone())]),
+                extra: BTreeMap::from([
+                    ("difference".to_owned(), difference.clone()),
+                    ("reference".to_owned(), reference),
+                ]),
                 once: Some((ROUNDED_ROW.to_owned(), difference)),
+                repeats: rounding.repeats,
             }))
         }
         _ => Some(held(format!("{said}, and {} may be rounding", tolerance.normalize()))),

@@ -138,6 +138,28 @@ pub fn state_moved(house: &House, world: &mut World, id: ObjectId, now: &str) {
     }
 }
 
+/// What is open of a whole differs: its parts that were not closed yet (a parcel that waits, or was
+/// refused) look again.
+pub fn open_moved(house: &House, world: &mut World, id: ObjectId, now: &str) {
+    let Some(object) = world.object(id).cloned() else { return };
+    let Some(root) = object.root else { return };
+    for other in world.ids(&Key::ObjectsShowing(root)) {
+        let spread = |o: &Object| {
+            let view = house.view(&o.connection, &o.resource);
+            o.connection == object.connection
+                && o.state == State::Seat
+                && view.is_some_and(|v| v.resource.spread.is_some())
+        };
+        let Some(mut part) = world.object(other).filter(|o| spread(o)).cloned() else { continue };
+        // It is what a part that was held back waits for.
+        if let Some(due) = &mut part.due {
+            due.not_before = None;
+        }
+        world.put_object(part);
+        mark_if_written(house, world, other, now);
+    }
+}
+
 fn wake(house: &House, world: &mut World, pending: &Pending, now: &str) {
     for id in world.ids(&Key::Waiting(pending.clone())) {
         let Some(mut record) = world.record(id).cloned() else { continue };

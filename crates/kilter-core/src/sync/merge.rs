@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::Json;
-use crate::model::{Change, End, Object, Rows, Seq, State, Via};
+use crate::model::{Change, End, Object, ObjectId, Rows, Seq, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
 use crate::sync::house::{
@@ -28,6 +28,7 @@ use crate::sync::project::Projected;
 use crate::sync::replace::REPLACE_ROW;
 use crate::sync::seat;
 use crate::sync::sold;
+use crate::sync::spread;
 use crate::sync::take::{Said, find_root, give_way, take};
 use crate::sync::world::World;
 
@@ -70,6 +71,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
     let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
     let moved = object.shadow.get(STATE_ROW) != rows.get(STATE_ROW);
+    let opened = spread::moved(&view, &object, &rows);
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
@@ -92,13 +94,27 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if adopted {
         mark::object_bound(house, world, id, &change.at);
     }
-    if moved {
-        mark::state_moved(house, world, id, &change.at);
-        sold::returned(&view, world, id, change);
-    }
+    moved_on(&view, world, id, change, (opened, moved));
     sold::figure_read(&view, world, change, item);
     sold::document_read(&view, world, id, change);
     End::Merged
+}
+
+/// What is open of it, or its state, is another: what is part of it looks again.
+fn moved_on(
+    view: &View<'_>,
+    world: &mut World,
+    id: ObjectId,
+    change: &Change,
+    (opened, moved): (bool, bool),
+) {
+    if opened {
+        mark::open_moved(view.house, world, id, &change.at);
+    }
+    if moved {
+        mark::state_moved(view.house, world, id, &change.at);
+        sold::returned(view, world, id, change);
+    }
 }
 
 /// What an answer shows is compared where it settles, with what was written.

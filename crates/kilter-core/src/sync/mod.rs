@@ -31,6 +31,7 @@ pub mod reference;
 pub mod replace;
 pub mod seat;
 pub mod sold;
+pub mod spread;
 pub mod take;
 pub mod whole;
 pub mod words;

@@ -28,7 +28,7 @@ use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, places, replace, seat, whole, words};
+use crate::sync::{carry, lifecycle, places, replace, seat, spread, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
@@ -37,6 +37,8 @@ pub enum Plan {
     Step(StepOp),
     /// The object must be read first: a derived figure differs and there is no compare-and-set.
     ReadFirst,
+    /// What it is a part of must be read first: it closes what is open there.
+    ReadAbove(ObjectId),
     /// It is there, as its parent is, under this id: it is read, and planned again.
     Bind(String),
     /// Not now, and why; and the record it waits for.
@@ -93,6 +95,8 @@ pub struct StepOp {
     pub extra: BTreeMap<String, Json>,
     /// Written into the shadow before it is sent: it is not planned a second time.
     pub once: Option<(RowKey, Json)>,
+    /// Sent again after an answer that got lost, it does the same once.
+    pub repeats: bool,
 }
 
 pub(super) type Stop = (Wait, Option<RecordId>);
@@ -135,6 +139,11 @@ fn try_plan(
     if kind == Kind::Create {
         rivals(view, world, root)?;
         requires(view, world, root)?;
+    }
+    if kind == Kind::Create
+        && let Some(plan) = spread::before(view, world, root, fresh_since)
+    {
+        return Ok(plan);
     }
     let Place { parent, above, stays } = match place(view, world, object, (root, kind))? {
         Ok(place) => place,
@@ -222,8 +231,13 @@ fn place(
 ) -> Result<Result<Place, Plan>, Stop> {
     let moved = replace::moved(view, world, object).filter(|_| kind == Kind::Update);
     let Some(moved) = moved else {
-        let (parent, above) = (parent(view, world, root)?, above(view, world, root));
-        return Ok(Ok(Place { parent, above, stays: None }));
+        let parent = match (&view.resource.spread, kind) {
+            (Some(spread), Kind::Create) => Some(spread::spread(view, world, root, spread)?),
+            // What it once closed is not open any more, and is not said again.
+            (Some(_), _) => None,
+            (None, _) => parent(view, world, root)?,
+        };
+        return Ok(Ok(Place { parent, above: above(view, world, root), stays: None }));
     };
     Ok(match replace::place(view, world, object, &moved) {
         Ok(plan) => Err(plan),
@@ -397,7 +411,7 @@ pub fn above(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Strin
 }
 
 /// The object that stands above a root.
-fn over(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Object> {
+pub fn over(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Object> {
     let parent = view.resource.parent.as_ref()?;
     let facet = view.resource.facets.iter().find(|f| f.name == parent.facet)?;
     let record = seat::facet_record(view, world, root, facet)?;

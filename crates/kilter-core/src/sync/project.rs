@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use crate::Json;
 use crate::manifest::parts::fits;
 use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
-use crate::mapping::{Env, Lens};
+use crate::mapping::{Env, Lens, Path};
 use crate::model::{RowKey, Rows};
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
 use crate::sync::{entries, places};
@@ -166,7 +166,10 @@ fn read_list(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>,
         seen = true;
         let told = |child: &&Json| !part.skip.is_empty() && fits(&part.skip, child, env);
         for child in items.iter().filter(|child| !told(child)) {
-            out.push(read_part(part, child, env)?);
+            match &part.inner {
+                Some(inner) => read_inner(part, inner, child, env, &mut out)?,
+                None => out.push(read_part(part, child, env)?),
+            }
         }
     }
     Ok(seen.then_some(Json::Array(out)))
@@ -211,12 +214,41 @@ fn read_map(list: &ListRow, item: &Json, env: &Env<'_>) -> Result<Option<Json>, 
     Ok(seen)
 }
 
+/// A list inside an item: one of ours for each of it, with what its item says of all of them.
+fn read_inner(
+    part: &ListPart,
+    inner: &Path,
+    item: &Json,
+    env: &Env<'_>,
+    out: &mut Vec<Json>,
+) -> Result<(), String> {
+    let Some(Json::Array(children)) = inner.read(item, env) else { return Ok(()) };
+    let mut around = Map::new();
+    read_rows(&part.outer, item, env, &mut around)?;
+    for child in &children {
+        let Json::Object(mut own) = read_part(part, child, env)? else { continue };
+        own.extend(around.clone());
+        out.push(json!(own));
+    }
+    Ok(())
+}
+
 fn read_part(part: &ListPart, child: &Json, env: &Env<'_>) -> Result<Json, String> {
     let mut map = Map::new();
     for (key, value) in part.set.as_object().into_iter().flatten() {
         map.insert(key.clone(), value.clone());
     }
-    for (field, read, _) in &part.rows {
+    read_rows(&part.rows, child, env, &mut map)?;
+    Ok(json!(map))
+}
+
+fn read_rows(
+    rows: &[(String, Option<Lens>, Option<Lens>)],
+    child: &Json,
+    env: &Env<'_>,
+    map: &mut Map<String, Json>,
+) -> Result<(), String> {
+    for (field, read, _) in rows {
         let Some(lens) = read else { continue };
         match lens.read(child, env) {
             Ok(Some(value)) => {
@@ -226,7 +258,7 @@ fn read_part(part: &ListPart, child: &Json, env: &Env<'_>) -> Result<Json, Strin
             Err(error) => return Err(format!("{field}: {error}")),
         }
     }
-    Ok(json!(map))
+    Ok(())
 }
 
 fn hints(view: &View<'_>, item: &Json, env: &Env<'_>, known: bool) -> Vec<(String, String)> {

@@ -180,8 +180,18 @@ pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
     if each_of(view, world, root).is_none() || !whole_stands(view, world, root) {
         return false;
     }
+    meets(view, world, root, &view.resource.select)
+}
+
+/// Does a root record meet all of these?
+pub(super) fn meets(
+    view: &View<'_>,
+    world: &mut World,
+    root: RecordId,
+    selects: &[Select],
+) -> bool {
     let vars = view.vars("");
-    view.resource.select.iter().all(|select| {
+    selects.iter().all(|select| {
         let value = select_value(view, world, root, &select.field);
         test(select, value.as_ref(), &vars)
     })

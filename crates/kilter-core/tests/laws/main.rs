@@ -12,6 +12,7 @@ mod documents;
 mod drift;
 mod orders_of_merge;
 mod ownership;
+mod parcels;
 mod refunds;
 mod schedules;
 mod seats;

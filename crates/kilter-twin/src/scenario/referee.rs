@@ -4,6 +4,8 @@
 //! Writes  the verdict.
 //! Never   asks Kilter, and never calls well what it could not see.
 
+use std::collections::BTreeMap;
+
 use super::clerk::WANTED;
 use super::goods::{self, Goods};
 use super::office::{items, text};
@@ -82,6 +84,13 @@ impl Stage {
                 }
             }
         }
+        verdict.webhooks = self.hooks().await?;
+        Ok(())
+    }
+
+    /// Webhooks by who sent them.
+    pub async fn hooks(&self) -> Result<BTreeMap<String, Hooks>, Error> {
+        let mut found = BTreeMap::new();
         for (name, url) in self.urls() {
             let office = if name == "erp" { &self.erp } else { self.office(&name) };
             debug_assert_eq!(office.url, url);
@@ -93,9 +102,9 @@ impl Stage {
                 failed: count("failed"),
                 pending: count("pending"),
             };
-            verdict.webhooks.insert(name, hooks);
+            found.insert(name, hooks);
         }
-        Ok(())
+        Ok(found)
     }
 
     fn problems(&self, verdict: &Verdict) -> Vec<String> {

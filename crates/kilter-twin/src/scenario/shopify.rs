@@ -28,6 +28,9 @@ const NO_OPTION: (&str, &str) = ("Title", "Default Title");
 #[derive(Debug)]
 pub struct Shopify;
 
+/// The platform rings again after 56 seconds, doubling; who watches a demo does not wait for that.
+const RETRY_SECONDS: &str = "4";
+
 impl Platform for Shopify {
     fn twin(&self) -> &'static str {
         "shopify"
@@ -46,6 +49,7 @@ impl Platform for Shopify {
             ("price_lists", lists.join(", ")),
             ("token", TOKEN.to_owned()),
             ("client_secret", SECRET.to_owned()),
+            ("webhook_first_retry_seconds", RETRY_SECONDS.to_owned()),
         ]
     }
 

@@ -21,6 +21,7 @@ mod files;
 mod fulfil;
 mod gid;
 mod graphql;
+mod holds;
 mod idempotent;
 mod inventory;
 mod lists;

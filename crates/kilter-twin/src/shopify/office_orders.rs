@@ -181,6 +181,8 @@ impl Shop {
             "edit" => self.office_edit(id, body),
             "refund" => self.office_refund(id, body),
             "fulfill" => self.office_fulfill(id, body),
+            "hold" => self.office_hold(id, body),
+            "release" => self.office_release(id),
             _ => return no(404, "the back office has no such page"),
         };
         match done {

@@ -142,6 +142,41 @@ async fn shipping_twice_ships_twice_and_its_refusals_have_no_code() {
 }
 
 #[tokio::test]
+async fn what_is_on_hold_cannot_be_fulfilled_and_does_not_move_its_order() {
+    let shop = shop(&[]).await;
+    shop.product("Shirt", &[("S-1", "10.00", 5)]).await;
+    let order = checkout(&shop, json!({})).await;
+    let dated = "query($id: ID!) { order(id: $id) { updatedAt displayFulfillmentStatus
+        fulfillmentOrders(first: 5) { nodes { id status supportedActions { action } } } } }";
+    let id = json!({ "id": order["gid"] });
+    let at = async || shop.ask(dated, id.clone()).await["order"].clone();
+    let before = at().await;
+    let office = format!("orders/{}", order["id"]);
+    shop.act(&format!("{office}/hold"), json!({ "reason": "INCORRECT_ADDRESS" })).await;
+    let held = at().await;
+    assert_eq!(
+        (&held["updatedAt"], &held["displayFulfillmentStatus"]),
+        (&before["updatedAt"], &json!("ON_HOLD"))
+    );
+    let work = held["fulfillmentOrders"]["nodes"][0].clone();
+    assert_eq!(work["status"], "ON_HOLD");
+    assert_eq!(work["supportedActions"], json!([{ "action": "RELEASE_HOLD" }]));
+    let create = "mutation($f: FulfillmentInput!) { fulfillmentCreate(fulfillment: $f) {
+        fulfillment { id } userErrors { field message } } }";
+    let all =
+        json!({ "f": { "lineItemsByFulfillmentOrder": [{ "fulfillmentOrderId": work["id"] }] } });
+    let refused = shop.run(create, all.clone()).await;
+    assert!(refused["userErrors"][0]["message"].as_str().unwrap().contains("on_hold"), "{refused}");
+    shop.act(&format!("{office}/release"), json!({})).await;
+    assert_eq!(at().await["displayFulfillmentStatus"], "UNFULFILLED");
+    shop.act(&format!("{office}/hold"), json!({ "scheduled": true })).await;
+    assert_eq!(at().await["displayFulfillmentStatus"], "SCHEDULED");
+    assert!(shop.run(create, all.clone()).await["fulfillment"].is_null());
+    shop.act(&format!("{office}/release"), json!({})).await;
+    assert!(shop.run(create, all).await["fulfillment"]["id"].is_string());
+}
+
+#[tokio::test]
 async fn a_refund_gives_money_and_units_back_once() {
     let shop = shop(&[]).await;
     shop.product("Shirt", &[("S-1", "10.00", 5)]).await;

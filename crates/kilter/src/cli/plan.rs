@@ -15,6 +15,8 @@ use serde_json::json;
 use super::Scope;
 use crate::engine::Engine;
 use crate::pipeline::{merge, poll, schedule};
+use crate::store::Tx;
+use crate::store::intents::{Intent, Status};
 
 #[derive(Debug, Args)]
 pub struct PlanArgs {
@@ -101,7 +103,10 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                         plan(&view, w, &object, 0, Guards::default())
                     })?;
                     match planned {
-                        Plan::Write(operation) => found.operations.push((object, operation)),
+                        Plan::Write(operation) => match asked_after(tx, &operation)? {
+                            Some(reason) => found.waits.push((object, reason)),
+                            None => found.operations.push((object, operation)),
+                        },
                         Plan::Step(step) => found.steps.push((object, step.name)),
                         Plan::Wait(wait, _) => found.waits.push((object, wait.reason)),
                         Plan::Bind(_) => {
@@ -109,7 +114,7 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                                 "is read first: it stands there with its parent".to_owned();
                             found.waits.push((object, reason));
                         }
-                        Plan::Nothing | Plan::ReadFirst => {}
+                        Plan::Nothing | Plan::ReadFirst | Plan::ReadAbove(_) => {}
                     }
                 }
             }
@@ -117,6 +122,16 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
         })
         .await?;
     Ok(found)
+}
+
+/// A create that was sent already, and nobody knows what became of it: it is not sent again by itself.
+fn asked_after(tx: &Tx<'_>, operation: &Operation) -> crate::store::Result<Option<String>> {
+    if operation.kind != Kind::Create {
+        return Ok(None);
+    }
+    let open = |i: &Intent| matches!(i.status, Status::Uncertain | Status::Parked);
+    let intent = tx.intent_of(operation.object)?.filter(open);
+    Ok(intent.map(|i| format!("asking whether {} has arrived", i.reference)))
 }
 
 const FAR: &str = "9999-12-31T00:00:00.000Z";

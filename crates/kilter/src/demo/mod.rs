@@ -43,9 +43,10 @@ pub struct DemoArgs {
     folder: Option<PathBuf>,
 }
 
-/// From one look at the twins to the next; in the second part each look reads all of them.
+/// From one look at the twins to the next, at least. Who looks takes the twins' time: so many times as
+/// long as a look took, they are left alone.
 const LOOK: Duration = Duration::from_millis(150);
-const LOOK_ROUGH: Duration = Duration::from_millis(500);
+const LEFT_ALONE: u32 = 4;
 /// A step that has not arrived after this has failed: the referee says what is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -192,6 +193,7 @@ async fn story(
 async fn load(stage: &Stage, screen: &mut show::Screen) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
+        let looked = Instant::now();
         let progress = stage.progress().await?;
         screen.bars(progress.iter().map(|(name, d)| (name.as_str(), d.done, d.total)));
         if progress.values().all(|d| d.done >= d.total) {
@@ -201,7 +203,7 @@ async fn load(stage: &Stage, screen: &mut show::Screen) -> anyhow::Result<()> {
             screen.say("the initial load has not arrived; the referee will say what is missing");
             break;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        pause(looked).await;
     }
     screen.clear_bars();
     let total: usize = stage.progress().await?.values().map(|d| d.done).sum();
@@ -210,6 +212,11 @@ async fn load(stage: &Stage, screen: &mut show::Screen) -> anyhow::Result<()> {
         begun.elapsed().as_secs_f32()
     ));
     Ok(())
+}
+
+/// After a look that began then.
+async fn pause(looked: Instant) {
+    tokio::time::sleep(LOOK.max(looked.elapsed() * LEFT_ALONE)).await;
 }
 
 async fn arrive(
@@ -236,6 +243,7 @@ async fn until_there(
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
+        let looked = Instant::now();
         let (arrived, expected) = stage.arrived(step).await?;
         screen.bars(std::iter::once((what, arrived, expected)));
         if arrived >= expected || begun.elapsed() > PATIENCE {
@@ -244,8 +252,7 @@ async fn until_there(
             screen.say(&format!("    {arrived} of {expected} {how} after {seconds:.1} s"));
             return Ok(());
         }
-        let wait = if step > Step::Titles { LOOK_ROUGH } else { LOOK };
-        tokio::time::sleep(wait).await;
+        pause(looked).await;
     }
 }
 
@@ -263,8 +270,8 @@ async fn settle(stage: &Stage, store: Option<&Store>) -> anyhow::Result<bool> {
             })?,
             None => true,
         };
-        let hooks = stage.referee().await?.webhooks.values().any(|h| h.pending > 0);
-        quiet = if busy || hooks { 0 } else { quiet + 1 };
+        let busy = busy || stage.hooks().await?.values().any(|h| h.pending > 0);
+        quiet = if busy { 0 } else { quiet + 1 };
     }
     Ok(quiet >= 4)
 }

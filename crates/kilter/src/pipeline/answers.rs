@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use kilter_core::Json;
-use kilter_core::manifest::{AnswerKind, Carry, Kind, Write, plain};
+use kilter_core::manifest::{Answer, AnswerKind, Carry, Kind, Write, plain};
 use kilter_core::mapping::Env;
 use kilter_core::model::{Fault, FaultKind};
 use kilter_core::sync::batch::{Batch, request};
@@ -43,11 +43,8 @@ pub async fn call(engine: &Arc<Engine>, view: &View<'_>, batch: &Batch) -> Resul
 pub fn items(view: &View<'_>, write: &Write, batch: &Batch, body: &Json) -> Result<Items, Fault> {
     let vars = view.connection.vars("");
     let env = view.env(&vars, None);
-    if let Some((path, value)) = &write.answer.failed
-        && path.read(body, &env).as_ref() == Some(value)
-    {
-        let failure = write.answer.failure.as_ref().and_then(|p| p.read(body, &env));
-        return Err(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env));
+    if let Some(fault) = refused(view, &write.answer, body) {
+        return Err(fault);
     }
     let culprits = culprits(view, write, batch, body, &env)?;
     if write.answer.whole && !culprits.is_empty() {
@@ -86,6 +83,16 @@ pub fn items(view: &View<'_>, write: &Write, batch: &Batch, body: &Json) -> Resu
         });
     }
     Ok(out)
+}
+
+/// The whole call failed though the status says otherwise.
+pub fn refused(view: &View<'_>, answer: &Answer, body: &Json) -> Option<Fault> {
+    let vars = view.connection.vars("");
+    let env = view.env(&vars, None);
+    let (path, value) = answer.failed.as_ref()?;
+    path.read(body, &env).filter(|said| said == value)?;
+    let failure = answer.failure.as_ref().and_then(|p| p.read(body, &env));
+    Some(view.connector.errors.classify(200, &failure.unwrap_or(Json::Null), &env))
 }
 
 /// Operation → what the answer's list of problems says of it. A problem that names nobody is

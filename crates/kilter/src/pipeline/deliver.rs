@@ -7,12 +7,12 @@
 //! ```text
 //! due → plan ─┬─ nothing     → the mark is cleared
 //!             ├─ wait        → the reason is written down
-//!             ├─ read first  → looked at, planned again
+//!             ├─ read first  → looked at (itself, or what it is part of), planned again
 //!             ├─ write       → batch → send → settle         (creates of documents: permits)
 //!             └─ step        → send → looked at
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kilter_core::manifest::Kind;
@@ -40,6 +40,9 @@ pub struct Round {
     pub creates: BTreeMap<String, Vec<Operation>>,
     pub steps: BTreeMap<String, Vec<StepOp>>,
     pub read_first: Vec<Object>,
+    /// What must be read first because something is part of it, and those parts.
+    pub above: BTreeMap<ObjectId, Object>,
+    pub parts: Vec<ObjectId>,
     /// object → the mark that was seen
     pub marks: BTreeMap<ObjectId, i64>,
     pub planned: usize,
@@ -61,7 +64,15 @@ impl Round {
         }
         self.marks.append(&mut other.marks);
         self.read_first.append(&mut other.read_first);
+        self.above.append(&mut other.above);
+        self.parts.append(&mut other.parts);
         self.planned += other.planned;
+    }
+
+    /// A part waits for a read of what it is part of, once for all its parts.
+    fn read_above(&mut self, world: &mut World, part: ObjectId, above: ObjectId) {
+        self.above.extend(world.object(above).cloned().map(|object| (above, object)));
+        self.parts.push(part);
     }
 }
 
@@ -90,6 +101,18 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
             settle::postpone(engine, ids, None).await?;
         }
     }
+    if !round.above.is_empty() {
+        let above = std::mem::take(&mut round.above).into_values().collect();
+        let parts = std::mem::take(&mut round.parts);
+        looks::read_objects(engine, connection, above).await?;
+        let mut again = plan_due(engine, connection, fresh, Some(parts)).await?;
+        again.above.clear();
+        // What it is part of could not be read: nothing else waits for that.
+        settle::postpone(engine, std::mem::take(&mut again.parts), None).await?;
+        round.join(&mut again);
+    }
+    let others = one_a_whole(&engine.house, connection, &mut round);
+    settle::postpone(engine, others, Some(NEXT_PART_SECONDS)).await?;
     send(engine, connection, round).await?;
     if waits && planned == 0 {
         tokio::time::sleep(JOB_LOOK).await;
@@ -97,6 +120,31 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     // Where a job runs there is more to do, though nothing is due.
     Ok(planned.max(usize::from(waits)))
 }
+
+/// Of the parts of one whole (the parcels of an order) one goes at a time: the next is spread over
+/// what that one left open.
+fn one_a_whole(house: &House, connection: &str, round: &mut Round) -> Vec<ObjectId> {
+    let mut others = Vec::new();
+    for (resource, operations) in &mut round.creates {
+        let view = house.view(connection, resource);
+        if view.is_none_or(|v| v.resource.spread.is_none()) {
+            continue;
+        }
+        let mut seen = BTreeSet::new();
+        let all = std::mem::take(operations);
+        let (first, rest): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|operation| seen.insert(operation.above.clone()));
+        *operations = first;
+        others.extend(rest.into_iter().map(|operation| operation.object));
+    }
+    for id in &others {
+        round.marks.remove(id);
+    }
+    others
+}
+
+/// When the next part of a whole is planned.
+const NEXT_PART_SECONDS: u32 = 1;
 
 /// How often a job is asked how far it is.
 const JOB_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
@@ -200,8 +248,14 @@ fn plan_one(
             let turn = tx.step(house, world, |w| offer::turns(&view, w, &object))?;
             clear(world, object.id, turn.map(|turn| offer::due_at(turn, view.resource.lane)));
         }
-        Plan::Wait(reason, on) => wait(world, object.id, reason, on),
+        Plan::Wait(reason, on) => {
+            wait(world, object.id, reason, on);
+            if view.resource.spread.is_some() {
+                seldom(world, object.id);
+            }
+        }
         Plan::ReadFirst => round.read_first.push(object),
+        Plan::ReadAbove(above) => round.read_above(world, object.id, above),
         Plan::Bind(id) => {
             let mut object = world.object(object.id).cloned().unwrap_or(object);
             object.remote = Some(id);
@@ -333,6 +387,23 @@ fn counted(world: &mut World, id: ObjectId, reason: Wait) {
     object.wait = Some(reason);
     world.put_object(object);
 }
+
+/// What a person must release somewhere is looked at as often again as it has waited, within bounds.
+fn seldom(world: &mut World, id: ObjectId) {
+    let Some(mut object) = world.object(id).cloned() else { return };
+    if let Some(due) = &mut object.due {
+        let since = due.since.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+        let waited = since.map_or(0, |t| jiff::Timestamp::now().as_second() - t.as_second());
+        let waited = std::time::Duration::from_secs(u64::try_from(waited).unwrap_or(0));
+        let at = after(waited.clamp(LATER, SELDOM));
+        due.not_before = Some(at.clone());
+        due.next_at = Some(at);
+    }
+    world.put_object(object);
+}
+
+/// What is held back elsewhere is looked at at least so often.
+const SELDOM: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// A listing that runs is over soon.
 fn soon(world: &mut World, id: ObjectId) {

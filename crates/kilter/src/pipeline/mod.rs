@@ -10,6 +10,7 @@ mod job;
 mod load;
 pub mod looks;
 pub mod merge;
+pub mod overlap;
 pub mod pages;
 pub mod permits;
 pub mod place;

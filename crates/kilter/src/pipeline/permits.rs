@@ -19,9 +19,10 @@ use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKi
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
-use kilter_core::sync::mark::object_bound;
+use kilter_core::sync::mark::{mark_object, object_bound};
 use kilter_core::sync::plan::Operation;
 use kilter_core::sync::redirect;
+use kilter_core::sync::spread;
 use kilter_core::sync::take::give_way;
 use serde_json::json;
 use uuid::Uuid;
@@ -306,10 +307,20 @@ async fn conclude(
                     }
                     Err(fault) => refused(tx, &view, one, &fault, unguarded)?,
                 }
+                look_above(tx, &house, &view, one)?;
             }
             tx.write_deliveries(&deliveries, &now())
         })
         .await
+}
+
+/// What a part closed is not open any more, or may not be: its whole is read again before the next.
+fn look_above(tx: &Tx<'_>, house: &House, view: &View<'_>, one: &Allowed) -> Result<()> {
+    let object = tx.object(one.intent.object)?.filter(|_| view.resource.spread.is_some());
+    let Some(root) = object.and_then(|o| o.root) else { return Ok(()) };
+    let mut world = tx.world()?;
+    let whole = tx.step(house, &mut world, |w| spread::closes(view, w, root))?;
+    tx.look_at(whole.as_slice(), tx.last_seq()?)
 }
 
 fn delivered(
@@ -414,6 +425,14 @@ pub fn fact(
             w.put_object(object);
             return;
         }
+        // A read or a webhook was faster: what was learned since, a reason to wait, say, stays.
+        if object.state == State::Live && object.remote.as_deref() == Some(external) {
+            let lane = house.view(connection, &object.resource).map_or(0, |v| v.resource.lane);
+            object.look = Some(seq);
+            mark_object(&mut object, &at, lane);
+            w.put_object(object);
+            return;
+        }
         object.remote = Some(external.to_owned());
         object.state = State::Live;
         object.wait = None;
@@ -456,7 +475,7 @@ pub fn decide(tx: &Tx<'_>, house: &House, object: ObjectId, link: Option<&str>) 
             tx.grant(&intent.intent)?;
             if let Some(mut object) = tx.object(object)? {
                 object.wait = None;
-                kilter_core::sync::mark::mark_object(&mut object, &now(), 1);
+                mark_object(&mut object, &now(), 1);
                 tx.write_objects(std::iter::once(&object))?;
             }
         }

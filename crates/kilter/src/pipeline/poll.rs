@@ -4,7 +4,7 @@
 //! Never   takes its own clock for a cursor: the value comes from the source, less an overlap.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kilter_core::Json;
 use kilter_core::manifest::{Call, Cursor as CursorSpec, List, Page, Vars, plain};
@@ -16,7 +16,7 @@ use crate::engine::{Engine, now};
 use crate::pipeline::place::{self, Place};
 use crate::pipeline::receive::{self, Source};
 use crate::pipeline::swept::{filled, swept_key};
-use crate::pipeline::{absent, bulk, pages};
+use crate::pipeline::{absent, bulk, overlap, pages};
 use crate::store::cursors::Cursor;
 
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +114,8 @@ pub(super) struct Reading<'r> {
     pub each: &'r str,
     pub vars: Vars,
     pub asked: i64,
+    /// What was so then it shows for certain: a search shows what was written before its lag.
+    tells: i64,
     full: bool,
     /// The cursor when it began: who moved it meanwhile knows better.
     was: Option<String>,
@@ -138,13 +140,16 @@ async fn listing(
 ) -> Result<usize, Stop> {
     let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
     let (key, slice) = (place::name(view, each), each.to_owned());
+    let (of, lag) = (key.clone(), list.lag_seconds);
     let read = move |tx: &crate::store::Tx<'_>| {
         let cursor = tx.cursor(&name, &resource, &slice)?;
         let done = extent == Extent::Everything && filled(tx, &name, &resource, &slice)?;
-        let known = Place::known(tx, &key)?;
-        Ok((cursor, tx.last_seq()?, done, known, Place::rows_before(tx, &key)?))
+        let known = Place::known(tx, &of)?;
+        let asked = tx.last_seq()?;
+        let tells = if lag == 0 { asked } else { tx.seq_at(&overlap::earlier(&now(), lag))? };
+        Ok((cursor, (asked, tells), done, known, Place::rows_before(tx, &of)?))
     };
-    let (cursor, asked, done, known, total) = engine.store.write_async(read).await?;
+    let (cursor, (asked, tells), done, known, total) = engine.store.write_async(read).await?;
     if done {
         return Ok(0);
     }
@@ -155,15 +160,17 @@ async fn listing(
         || cursor.value.is_none()
         || list.cursor.is_none();
     let mut vars = vars(view, each);
-    if !full && let Some(since) = since(view, list.cursor.as_ref(), &cursor, &vars) {
-        vars.insert("since".to_owned(), since);
-    }
+    let back = list.cursor.as_ref().filter(|_| !full).map(|spec| {
+        let back = engine.wide.back(&key, spec, Instant::now());
+        (back, overlap::since(view, spec, &cursor, back, &vars))
+    });
+    vars.extend(back.as_ref().and_then(|(_, since)| Some(("since".to_owned(), since.clone()?))));
     let (was, newest) = (cursor.value.clone(), cursor.value);
     let (shown, differed, page_asked) = (None, 0, None);
     let place = Place::begin(view, each, asked, total);
     #[rustfmt::skip]
     let mut reading = Reading {
-        engine, view, list, each, vars, asked, full, was, newest, shown, differed, place, page_asked,
+        engine, view, list, each, vars, asked, tells, full, was, newest, shown, differed, place, page_asked,
         keeping: None, jobs: true,
     };
     let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
@@ -181,7 +188,11 @@ async fn listing(
         reading.by_pages().await?;
     }
     let seconds = place::seconds() - reading.place.started;
-    reading.finish(u64::try_from(seconds).unwrap_or(0), None).await
+    let differed = reading.finish(u64::try_from(seconds).unwrap_or(0), None).await?;
+    if let Some((back, _)) = back {
+        engine.wide.read(&key, back);
+    }
+    Ok(differed)
 }
 
 /// So often a page may not go on where the last one ended, before the listing is left for later.
@@ -372,13 +383,14 @@ impl Reading<'_> {
     /// the order of its dates steps back as well.
     async fn finish(self, seconds: u64, job: Option<String>) -> Result<usize, Stop> {
         let back = self.full || matches!(self.list.page, Page::Token { .. });
-        let value = self.newest.map(|v| if back { earlier(&v, seconds) } else { v });
-        let asked = self.asked;
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        let value = self.newest.map(|v| if back { overlap::earlier(&v, seconds) } else { v });
+        let asked = self.asked.min(self.tells);
         let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
         let ended = Ended { swept: self.full, was: self.was, job, place: Some(self.place) };
         finish(self.engine, self.view, self.each, done, ended).await?;
         if let Some(shown) = self.shown {
-            absent::look_for(self.engine, self.view, self.each, asked, shown).await?;
+            absent::look_for(self.engine, self.view, self.each, self.asked, shown).await?;
         }
         Ok(self.differed)
     }
@@ -474,20 +486,4 @@ fn changed_at(
     let lens = &cursor?.lens;
     let value = lens.read(item, &view.env(vars, Some(item))).ok().flatten()?;
     (!value.is_null()).then(|| plain(&value))
-}
-
-fn since(view: &View<'_>, spec: Option<&CursorSpec>, cursor: &Cursor, vars: &Vars) -> Option<Json> {
-    let spec = spec?;
-    let seconds = u64::try_from(spec.overlap_seconds).unwrap_or(0);
-    let since = Json::String(earlier(cursor.value.as_deref()?, seconds));
-    spec.lens.encode(&since, &view.env(vars, None)).ok().flatten()
-}
-
-/// A source's time less some seconds; what is no time stays as it is.
-fn earlier(value: &str, seconds: u64) -> String {
-    let back = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-    match value.parse::<jiff::Timestamp>().ok().and_then(|t| t.checked_sub(back).ok()) {
-        Some(at) => at.to_string(),
-        None => value.to_owned(),
-    }
 }

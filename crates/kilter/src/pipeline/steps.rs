@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
+use kilter_core::Json;
 use kilter_core::model::{Fault, FaultKind, Object, ObjectId, RowKey, Wait, WaitKind};
 use kilter_core::sync::batch::id_json;
+use kilter_core::sync::house::View;
 use kilter_core::sync::plan::StepOp;
 use serde_json::json;
 
 use crate::engine::{Engine, now};
+use crate::pipeline::answers;
 use crate::pipeline::poll::vars;
 use crate::pipeline::settle::{Marks, retry};
 use crate::store::deliveries::Delivery;
@@ -38,7 +41,8 @@ pub async fn run(
             if let Some(remote) = engine.remotes.get(connection) {
                 remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
-            engine.send(&view, &request).await.map(|_| ())
+            let answer = engine.send(&view, &request).await;
+            answer.and_then(|answer| said_no(&view, &step, &answer.body))
         }
         None => Err(Fault::new(FaultKind::Rejected, "", "the step's call lacks a value")),
     };
@@ -51,7 +55,9 @@ pub async fn run(
             let Some(mut object) = tx.object(id)? else { return Ok(()) };
             let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
             object.look = Some(tx.last_seq()?);
-            let undone = outcome.as_ref().err().is_some_and(Fault::proves_not_applied);
+            // What names its line may be sent again, whatever became of it.
+            let again = |fault: &Fault| step.repeats || fault.proves_not_applied();
+            let undone = outcome.as_ref().err().is_some_and(again);
             if let Some((row, _)) = step.once.as_ref().filter(|_| undone) {
                 object.shadow.remove(row);
             }
@@ -87,12 +93,17 @@ pub async fn run(
         .await
 }
 
+/// An answer that says no though its status says otherwise.
+fn said_no(view: &View<'_>, step: &StepOp, body: &Json) -> std::result::Result<(), Fault> {
+    let rounding = view.resource.lifecycle.as_ref().and_then(|c| c.rounding.as_ref());
+    match rounding.filter(|_| step.once.is_some()) {
+        Some(rounding) => answers::refused(view, &rounding.answer, body).map_or(Ok(()), Err),
+        None => Ok(()),
+    }
+}
+
 /// What may be done once is written down before it is sent.
-fn noted(
-    tx: &Tx<'_>,
-    id: ObjectId,
-    once: Option<(RowKey, kilter_core::Json)>,
-) -> Result<Option<Object>> {
+fn noted(tx: &Tx<'_>, id: ObjectId, once: Option<(RowKey, Json)>) -> Result<Option<Object>> {
     let Some(mut object) = tx.object(id)? else { return Ok(None) };
     if let Some((row, value)) = once {
         object.shadow.insert(row, value);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, Via};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::sums::{Sums, count};
 use super::{Result, Tx};
@@ -59,6 +59,13 @@ impl Tx<'_> {
     pub fn last_seq(&self) -> Result<Seq> {
         let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)";
         Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+    }
+
+    /// The last change that was there at a time.
+    pub fn seq_at(&self, time: &str) -> Result<Seq> {
+        let sql = "SELECT seq FROM changes WHERE at <= ?1 ORDER BY seq DESC LIMIT 1";
+        let found = self.sql.prepare_cached(sql)?.query_row([time], |r| r.get(0)).optional()?;
+        Ok(found.unwrap_or(0))
     }
 
     /// The oldest open changes.

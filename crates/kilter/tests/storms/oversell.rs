@@ -29,9 +29,9 @@ const CALM: Duration = Duration::from_secs(300);
 const CONTROL_CALM: Duration = Duration::from_secs(12);
 /// An order is told by the next poll at the latest: its period, and a busy machine.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
-/// KNOWN GAP, to become 0: of 590 raises four were over a sale that no write of ours had hidden, and
-/// why is not found yet. Without the stock rule it is one in four.
-const RAISED_OVER_PERCENT: u64 = 3;
+/// KNOWN GAP, to become 0: of 620 raises one was over a sale that no write of ours had hidden, and why
+/// is not found yet. Without the stock rule it is one in four.
+const RAISED_OVER_PERCENT: u64 = 1;
 
 struct Outcome {
     market: Market,
@@ -83,7 +83,8 @@ async fn trade(stage: &Stage, market: &mut Market, seed: u64, sales: usize) {
         assert!(at < sales * 20, "the shops sell nothing any more");
         if !away && market.sales.len() * 3 > sales {
             away = true;
-            let busy = json!({ "match": "sale.order/", "fail_next": u32::MAX, "status": 503 });
+            // It shows what it has: an order that it took and does not show would count twice.
+            let busy = json!({ "match": "sale.order/load", "fail_next": u32::MAX, "status": 503 });
             stage.rig.post(&format!("{}/_twin/faults", stage.rig.erp.url()), &busy).await;
         }
         if at % 40 == 0 {

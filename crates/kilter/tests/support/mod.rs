@@ -126,8 +126,8 @@ impl Rig {
 
     /// Runs a command to its end: exit code, standard output and standard error.
     pub async fn run(&self, args: &[&str]) -> (i32, String) {
-        let mut command = self.command(args);
-        let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let mut command = tokio::process::Command::from(self.command(args));
+        let out = command.kill_on_drop(true).output().await.unwrap();
         let text = format!(
             "{}{}",
             String::from_utf8_lossy(&out.stdout),

@@ -12,6 +12,7 @@ use kilter_core::entity::Entities;
 use kilter_core::manifest::read_connector;
 use kilter_core::sync::house::House;
 
+use super::kiosk::KIOSK;
 use super::market::MARKET;
 
 pub const CONFIG: &str = r#"
@@ -193,6 +194,26 @@ steps = [
   { name = "back",    from = "quoted", to = "draft",     call = { method = "POST", path = "orders/$id/back" } },
   { name = "cancel",  from = "draft",  to = "cancelled", call = { method = "POST", path = "orders/$id/cancel" } },
 ]
+"#,
+    ),
+    (
+        "ledger/shipments.toml",
+        r#"
+resource = "shipments"
+root     = "shipment"
+id       = "id | id"
+[list]
+call = { path = "shipments" }
+[facet.shipment.rows]
+reference = { read = "number | text" }
+order     = { read = "order | id | ref(orders)" }
+status    = { read = "state | enum(shipped=done, ?=open)" }
+tracking  = { read = "tracking | text" }
+[[facet.shipment.rows.lines.list]]
+at = "lines"
+[facet.shipment.rows.lines.list.rows]
+variant  = { read = "product | id | ref(variants)" }
+quantity = { read = "quantity | decimal" }
 "#,
     ),
     (
@@ -409,11 +430,25 @@ pub fn house(config: &str) -> House {
     house
 }
 
+/// The same, where `this` stands for `that` in every connector.
+pub fn house_with(that: &str, this: &str, config: &str) -> House {
+    let mut problems = Vec::new();
+    let house = read_house_with(that, this, config, &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+    house
+}
+
 pub fn read_house(config: &str, problems: &mut Vec<Problem>) -> House {
+    read_house_with("", "", config, problems)
+}
+
+fn read_house_with(that: &str, this: &str, config: &str, problems: &mut Vec<Problem>) -> House {
+    let changed =
+        |text: &str| if that.is_empty() { text.to_owned() } else { text.replace(that, this) };
     let mut connectors = BTreeMap::new();
-    for files in [LEDGER, STALL, MARKET] {
+    for files in [LEDGER, STALL, MARKET, KIOSK] {
         let files: Vec<(String, String)> =
-            files.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect();
+            files.iter().map(|(f, t)| ((*f).to_owned(), changed(t))).collect();
         let connector = read_connector(&files, problems).unwrap();
         connectors.insert(connector.name.clone(), connector);
     }

@@ -4,6 +4,7 @@
 //! Never   decides anything: what is true and what is next, the core says.
 
 pub mod house;
+pub mod kiosk;
 pub mod market;
 pub mod store;
 

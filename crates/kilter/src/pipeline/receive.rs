@@ -138,31 +138,50 @@ pub fn merge_now(
     tx.end_changes(&ends)
 }
 
+/// What a change says, before anybody asks what is known.
+#[derive(Debug)]
+pub enum Understood {
+    Gone,
+    Hint,
+    Item(Box<Projected>),
+    /// Nothing to merge.
+    Ended(End),
+}
+
+pub fn understand(house: &House, change: &Change, body: &Json) -> Understood {
+    if change.via == Via::Gone {
+        return Understood::Gone;
+    }
+    if body.get(HINT).is_some() {
+        return Understood::Hint;
+    }
+    let found = resource_of(house, &change.connection, &change.collection, body, &change.each);
+    let Some(view) = found else {
+        return Understood::Ended(End::Filtered("no resource takes it".to_owned()));
+    };
+    match project(&view, body, &change.each) {
+        Ok(item) => Understood::Item(Box::new(item)),
+        Err(error) => Understood::Ended(End::Filtered(error.to_string())),
+    }
+}
+
 /// Merges one change into the world, and asks for what it hints at.
 pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
-    if change.via == Via::Gone {
-        let end = tx.step(house, world, |w| existence::gone(house, w, change))?;
-        let (connection, collection) = (&change.connection, &change.collection);
-        let gone = tx.step(house, world, |w| {
-            let id = w.object_by_remote(connection, collection, &change.remote)?;
-            w.object(id).cloned()
-        })?;
-        if let Some(object) = gone.filter(|_| end == End::Merged) {
-            permits::gone(tx, house, &object)?;
-        }
-        return Ok(end);
-    }
-    if change.body.get(HINT).is_some() {
-        return hint(tx, house, world, change);
-    }
-    let found =
-        resource_of(house, &change.connection, &change.collection, &change.body, &change.each);
-    let Some(view) = found else {
-        return Ok(End::Filtered("no resource takes it".to_owned()));
-    };
-    let item = match project(&view, &change.body, &change.each) {
-        Ok(item) => item,
-        Err(error) => return Ok(End::Filtered(error.to_string())),
+    merge_understood(tx, house, world, change, understand(house, change, &change.body))
+}
+
+pub fn merge_understood(
+    tx: &Tx<'_>,
+    house: &House,
+    world: &mut World,
+    change: &Change,
+    said: Understood,
+) -> Result<End> {
+    let item = match said {
+        Understood::Gone => return gone(tx, house, world, change),
+        Understood::Hint => return hint(tx, house, world, change),
+        Understood::Ended(end) => return Ok(end),
+        Understood::Item(item) => item,
     };
     let end = tx.step(house, world, |w| merge::merge(house, w, change, &item))?;
     for (collection, remote) in item.sides.iter().filter(|_| change.via == Via::Read) {
@@ -181,6 +200,19 @@ pub fn merge_one(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change)
             let hint = Change { collection: collection.clone(), remote, ..change.clone() };
             self::hint(tx, house, world, &hint)?;
         }
+    }
+    Ok(end)
+}
+
+fn gone(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
+    let end = tx.step(house, world, |w| existence::gone(house, w, change))?;
+    let (connection, collection) = (&change.connection, &change.collection);
+    let gone = tx.step(house, world, |w| {
+        let id = w.object_by_remote(connection, collection, &change.remote)?;
+        w.object(id).cloned()
+    })?;
+    if let Some(object) = gone.filter(|_| end == End::Merged) {
+        permits::gone(tx, house, &object)?;
     }
     Ok(end)
 }

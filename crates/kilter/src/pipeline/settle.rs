@@ -77,7 +77,7 @@ pub async fn settle(
                     }
                 }
             }
-            tx.save(&world)?;
+            tx.save_alone(&world)?;
             tx.write_deliveries(&deliveries, &at)
         })
         .await

@@ -1,7 +1,6 @@
 //! `changes`: the log of what remotes said. A row is open until its end is written.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, Via};
@@ -10,11 +9,11 @@ use rusqlite::{OptionalExtension, params};
 use super::sums::{Sums, count};
 use super::{Result, Tx};
 
-/// Open changes, in their order, and those among them whose body nobody can read: why.
+/// Open changes, in their order, and the texts of their bodies: who reads them, has the time.
 #[derive(Debug, Default)]
 pub struct Open {
     pub changes: Vec<Change>,
-    pub unreadable: BTreeMap<Seq, String>,
+    pub texts: Vec<String>,
 }
 
 impl Tx<'_> {
@@ -77,25 +76,16 @@ impl Tx<'_> {
         let mut rows = s.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
         let mut open = Open::default();
         while let Some(r) = rows.next()? {
-            let seq = r.get(0)?;
-            let body = match serde_json::from_str(
-                r.get_ref(7)?.as_str().map_err(rusqlite::Error::from)?,
-            ) {
-                Ok(body) => body,
-                Err(error) => {
-                    open.unreadable.insert(seq, error.to_string());
-                    Json::Null
-                }
-            };
+            open.texts.push(r.get(7)?);
             open.changes.push(Change {
-                seq,
+                seq: r.get(0)?,
                 connection: r.get(1)?,
                 collection: r.get(2)?,
                 remote: r.get(3)?,
                 each: r.get(4)?,
                 via: Via::parse(&r.get::<_, String>(5)?),
                 asked: r.get(6)?,
-                body,
+                body: Json::Null,
                 at: r.get(8)?,
             });
         }

@@ -42,6 +42,11 @@ impl Line {
         Turn(self)
     }
 
+    /// Does anybody urgent wait?
+    pub fn waited_for(&self) -> bool {
+        self.lock().waiting.last().is_some_and(|urgent| !urgent.is_empty())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 //! Never   speaks row by row to a stage, nor decides anything.
 
 pub mod changes;
+mod checkpoint;
 pub mod cursors;
 pub mod deliveries;
 mod heard;
@@ -21,9 +22,10 @@ pub mod tokens;
 pub mod world;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crash;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_heard.sql"),
 ];
 
-/// SQLite keeps checkpoints small: the tail of a webhook's latency comes from them.
+/// Small checkpoints, until they go beside the writer: the tail of a webhook's latency comes from them.
 const PRAGMAS: &str = "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
     PRAGMA wal_autocheckpoint=128; PRAGMA busy_timeout=10000; PRAGMA foreign_keys=OFF;
     PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;";
@@ -59,8 +61,25 @@ const STATEMENTS_KEPT: usize = 128;
 /// One writer; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    writer: Arc<Mutex<Connection>>,
+    writer: Arc<Writer>,
     line: Arc<line::Line>,
+}
+
+/// Dropped in this order: the connection that writes closes last.
+#[derive(Debug)]
+struct Writer {
+    _beside: Option<checkpoint::Beside>,
+    sql: Mutex<Connection>,
+}
+
+impl Writer {
+    fn new(sql: Connection, beside: Option<checkpoint::Beside>) -> Arc<Self> {
+        Arc::new(Self { _beside: beside, sql: Mutex::new(sql) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.sql.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A transaction of the store. Everything a stage does to it is one of these.
@@ -79,14 +98,17 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self { writer: Arc::new(Mutex::new(connection)), line: Arc::default() })
+        Ok(Self { writer: Writer::new(connection, None), line: Arc::default() })
     }
 
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
+        // Else a statement is prepared again whenever what it asks for is another value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         migrate(&mut connection)?;
-        Ok(Self { writer: Arc::new(Mutex::new(connection)), line: Arc::default() })
+        let beside = checkpoint::Beside::of(&mut connection)?;
+        Ok(Self { writer: Writer::new(connection, beside), line: Arc::default() })
     }
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
@@ -96,7 +118,7 @@ impl Store {
 
     fn write_in_turn<T>(&self, urgent: bool, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
         let _turn = self.line.wait(urgent);
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.writer.lock();
         let before = connection.total_changes();
         let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx { sql };
@@ -115,7 +137,7 @@ impl Store {
     /// Runs `work` on one snapshot; nothing it does is kept.
     pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
         let _turn = self.line.wait(false);
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.writer.lock();
         let sql = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
         work(&Tx { sql })
     }
@@ -134,6 +156,11 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.in_turn(true, work).await
+    }
+
+    /// Does a remote wait for its turn?
+    pub fn waited_for(&self) -> bool {
+        self.line.waited_for()
     }
 
     async fn in_turn<T: Send + 'static>(

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use kilter_core::Json;
+use kilter_core::manifest::Vars;
 use kilter_core::model::{Fault, FaultKind, Object, ObjectId, RowKey, Wait, WaitKind};
 use kilter_core::sync::batch::id_json;
 use kilter_core::sync::house::View;
@@ -36,16 +37,7 @@ pub async fn run(
     let mut vars = vars(&view, "");
     vars.extend(step.extra.clone());
     vars.insert("id".to_owned(), id_json(object.remote.as_deref().unwrap_or_default()));
-    let outcome = match step.call.render(&vars) {
-        Some(request) => {
-            if let Some(remote) = engine.remotes.get(connection) {
-                remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-            let answer = engine.send(&view, &request).await;
-            answer.and_then(|answer| said_no(&view, &step, &answer.body))
-        }
-        None => Err(Fault::new(FaultKind::Rejected, "", "the step's call lacks a value")),
-    };
+    let outcome = send(engine, &view, &step, &vars).await;
     let mark = marks.get(&id).copied().unwrap_or(0);
     let max = house.config.limits.tries_max;
     let (call, who) = (format!("{connection} {}", step.name), connection.to_owned());
@@ -91,6 +83,23 @@ pub async fn run(
             tx.write_deliveries(&[delivery], &now())
         })
         .await
+}
+
+async fn send(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    step: &StepOp,
+    vars: &Vars,
+) -> std::result::Result<(), Fault> {
+    let request = step
+        .call
+        .render(vars)
+        .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the step's call lacks a value"))?;
+    if let Some(remote) = engine.remotes.get(&view.connection.name) {
+        remote.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    let answer = engine.send(view, &request).await?;
+    said_no(view, step, &answer.body)
 }
 
 /// An answer that says no though its status says otherwise.

@@ -239,6 +239,6 @@ async fn what_was_oversold_nobody_could_have_known() {
 async fn without_the_stock_rule_what_was_sold_is_sold_again() {
     let outcome = sold("oversell-control", seed(), 150, "stock_rule", CONTROL_CALM).await;
     let says = |text: &str| outcome.wrong.iter().any(|wrong| wrong.contains(text));
-    assert!(says("unexplained"), "no sale is unexplained: {:?}", outcome.wrong);
+    assert!(says("raised over a sale"), "no figure was raised over a sale: {:?}", outcome.wrong);
     assert!(says("while the ERP takes no orders"), "the formula holds: {:?}", outcome.wrong);
 }

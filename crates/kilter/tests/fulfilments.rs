@@ -3,23 +3,12 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Rig, seed};
+use support::{Rig, seed, until};
 
 const WAIT: Duration = Duration::from_secs(60);
-
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Result<T, Value>) -> T {
-    let started = Instant::now();
-    loop {
-        match found().await {
-            Ok(found) => return found,
-            Err(seen) => assert!(started.elapsed() < WAIT, "{what}: {seen}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
 
 /// Three mugs and another one.
 fn order() -> Value {
@@ -40,7 +29,7 @@ async fn each_parcel_is_one_fulfilment_with_its_number_and_its_pieces() {
     assert_eq!(code, 0, "{told}");
     let _serving = rig.served().await;
     let order = rig.post(&format!("{}/_twin/orders", rig.de.url()), &order()).await;
-    let sold = until("the order in the ERP", async || {
+    let sold = until("the order in the ERP", WAIT, async || {
         let erp = rig.get(&format!("{}/_twin/state?part=orders", rig.erp.url())).await;
         let orders = erp["orders"].as_array().unwrap().iter();
         let mut confirmed = orders.filter(|o| o["state"] == "sale");
@@ -64,7 +53,7 @@ async fn each_parcel_is_one_fulfilment_with_its_number_and_its_pieces() {
         serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()
     };
     let parcels = async |wanted: &[(&str, &[i64])]| {
-        until("the fulfilments", async || {
+        until("the fulfilments", WAIT, async || {
             let all = listed().await;
             let meta = |one: &Value, key: &str| {
                 let all = one["meta_data"].as_array().unwrap().iter();
@@ -89,7 +78,7 @@ async fn each_parcel_is_one_fulfilment_with_its_number_and_its_pieces() {
     parcels(&[("DHL-7", &[2]), ("DHL-8", &[1, 1])]).await;
 
     // Found again by its number, and never made a second time.
-    until("nothing waits", async || {
+    until("nothing waits", WAIT, async || {
         let waits = rig.status().await["waits"].clone();
         let ours = waits.as_array().unwrap().iter().any(|w| w["resource"] == "fulfilments");
         if ours { Err(waits) } else { Ok(()) }

@@ -4,43 +4,13 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use kilter_twin::{Options, Running};
+use kilter_twin::Running;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use support::{Rig, seed};
+use support::Rig;
+use support::third::joined;
 
 const WAIT: Duration = Duration::from_secs(60);
-
-const TABLE: &str = r#"
-[connection.plus]
-connector = "shopify"
-url = "{url}"
-token = "shpat_twin"
-client_secret = "hush"
-locale = "de_DE"
-currency = "EUR"
-price_list = "retail-eur"
-locations = { main = "{main}" }
-"#;
-
-/// The rig with a third shop that speaks GraphQL, whose prices hold 19 % tax.
-async fn joined(name: &str) -> (Rig, Running) {
-    let rig = Rig::start(name).await;
-    let settings = [("plan", "plus"), ("currency", "EUR"), ("tax_rate", "19")];
-    let settings = settings.into_iter().chain([("taxes_included", "true"), ("locations", "main")]);
-    let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let options = Options { port: None, seed: 7, settings };
-    let plus = kilter_twin::start("shopify", options).await.unwrap();
-    let state = rig.get(&format!("{}/_twin/state", plus.url())).await;
-    let text = std::fs::read_to_string(rig.toml()).unwrap();
-    let main = state["locations"][0]["gid"].as_str().unwrap();
-    let table = TABLE.replace("{url}", &plus.url()).replace("{main}", main);
-    std::fs::write(rig.toml(), text + &table).unwrap();
-    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(3, 50)).await;
-    let (code, told) = rig.run(&["sync"]).await;
-    assert_eq!(code, 0, "{told}");
-    (rig, plus)
-}
 
 async fn order(rig: &Rig, plus: &Running, n: usize) -> Value {
     let body = json!({

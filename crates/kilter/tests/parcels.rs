@@ -5,53 +5,12 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use kilter_twin::{Options, Running};
+use kilter_twin::Running;
 use serde_json::{Value, json};
-use support::{Rig, seed};
+use support::third::joined;
+use support::{Rig, until};
 
 const WAIT: Duration = Duration::from_secs(90);
-
-const TABLE: &str = r#"
-[connection.plus]
-connector = "shopify"
-url = "{url}"
-token = "shpat_twin"
-client_secret = "hush"
-locale = "de_DE"
-currency = "EUR"
-price_list = "retail-eur"
-locations = { main = "{main}" }
-"#;
-
-/// The rig with a third shop that speaks GraphQL.
-async fn joined(name: &str) -> (Rig, Running) {
-    let rig = Rig::start(name).await;
-    let settings = [("plan", "plus"), ("currency", "EUR"), ("tax_rate", "19")];
-    let settings = settings.into_iter().chain([("taxes_included", "true"), ("locations", "main")]);
-    let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let options = Options { port: None, seed: 7, settings };
-    let plus = kilter_twin::start("shopify", options).await.unwrap();
-    let state = rig.get(&format!("{}/_twin/state", plus.url())).await;
-    let text = std::fs::read_to_string(rig.toml()).unwrap();
-    let main = state["locations"][0]["gid"].as_str().unwrap();
-    let table = TABLE.replace("{url}", &plus.url()).replace("{main}", main);
-    std::fs::write(rig.toml(), text + &table).unwrap();
-    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(3, 50)).await;
-    let (code, told) = rig.run(&["sync"]).await;
-    assert_eq!(code, 0, "{told}");
-    (rig, plus)
-}
-
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Result<T, Value>) -> T {
-    let started = Instant::now();
-    loop {
-        match found().await {
-            Ok(found) => return found,
-            Err(seen) => assert!(started.elapsed() < WAIT, "{what}: {seen}"),
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
 
 /// Three mugs and another one, bought by `who`; the order in the shop, and its id in the ERP.
 async fn bought(rig: &Rig, plus: &Running, who: &str) -> (Value, Value) {
@@ -63,7 +22,7 @@ async fn bought(rig: &Rig, plus: &Running, who: &str) -> (Value, Value) {
     });
     let order = rig.post(&format!("{}/_twin/orders", plus.url()), &body).await;
     let number = order["name"].as_str().unwrap().trim_start_matches('#').to_owned();
-    let sold = until("the order in the ERP", async || {
+    let sold = until("the order in the ERP", WAIT, async || {
         let erp = rig.get(&format!("{}/_twin/state?part=orders", rig.erp.url())).await;
         let ours = |o: &&Value| {
             let reference = o["client_order_ref"].as_str().unwrap_or_default();
@@ -105,7 +64,7 @@ fn parcel(number: &str, lines: &[(&str, i64)]) -> (String, Vec<(String, i64)>) {
 }
 
 async fn shows(rig: &Rig, plus: &Running, order: &Value, wanted: &[(String, Vec<(String, i64)>)]) {
-    until("parcels in the shop", async || {
+    until("parcels in the shop", WAIT, async || {
         let told = told(rig, plus, order).await;
         if told == wanted {
             return Ok(());
@@ -167,7 +126,7 @@ async fn held_back(rig: &Rig, plus: &Running) {
     let office = format!("{}/_twin/orders/{}", plus.url(), held["id"]);
     rig.post(&format!("{office}/hold"), &json!({ "reason": "INCORRECT_ADDRESS" })).await;
     ship(rig, &sold_held, "DHL-3", Some(json!({ "MUG-001": 3 }))).await;
-    until("a sentence", async || {
+    until("a sentence", WAIT, async || {
         let waits = rig.status().await["waits"].clone();
         let said = waits.to_string();
         let right = said.contains("holds") && said.contains("on hold") && said.contains("DHL-3");
@@ -190,7 +149,7 @@ async fn held_back(rig: &Rig, plus: &Running) {
 }
 
 async fn nothing_waits(rig: &Rig) {
-    until("nothing waits", async || {
+    until("nothing waits", WAIT, async || {
         let waits = rig.status().await["waits"].clone();
         if waits == json!([]) { Ok(()) } else { Err(waits) }
     })

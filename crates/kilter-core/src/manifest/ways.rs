@@ -263,7 +263,7 @@ fn answer(reader: &mut Reader<'_>, key: &'static str, problems: &mut Problems) -
         whole: false,
     };
     let Some(node) = reader.take(key) else { return answer };
-    let mut inner = Reader::new(reader.file, "write.answer", node, problems);
+    let mut inner = Reader::new(reader.file, key, node, problems);
     for key in ["create", "update", "archive"] {
         if let (Some(kind), Some(path)) = (kind(key), path_at(&mut inner, key, problems)) {
             answer.items.insert(kind, path);

@@ -6,6 +6,7 @@
 
 pub mod judge;
 pub mod relay;
+pub mod third;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -346,3 +347,22 @@ fulfilment = "erp"
 [own.shipment]
 "*" = "erp"
 "#;
+
+/// How often something that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits until something is found; what was seen last is told where it never is.
+pub async fn until<T>(
+    what: &str,
+    patience: Duration,
+    mut found: impl AsyncFnMut() -> Result<T, Value>,
+) -> T {
+    let started = Instant::now();
+    loop {
+        match found().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(started.elapsed() < patience, "{what}: {seen}"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -23,6 +23,8 @@ pub async fn joined(name: &str) -> (Rig, Running) {
     let rig = Rig::start(name).await;
     let settings = [("plan", "plus"), ("currency", "EUR"), ("tax_rate", "19")];
     let settings = settings.into_iter().chain([("taxes_included", "true"), ("locations", "main")]);
+    // A test that kills Kilter polls within the second that a listing's index may lag.
+    let settings = settings.chain([("search_lag_seconds", "0")]);
     let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let options = Options { port: None, seed: 7, settings };
     let plus = kilter_twin::start("shopify", options).await.unwrap();

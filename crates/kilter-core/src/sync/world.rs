@@ -12,7 +12,7 @@ use std::hash::BuildHasherDefault;
 use rust_decimal::Decimal;
 
 use crate::model::record::fold;
-use crate::model::{Object, ObjectId, Record, RecordId, Seq};
+use crate::model::{Object, ObjectId, Record, RecordId, Seq, Shared};
 use crate::sync::reference::{self, Pending};
 
 /// A question to the store. Each answers with a list of ids (of records, objects or orders).
@@ -68,12 +68,13 @@ impl Sold {
 type SoldKey = (RecordId, String);
 
 /// Always the same: the core has no randomness. Nobody walks over these.
-type Index<T> = HashMap<Key, T, BuildHasherDefault<DefaultHasher>>;
+type Table<K, T> = HashMap<K, T, BuildHasherDefault<DefaultHasher>>;
+type Index<T> = Table<Key, T>;
 
 #[derive(Debug, Default)]
 pub struct World {
-    pub records: BTreeMap<RecordId, Record>,
-    pub objects: BTreeMap<ObjectId, Object>,
+    pub records: Table<RecordId, Shared<Record>>,
+    pub objects: Table<ObjectId, Shared<Object>>,
     pub sold: BTreeMap<SoldKey, Sold>,
     /// connection → asked of the newest complete order poll with nothing of it open.
     pub polled: BTreeMap<String, Seq>,
@@ -89,9 +90,6 @@ pub struct World {
     pub dirty_records: BTreeSet<RecordId>,
     pub dirty_objects: BTreeSet<ObjectId>,
     pub dirty_sold: BTreeSet<SoldKey>,
-    /// What was loaded of what changed since.
-    was_record: BTreeMap<RecordId, Record>,
-    was_object: BTreeMap<ObjectId, Object>,
     undo: Vec<Undo>,
     next_record: RecordId,
     next_object: ObjectId,
@@ -101,8 +99,8 @@ pub struct World {
 
 #[derive(Debug)]
 enum Undo {
-    Record(RecordId, Option<Box<Record>>, bool),
-    Object(ObjectId, Option<Box<Object>>, bool),
+    Record(RecordId, Option<Shared<Record>>, bool),
+    Object(ObjectId, Option<Shared<Object>>, bool),
     Sold(SoldKey, Option<Sold>, bool),
     /// What stood in `added` and in `removed` for a key and an id.
     Index(Key, i64, bool, bool),
@@ -153,11 +151,13 @@ impl World {
         self.sold_index.insert(key, keys);
     }
 
-    pub fn learn_record(&mut self, record: Record) {
+    pub fn learn_record(&mut self, record: impl Into<Shared<Record>>) {
+        let record = record.into();
         self.records.entry(record.id).or_insert(record);
     }
 
-    pub fn learn_object(&mut self, object: Object) {
+    pub fn learn_object(&mut self, object: impl Into<Shared<Object>>) {
+        let object = object.into();
         self.objects.entry(object.id).or_insert(object);
     }
 
@@ -186,25 +186,26 @@ impl World {
         if !self.records.contains_key(&id) && !self.index.contains_key(&Key::Record(id)) {
             self.missing.insert(Key::Record(id));
         }
-        self.records.get(&id)
+        self.records.get(&id).map(|record| &**record)
+    }
+
+    /// The same, for those who go on asking while they hold it.
+    pub fn hold_record(&mut self, id: RecordId) -> Option<Shared<Record>> {
+        self.record(id)?;
+        self.records.get(&id).cloned()
     }
 
     pub fn object(&mut self, id: ObjectId) -> Option<&Object> {
         if !self.objects.contains_key(&id) && !self.index.contains_key(&Key::Object(id)) {
             self.missing.insert(Key::Object(id));
         }
-        self.objects.get(&id)
+        self.objects.get(&id).map(|object| &**object)
     }
 
-    /// A changed record, and what was loaded of it; nothing of one that was born here.
-    pub fn changed_records(&self) -> impl Iterator<Item = (Option<&Record>, &Record)> {
-        let changed = self.dirty_records.iter().filter_map(|id| self.records.get(id));
-        changed.map(|record| (self.was_record.get(&record.id), record))
-    }
-
-    pub fn changed_objects(&self) -> impl Iterator<Item = (Option<&Object>, &Object)> + Clone {
-        let changed = self.dirty_objects.iter().filter_map(|id| self.objects.get(id));
-        changed.map(|object| (self.was_object.get(&object.id), object))
+    /// The same, for those who go on asking while they hold it.
+    pub fn hold_object(&mut self, id: ObjectId) -> Option<Shared<Object>> {
+        self.object(id)?;
+        self.objects.get(&id).cloned()
     }
 
     pub fn records_by_key(&mut self, entity: &str, key: &str) -> Vec<RecordId> {
@@ -278,35 +279,29 @@ impl World {
     pub fn put_record(&mut self, record: Record) {
         let id = record.id;
         let before = self.records.get(&id).cloned();
-        if before.as_ref() == Some(&record) {
+        if before.as_deref() == Some(&record) {
             return;
         }
-        if before.as_ref().is_none_or(|before| !found_alike(before, &record)) {
-            self.reindex(record_keys(before.as_ref()), record_keys(Some(&record)), id);
+        if before.as_deref().is_none_or(|before| !found_alike(before, &record)) {
+            self.reindex(record_keys(before.as_deref()), record_keys(Some(&record)), id);
         }
         let fresh = self.dirty_records.insert(id);
-        if let Some(before) = before.as_ref().filter(|_| fresh) {
-            self.was_record.insert(id, before.clone());
-        }
-        self.undo.push(Undo::Record(id, before.map(Box::new), fresh));
-        self.records.insert(id, record);
+        self.undo.push(Undo::Record(id, before, fresh));
+        self.records.insert(id, record.into());
     }
 
     pub fn put_object(&mut self, object: Object) {
         let id = object.id;
         let before = self.objects.get(&id).cloned();
-        if before.as_ref() == Some(&object) {
+        if before.as_deref() == Some(&object) {
             return;
         }
-        if before.as_ref().is_none_or(|before| !shown_alike(before, &object)) {
-            self.reindex(object_keys(before.as_ref()), object_keys(Some(&object)), id);
+        if before.as_deref().is_none_or(|before| !shown_alike(before, &object)) {
+            self.reindex(object_keys(before.as_deref()), object_keys(Some(&object)), id);
         }
         let fresh = self.dirty_objects.insert(id);
-        if let Some(before) = before.as_ref().filter(|_| fresh) {
-            self.was_object.insert(id, before.clone());
-        }
-        self.undo.push(Undo::Object(id, before.map(Box::new), fresh));
-        self.objects.insert(id, object);
+        self.undo.push(Undo::Object(id, before, fresh));
+        self.objects.insert(id, object.into());
     }
 
     /// None removes the row.
@@ -331,6 +326,30 @@ impl World {
         }
     }
 
+    /// Everything that changed was written: it is what is known now, until somebody else writes.
+    pub fn written(&mut self) {
+        for (key, ids) in self.added.drain().filter(|(_, ids)| !ids.is_empty()) {
+            if let Some(known) = self.index.get_mut(&key) {
+                known.extend(ids);
+                known.sort_unstable();
+                known.dedup();
+            }
+        }
+        for (key, ids) in self.removed.drain().filter(|(_, ids)| !ids.is_empty()) {
+            if let Some(known) = self.index.get_mut(&key) {
+                known.retain(|id| !ids.contains(id));
+            }
+        }
+        self.dirty_records.clear();
+        self.dirty_objects.clear();
+        self.dirty_sold.clear();
+        self.undo.clear();
+        // Few ask for these, and who does asks anew.
+        self.sold.clear();
+        self.sold_index.clear();
+        self.polled.clear();
+    }
+
     // ---- steps ---------------------------------------------------------------------------
 
     /// Starts a step that `undo_step` can take back.
@@ -346,11 +365,11 @@ impl World {
         while let Some(undo) = self.undo.pop() {
             match undo {
                 Undo::Record(id, before, fresh) => {
-                    restore(&mut self.records, id, before.map(|b| *b));
+                    restore_in(&mut self.records, id, before);
                     forget(&mut self.dirty_records, &id, fresh);
                 }
                 Undo::Object(id, before, fresh) => {
-                    restore(&mut self.objects, id, before.map(|b| *b));
+                    restore_in(&mut self.objects, id, before);
                     forget(&mut self.dirty_objects, &id, fresh);
                 }
                 Undo::Sold(key, before, fresh) => {
@@ -372,6 +391,13 @@ fn put(set: &mut BTreeSet<i64>, id: i64, holds: bool) {
     } else {
         set.remove(&id);
     }
+}
+
+fn restore_in<V>(table: &mut Table<i64, V>, id: i64, before: Option<V>) {
+    match before {
+        Some(value) => table.insert(id, value),
+        None => table.remove(&id),
+    };
 }
 
 fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
@@ -401,7 +427,7 @@ pub fn found_alike(before: &Record, after: &Record) -> bool {
         && composed(before).eq(composed(after))
 }
 
-fn shown_alike(before: &Object, after: &Object) -> bool {
+pub fn shown_alike(before: &Object, after: &Object) -> bool {
     // Without a root, what it waits for stands in its shadow.
     let waits = |o: &Object| o.root.is_none() && o.unmatched_key.is_none();
     before.root == after.root
@@ -415,7 +441,7 @@ fn shown_alike(before: &Object, after: &Object) -> bool {
 }
 
 /// The keys under which a record is found. The store keeps the same indexes.
-fn record_keys(record: Option<&Record>) -> BTreeSet<Key> {
+pub fn record_keys(record: Option<&Record>) -> BTreeSet<Key> {
     let mut keys = BTreeSet::new();
     let Some(record) = record else { return keys };
     if let Some(key) = &record.key {
@@ -430,7 +456,7 @@ fn record_keys(record: Option<&Record>) -> BTreeSet<Key> {
     keys
 }
 
-fn object_keys(object: Option<&Object>) -> BTreeSet<Key> {
+pub fn object_keys(object: Option<&Object>) -> BTreeSet<Key> {
     let mut keys = BTreeSet::new();
     let Some(object) = object else { return keys };
     if let Some(remote) = &object.remote {

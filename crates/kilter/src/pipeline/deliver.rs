@@ -204,7 +204,7 @@ async fn plan_some(
             let Some(object) = tx.object(id)?.filter(|o| o.due.is_some()) else { continue };
             plan_one(tx, &house, &mut world, object, (fresh, guards, &gates), &mut round)?;
         }
-        tx.save_alone(&world)?;
+        tx.save(&world)?;
         Ok(round)
     };
     engine.store.write_async(plan).await

@@ -223,7 +223,7 @@ async fn read_chunk(
             }
             let mut world = tx.world()?;
             receive::merge_now(tx, &house, &mut world, changes)?;
-            tx.save_alone(&world)
+            tx.save(&world)
         })
         .await?;
     Ok(Chunk::Read)

@@ -451,7 +451,7 @@ pub fn fact(
         w.put_object(object);
         object_bound(house, w, id, &at);
     })?;
-    tx.save_alone(&world)
+    tx.save(&world)
 }
 
 /// What we made there is gone. Where it was merged into another, our reference names that one: it is

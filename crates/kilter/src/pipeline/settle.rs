@@ -77,7 +77,7 @@ pub async fn settle(
                     }
                 }
             }
-            tx.save_alone(&world)?;
+            tx.save(&world)?;
             tx.write_deliveries(&deliveries, &at)
         })
         .await

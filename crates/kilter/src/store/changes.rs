@@ -68,12 +68,12 @@ impl Tx<'_> {
         Ok(found.unwrap_or(0))
     }
 
-    /// The oldest open changes.
-    pub fn open_changes(&self, limit: usize) -> Result<Open> {
+    /// The oldest open changes after a place of the log.
+    pub fn open_changes(&self, after: Seq, limit: usize) -> Result<Open> {
         let sql = "SELECT seq, connection, collection, remote, each, via, asked, body, at
-                   FROM changes WHERE end IS NULL ORDER BY seq LIMIT ?1";
+                   FROM changes WHERE end IS NULL AND seq > ?1 ORDER BY seq LIMIT ?2";
         let mut s = self.sql.prepare_cached(sql)?;
-        let mut rows = s.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut rows = s.query([after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
         let mut open = Open::default();
         while let Some(r) = rows.next()? {
             open.texts.push(r.get(7)?);

@@ -47,6 +47,11 @@ impl Line {
         self.lock().waiting.last().is_some_and(|urgent| !urgent.is_empty())
     }
 
+    /// Does anybody wait?
+    pub fn anybody_waits(&self) -> bool {
+        self.lock().waiting.iter().any(|queue| !queue.is_empty())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

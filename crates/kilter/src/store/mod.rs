@@ -7,8 +7,10 @@ pub mod changes;
 mod checkpoint;
 pub mod cursors;
 pub mod deliveries;
+mod group;
 mod heard;
 pub mod intents;
+mod kept;
 mod line;
 pub mod meta;
 pub mod objects;
@@ -21,12 +23,15 @@ pub mod sums;
 pub mod tokens;
 pub mod world;
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crash;
+use group::Own;
+use kept::Kept;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -69,22 +74,23 @@ pub struct Store {
 #[derive(Debug)]
 struct Writer {
     _beside: Option<checkpoint::Beside>,
-    sql: Mutex<Connection>,
+    all: Mutex<Own>,
 }
 
 impl Writer {
     fn new(sql: Connection, beside: Option<checkpoint::Beside>) -> Arc<Self> {
-        Arc::new(Self { _beside: beside, sql: Mutex::new(sql) })
+        Arc::new(Self { _beside: beside, all: Mutex::new(Own::new(sql)) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.sql.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Own> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A transaction of the store. Everything a stage does to it is one of these.
 pub struct Tx<'c> {
-    pub(crate) sql: Transaction<'c>,
+    pub(crate) sql: &'c Connection,
+    kept: RefCell<&'c mut Kept>,
 }
 
 impl Store {
@@ -113,33 +119,33 @@ impl Store {
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
     pub fn write<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        self.write_in_turn(false, work)
+        self.in_line((false, true), work)
     }
 
-    fn write_in_turn<T>(&self, urgent: bool, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        let _turn = self.line.wait(urgent);
-        let mut connection = self.writer.lock();
-        let before = connection.total_changes();
-        let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx { sql };
-        let out = work(&tx)?;
-        let lasts = tx.sql.total_changes() > before;
-        if lasts {
-            crash::point("before a commit", "");
-        }
-        tx.sql.commit()?;
-        if lasts {
-            crash::point("after a commit", "");
-        }
+    /// In its turn, and with whoever waits behind it (`group`).
+    fn in_line<T>(
+        &self,
+        (urgent, writes): (bool, bool),
+        work: impl FnOnce(&Tx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let turn = self.line.wait(urgent);
+        let mut own = self.writer.lock();
+        let out = own.work(writes, work);
+        // Whom a remote waits for does not wait for others, and a look ends what it began.
+        let fate = own.finish(!urgent && self.line.anybody_waits());
+        drop(own);
+        drop(turn);
+        let out = match out? {
+            Ok(out) => out?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        fate.map_or(Ok(()), |fate| fate.wait())?;
         Ok(out)
     }
 
-    /// Runs `work` on one snapshot; nothing it does is kept.
+    /// Runs `work` on one snapshot; it writes nothing.
     pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        let _turn = self.line.wait(false);
-        let mut connection = self.writer.lock();
-        let sql = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        work(&Tx { sql })
+        self.in_line((false, false), work)
     }
 
     /// `write` from async code, off the runtime's threads.
@@ -169,9 +175,15 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.write_in_turn(urgent, work))
+        tokio::task::spawn_blocking(move || store.in_line((urgent, true), work))
             .await
             .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
+    }
+}
+
+impl<'c> Tx<'c> {
+    fn new(sql: &'c Connection, kept: &'c mut Kept) -> Self {
+        Self { sql, kept: RefCell::new(kept) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kilter_core::model::{Due, Object, ObjectId, Rows, State, Wait, WaitKind};
+use kilter_core::model::{Due, Object, ObjectId, Rows, Shared, State, Wait, WaitKind};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Result, Tx};
@@ -85,9 +85,20 @@ impl Tx<'_> {
     }
 
     pub fn object(&self, id: ObjectId) -> Result<Option<Object>> {
+        Ok(self.hold_object(id)?.map(|object| (*object).clone()))
+    }
+
+    /// The same, where it is only read.
+    pub fn hold_object(&self, id: ObjectId) -> Result<Option<Shared<Object>>> {
+        if let Some(object) = self.kept.borrow().object(id) {
+            return Ok(Some(object));
+        }
         let sql = format!("SELECT {COLUMNS} FROM objects WHERE id = ?1");
         let found = self.sql.prepare_cached(&sql)?.query_row([id], raw).optional()?;
-        found.map(Self::finish).transpose()
+        let Some(raw) = found else { return Ok(None) };
+        let object = Shared::from(Self::finish(raw)?);
+        self.kept.borrow_mut().keep_object(&object);
+        Ok(Some(object))
     }
 
     pub(crate) fn objects_where(
@@ -260,7 +271,10 @@ impl Tx<'_> {
         let sql = "UPDATE objects SET due_next = ?4, wait_kind = NULL, wait_reason = NULL
                    WHERE connection = ?1 AND resource = ?2 AND wait_reason = ?3
                    AND due_mark IS NOT NULL";
-        Ok(self.sql.prepare_cached(sql)?.execute(params![connection, resource, reason, now])?)
+        let woken =
+            self.sql.prepare_cached(sql)?.execute(params![connection, resource, reason, now])?;
+        self.forget_waits(connection);
+        Ok(woken)
     }
 
     /// They wait for a person now, and stay due.
@@ -274,7 +288,13 @@ impl Tx<'_> {
         let sql = "UPDATE objects SET wait_kind = 'held', wait_reason = ?4
                    WHERE connection = ?1 AND resource = ?2 AND wait_reason = ?3";
         self.sql.prepare_cached(sql)?.execute(params![connection, resource, reason, told])?;
+        self.forget_waits(connection);
         Ok(())
+    }
+
+    fn forget_waits(&self, connection: &str) {
+        let waits = |o: &Object| o.connection == connection && o.wait.is_some();
+        self.kept.borrow_mut().forget_objects(waits);
     }
 
     fn count(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
@@ -287,6 +307,7 @@ impl Tx<'_> {
         let mut s = self.sql.prepare_cached("UPDATE objects SET look = ?2 WHERE id = ?1")?;
         for id in ids {
             s.execute(params![id, since])?;
+            self.kept.borrow_mut().forget_object(*id);
         }
         Ok(())
     }
@@ -306,6 +327,7 @@ impl Tx<'_> {
                    WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL
                      AND (due_not_before IS NULL OR due_not_before <= ?2)";
         self.sql.prepare_cached(sql)?.execute(params![connection, now])?;
+        self.forget_waits(connection);
         Ok(())
     }
 

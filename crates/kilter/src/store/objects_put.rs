@@ -5,43 +5,34 @@
 
 use std::collections::BTreeMap;
 
-use kilter_core::model::Object;
 use kilter_core::model::record::fold;
+use kilter_core::model::{Object, Shared};
 use kilter_core::sync::reference;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::params;
 
 use super::{Error, Result, Tx};
 
 impl Tx<'_> {
     pub fn write_objects<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<()> {
-        for o in objects {
-            self.write_object(o, self.moved(o)?)?;
+        objects.into_iter().try_for_each(|o| self.put_object(&Shared::from(o.clone())))
+    }
+
+    /// What stands as it stood is not written.
+    pub(super) fn put_object(&self, o: &Shared<Object>) -> Result<()> {
+        let was = self.hold_object(o.id)?;
+        if was.as_ref() == Some(o) {
+            return Ok(());
+        }
+        let was = was.as_deref();
+        self.write_object(o, was.map(|was| Moved::between(was, o)))?;
+        if was.is_none_or(|was| was.bindings != o.bindings) {
             self.write_bindings(o)?;
+        }
+        if was.is_none_or(|was| was.root.is_none() || o.root.is_none()) {
             let waits = reference::pending_of_object(o);
             self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
         }
-        Ok(())
-    }
-
-    /// The same of what is known as it was: nothing is asked again.
-    pub fn write_changed<'o>(
-        &self,
-        objects: impl Iterator<Item = (Option<&'o Object>, &'o Object)>,
-    ) -> Result<()> {
-        for (was, o) in objects {
-            let Some(was) = was else {
-                self.write_objects(std::iter::once(o))?;
-                continue;
-            };
-            self.write_object(o, Some(Moved::between(was, o)))?;
-            if was.bindings != o.bindings {
-                self.write_bindings(o)?;
-            }
-            if was.root.is_none() || o.root.is_none() {
-                let waits = reference::pending_of_object(o);
-                self.write_pending(1, o.id, waits.iter().map(|p| p.text()))?;
-            }
-        }
+        self.kept.borrow_mut().object_written(was, o);
         Ok(())
     }
 
@@ -140,34 +131,6 @@ impl Moved {
 }
 
 impl Tx<'_> {
-    /// None: it is not there yet.
-    fn moved(&self, o: &Object) -> Result<Option<Moved>> {
-        let sql = "SELECT connection, resource, collection, remote, root, unmatched, wait_kind,
-                   wait_reason, due_mark, due_since, due_lane, look FROM objects WHERE id = ?1";
-        let compare = |r: &Row<'_>| {
-            let text = |n: usize, now: Option<&str>| -> rusqlite::Result<bool> {
-                Ok(r.get_ref(n)?.as_str_or_null().ok().flatten() != now)
-            };
-            let due = o.due.as_ref();
-            Ok(Moved {
-                shadow: true,
-                place: text(0, Some(&o.connection))?
-                    || text(1, Some(&o.resource))?
-                    || text(2, Some(&o.collection))?
-                    || text(3, o.remote.as_deref())?
-                    || r.get::<_, Option<i64>>(4)? != o.root
-                    || text(5, o.unmatched_key.as_deref())?,
-                wait: text(6, o.wait.as_ref().map(|w| w.kind.name()))?
-                    || text(7, o.wait.as_ref().map(|w| w.reason.as_str()))?,
-                due: r.get::<_, Option<i64>>(8)? != due.map(|d| d.mark)
-                    || text(9, due.and_then(|d| d.since.as_deref()))?
-                    || r.get::<_, Option<u8>>(10)? != due.map(|d| d.lane),
-                look: r.get::<_, Option<i64>>(11)? != o.look,
-            })
-        };
-        Ok(self.sql.prepare_cached(sql)?.query_row([o.id], compare).optional()?)
-    }
-
     /// What stands as it stood is not written.
     fn write_bindings(&self, o: &Object) -> Result<()> {
         let sql = "SELECT facet, record FROM bindings WHERE object = ?1";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kilter_core::model::record::fold;
-use kilter_core::model::{Record, RecordId};
+use kilter_core::model::{Record, RecordId, Shared};
 use kilter_core::sync::reference;
 use kilter_core::sync::world::found_alike;
 use rusqlite::{OptionalExtension, params};
@@ -12,22 +12,27 @@ use super::{Error, Result, Tx};
 
 impl Tx<'_> {
     pub fn record(&self, id: RecordId) -> Result<Option<Record>> {
+        Ok(self.hold_record(id)?.map(|record| (*record).clone()))
+    }
+
+    /// The same, where it is only read.
+    pub fn hold_record(&self, id: RecordId) -> Result<Option<Shared<Record>>> {
+        if let Some(record) = self.kept.borrow().record(id) {
+            return Ok(Some(record));
+        }
         let sql = "SELECT entity, key, origin, fields, version FROM records WHERE id = ?1";
         let mut s = self.sql.prepare_cached(sql)?;
         let row = s
             .query_row([id], |r| {
-                Ok((
-                    r.get::<_, String>(0)?,
-                    r.get::<_, Option<String>>(1)?,
-                    r.get::<_, String>(2)?,
-                    r.get::<_, String>(3)?,
-                    r.get::<_, i64>(4)?,
-                ))
+                let fields = serde_json::from_str(r.get_ref(3)?.as_str()?);
+                let (entity, key, origin) = (r.get(0)?, r.get(1)?, r.get(2)?);
+                Ok(fields.map(|fields| Record { id, entity, key, origin, fields, version: 0 }))
             })
             .optional()?;
-        let Some((entity, key, origin, fields, version)) = row else { return Ok(None) };
-        let fields = serde_json::from_str(&fields).map_err(|e| Error::Corrupt("a record", e))?;
-        Ok(Some(Record { id, entity, key, origin, fields, version }))
+        let Some(record) = row else { return Ok(None) };
+        let record = Shared::from(record.map_err(|e| Error::Corrupt("a record", e))?);
+        self.kept.borrow_mut().keep_record(&record);
+        Ok(Some(record))
     }
 
     pub fn record_ids_by_key(&self, entity: &str, folded: &str) -> Result<Vec<RecordId>> {
@@ -56,47 +61,40 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    pub fn write_records<'r>(&self, records: impl Iterator<Item = &'r Record>) -> Result<()> {
-        let sql = "INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)";
-        let mut insert = self.sql.prepare_cached(sql)?;
-        // SQLite writes an index anew whenever one of its columns is set.
-        let sql = "UPDATE records SET fields = ?6, version = version + 1
-                   WHERE id = ?1 AND key IS ?3 AND folded IS ?4";
-        let mut change = self.sql.prepare_cached(sql)?;
-        let sql = "UPDATE records SET key = ?3, folded = ?4, fields = ?6, version = version + 1
-                   WHERE id = ?1";
-        let mut rename = self.sql.prepare_cached(sql)?;
+    pub fn write_records<'r>(
+        &self,
+        records: impl Iterator<Item = &'r Shared<Record>>,
+    ) -> Result<()> {
         for record in records {
-            let fields =
-                serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
-            let folded = record.key.as_deref().map(fold);
-            let row = params![record.id, record.entity, record.key, folded, record.origin, fields];
-            if change.execute(row)? == 0 && rename.execute(row)? == 0 {
-                insert.execute(row)?;
+            let was = self.hold_record(record.id)?;
+            if was.as_ref() != Some(record) {
+                self.write_record(was.as_deref(), record)?;
+                self.kept.borrow_mut().record_written(was.as_deref(), record);
             }
-            self.write_refs(record)?;
-            let waits = reference::pending_of_record(record);
-            self.write_pending(0, record.id, waits.iter().map(|p| p.text()))?;
         }
         Ok(())
     }
 
-    /// The same of what is known as it was: nothing is asked again.
-    pub fn write_changed_records<'r>(
-        &self,
-        records: impl Iterator<Item = (Option<&'r Record>, &'r Record)>,
-    ) -> Result<()> {
-        let sql = "UPDATE records SET fields = ?2, version = version + 1 WHERE id = ?1";
-        for (was, record) in records {
-            if !was.is_some_and(|was| found_alike(was, record)) {
-                self.write_records(std::iter::once(record))?;
-                continue;
-            }
-            let fields =
-                serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
+    /// SQLite writes an index anew whenever one of its columns is set: only what moved is.
+    fn write_record(&self, was: Option<&Record>, record: &Record) -> Result<()> {
+        let fields =
+            serde_json::to_string(&record.fields).map_err(|e| Error::Corrupt("a record", e))?;
+        if was.is_some_and(|was| found_alike(was, record)) {
+            let sql = "UPDATE records SET fields = ?2 WHERE id = ?1";
             self.sql.prepare_cached(sql)?.execute(params![record.id, fields])?;
+            return Ok(());
         }
-        Ok(())
+        let folded = record.key.as_deref().map(fold);
+        let sql = match was {
+            None => "INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)",
+            Some(was) if was.key == record.key => "UPDATE records SET fields = ?6 WHERE id = ?1",
+            Some(_) => "UPDATE records SET key = ?3, folded = ?4, fields = ?6 WHERE id = ?1",
+        };
+        let all = params![record.id, record.entity, record.key, folded, record.origin, fields];
+        self.sql.prepare_cached(sql)?.execute(all)?;
+        self.write_refs(record)?;
+        let waits = reference::pending_of_record(record);
+        self.write_pending(0, record.id, waits.iter().map(|p| p.text()))
     }
 
     /// What stands as it stood is not written.

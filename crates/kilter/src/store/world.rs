@@ -30,6 +30,17 @@ impl Tx<'_> {
         Ok(world)
     }
 
+    /// A world whose changes were written goes on.
+    pub fn go_on(&self, mut world: World) -> World {
+        world.now = crate::engine::now();
+        world
+    }
+
+    /// Another figure than before: somebody wrote what a world holds.
+    pub fn written(&self) -> u64 {
+        self.kept.borrow().written()
+    }
+
     /// Runs one step until nothing it asked for is missing. What it did before is undone.
     pub fn step<T>(
         &self,
@@ -54,20 +65,25 @@ impl Tx<'_> {
     }
 
     /// Loads what merging these changes will ask for. What it misses, a step asks for itself.
-    pub fn foresee(&self, house: &House, world: &mut World, changes: &[Change]) -> Result<()> {
+    pub fn foresee<'c>(
+        &self,
+        house: &House,
+        world: &mut World,
+        changes: impl IntoIterator<Item = &'c Change>,
+    ) -> Result<()> {
         for change in changes {
             let Change { connection, collection, remote, .. } = change;
             let key = Key::ObjectByRemote(connection.clone(), collection.clone(), remote.clone());
             if remote.is_empty() || world.knows(&key) {
                 continue;
             }
-            let rest = "connection = ?1 AND collection = ?2 AND remote = ?3";
-            let found = self.objects_where(rest, [connection, collection, remote])?;
-            world.answer(key, found.iter().map(|o| o.id));
-            for object in found {
+            let found = self.found_by(&key)?;
+            for id in &found {
+                let Some(object) = self.hold_object(*id)? else { continue };
                 self.around(house, world, &object)?;
                 world.learn_object(object);
             }
+            world.answer(key, found);
         }
         Ok(())
     }
@@ -104,7 +120,7 @@ impl Tx<'_> {
             // A whole may have thousands of parts: those are nobody's concern here.
             let key = Key::ObjectsShowing(id);
             if (object.root == Some(id) || !wholes.contains(&id)) && !world.knows(&key) {
-                let ids = self.object_ids_showing(id)?;
+                let ids = self.found_by(&key)?;
                 self.meet(world, &ids)?;
                 world.answer(key, ids);
             }
@@ -119,13 +135,22 @@ impl Tx<'_> {
         if connections.all(|connection| world.knows(&key(connection))) {
             return Ok(());
         }
-        let mut all: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
-        for (id, connection) in self.objects_of_root(root)? {
-            self.meet(world, &[id])?;
-            all.entry(connection).or_default().push(id);
+        // All connections at once, unless each was asked before.
+        let kept = |connection| self.kept.borrow().answer(&key(connection)).is_some();
+        if !house.config.connections.keys().all(kept) {
+            let mut all: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
+            for (id, connection) in self.objects_of_root(root)? {
+                all.entry(connection).or_default().push(id);
+            }
+            for connection in house.config.connections.keys() {
+                let ids = all.remove(connection).unwrap_or_default();
+                self.kept.borrow_mut().keep_answer(key(connection), ids);
+            }
         }
         for connection in house.config.connections.keys() {
-            world.answer(key(connection), all.remove(connection).unwrap_or_default());
+            let ids = self.found_by(&key(connection))?;
+            self.meet(world, &ids)?;
+            world.answer(key(connection), ids);
         }
         Ok(())
     }
@@ -136,7 +161,7 @@ impl Tx<'_> {
             if world.objects.contains_key(id) {
                 continue;
             }
-            let Some(object) = self.object(*id)? else { continue };
+            let Some(object) = self.hold_object(*id)? else { continue };
             if let Some(remote) = &object.remote {
                 let (connection, collection) = (&object.connection, &object.collection);
                 let key =
@@ -152,36 +177,48 @@ impl Tx<'_> {
 
     pub fn load(&self, house: &House, world: &mut World, keys: BTreeSet<Key>) -> Result<()> {
         for key in keys {
-            let ids = match &key {
-                Key::Record(id) | Key::Object(id) => vec![*id],
-                Key::RecordByKey(entity, folded) => self.record_ids_by_key(entity, folded)?,
-                Key::Referrers(entity, field, to) => self.referrers(entity, field, *to)?,
-                Key::Waiting(pending) => self.pending(0, &pending.text())?,
-                Key::Unbound(pending) => self.pending(1, &pending.text())?,
-                Key::ObjectByRemote(c, collection, remote) => {
-                    self.object_ids_by_remote(c, collection, remote)?
-                }
-                Key::ObjectsOfRoot(c, root) => self.object_ids_of_root(c, *root)?,
-                Key::ObjectsShowing(record) => self.object_ids_showing(*record)?,
-                Key::Unmatched(c, resource, key) => self.object_ids_unmatched(c, resource, key)?,
+            match &key {
                 Key::SoldOfVariant(id) => {
                     world.answer_sold(key.clone(), self.sold_of_variant(*id)?);
-                    continue;
                 }
                 Key::SoldOfOrder(id) => {
                     world.answer_sold(key.clone(), self.sold_of_order(*id)?);
-                    continue;
                 }
                 Key::OrdersPolled(connection) => {
                     let asked = self.orders_polled(house, connection)?;
                     world.polled.insert(connection.clone(), asked);
-                    continue;
                 }
-            };
-            self.learn(world, &key, &ids)?;
-            world.answer(key, ids);
+                _ => {
+                    let ids = self.found_by(&key)?;
+                    self.learn(world, &key, &ids)?;
+                    world.answer(key, ids);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Records or objects that a key names, by what is kept or by an index.
+    fn found_by(&self, key: &Key) -> Result<Vec<i64>> {
+        if let Some(ids) = self.kept.borrow().answer(key) {
+            return Ok(ids.clone());
+        }
+        let ids = match key {
+            Key::Record(id) | Key::Object(id) => return Ok(vec![*id]),
+            Key::RecordByKey(entity, folded) => self.record_ids_by_key(entity, folded)?,
+            Key::Referrers(entity, field, to) => self.referrers(entity, field, *to)?,
+            Key::Waiting(pending) => self.pending(0, &pending.text())?,
+            Key::Unbound(pending) => self.pending(1, &pending.text())?,
+            Key::ObjectByRemote(c, collection, remote) => {
+                self.object_ids_by_remote(c, collection, remote)?
+            }
+            Key::ObjectsOfRoot(c, root) => self.object_ids_of_root(c, *root)?,
+            Key::ObjectsShowing(record) => self.object_ids_showing(*record)?,
+            Key::Unmatched(c, resource, key) => self.object_ids_unmatched(c, resource, key)?,
+            Key::SoldOfVariant(_) | Key::SoldOfOrder(_) | Key::OrdersPolled(_) => Vec::new(),
+        };
+        self.kept.borrow_mut().keep_answer(key.clone(), ids.clone());
+        Ok(ids)
     }
 
     /// What an index names is about to be read: it is loaded along.
@@ -193,12 +230,12 @@ impl Tx<'_> {
         for id in ids {
             if records {
                 if !world.records.contains_key(id)
-                    && let Some(record) = self.record(*id)?
+                    && let Some(record) = self.hold_record(*id)?
                 {
                     world.learn_record(record);
                 }
             } else if !world.objects.contains_key(id)
-                && let Some(object) = self.object(*id)?
+                && let Some(object) = self.hold_object(*id)?
             {
                 world.learn_object(object);
             }
@@ -219,23 +256,13 @@ impl Tx<'_> {
         Ok(if oldest == Seq::MAX { 0 } else { oldest })
     }
 
-    /// Writes everything that changed, where nobody else wrote since the world was loaded.
-    pub fn save_alone(&self, world: &World) -> Result<()> {
-        self.write_changed_records(world.changed_records())?;
-        let changed = world.changed_objects();
-        // What gave its remote id away comes before who has it now.
-        self.write_changed(changed.clone().filter(|(_, o)| o.remote.is_none()))?;
-        self.write_changed(changed.filter(|(_, o)| o.remote.is_some()))?;
-        self.write_sold(world.dirty_sold.iter().map(|key| (key, world.sold.get(key))))
-    }
-
     /// Writes everything that changed.
     pub fn save(&self, world: &World) -> Result<()> {
         self.write_records(world.dirty_records.iter().filter_map(|id| world.records.get(id)))?;
         let dirty = world.dirty_objects.iter().filter_map(|id| world.objects.get(id));
         // What gave its remote id away comes before who has it now.
-        self.write_objects(dirty.clone().filter(|o| o.remote.is_none()))?;
-        self.write_objects(dirty.filter(|o| o.remote.is_some()))?;
+        dirty.clone().filter(|o| o.remote.is_none()).try_for_each(|o| self.put_object(o))?;
+        dirty.filter(|o| o.remote.is_some()).try_for_each(|o| self.put_object(o))?;
         self.write_sold(world.dirty_sold.iter().map(|key| (key, world.sold.get(key))))
     }
 }

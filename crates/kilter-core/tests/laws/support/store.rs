@@ -60,10 +60,10 @@ impl Store {
 
     pub fn save(&mut self, world: &World) {
         for id in &world.dirty_records {
-            self.records.insert(*id, world.records[id].clone());
+            self.records.insert(*id, (*world.records[id]).clone());
         }
         for id in &world.dirty_objects {
-            self.objects.insert(*id, world.objects[id].clone());
+            self.objects.insert(*id, (*world.objects[id]).clone());
         }
         for key in &world.dirty_sold {
             match world.sold.get(key) {

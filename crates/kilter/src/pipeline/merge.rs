@@ -3,8 +3,8 @@
 //! Reads   open changes, oldest first.   Writes  records, objects, sold lines, each change's end.
 //! Never   waits: what cannot be resolved yet is kept and woken later.
 //!
-//! What bodies say is read beside the loading of what is known; what a batch leaves behind in memory is
-//! let go of by somebody else, once the next one may begin.
+//! Under a backlog the bodies of the next batch are read beside the merging of this one, what is known
+//! stays in memory until somebody else writes, and what a batch leaves behind is let go of by somebody else.
 
 use std::sync::Arc;
 
@@ -17,68 +17,105 @@ use crate::pipeline::receive::{Understood, merge_understood, understand};
 use crate::store::changes::Open;
 use crate::store::{Error, Result, Tx};
 
-/// From so many on, bodies are read by a thread of their own.
+/// From so many on, what they leave is let go of by a thread of its own.
 const BESIDE_LEAST: usize = 16;
 
 /// Under a backlog that keeps nobody waiting, a batch grows up to so many times its size: rows that
 /// share a page are written once.
 const GROWS_MAX: usize = 4;
 
+/// Records and objects that one world may hold when the next batch begins.
+const WORLD_MAX: usize = 60_000;
+
+/// Changes in their order, and what each says.
+type Said = Vec<(Change, Understood)>;
+
+/// What one batch leaves to the next.
+#[derive(Default)]
+struct Ahead {
+    said: Said,
+    /// With the store's count of writes: by another one it is out of date.
+    known: Option<(World, u64)>,
+}
+
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     let mut total = 0;
     let most = engine.house.config.limits.merge_batch;
-    let mut limit = most;
+    let (mut limit, mut ahead) = (most, Ahead::default());
     loop {
         let house = Arc::clone(&engine.house);
-        let batch = move |tx: &Tx<'_>| batch(tx, &house, limit);
-        let (ends, world) = engine.store.write_async(batch).await?;
-        let done = ends.len();
-        total += done;
-        if done >= BESIDE_LEAST {
-            tokio::task::spawn_blocking(move || drop((ends, world)));
+        let batch = move |tx: &Tx<'_>| batch(tx, &house, limit, ahead);
+        let (ended, next) = engine.store.write_async(batch).await?;
+        total += ended.len();
+        if ended.len() >= BESIDE_LEAST {
+            tokio::task::spawn_blocking(move || drop(ended));
         }
-        if done < limit {
+        if next.said.is_empty() {
             return Ok(total);
         }
         let waited_for = engine.store.waited_for();
         limit = if waited_for { most } else { limit.saturating_mul(2).min(most * GROWS_MAX) };
+        ahead = next;
     }
 }
 
-fn batch(tx: &Tx<'_>, house: &House, limit: usize) -> Result<(Vec<(Change, End)>, World)> {
-    let Open { changes, texts } = tx.open_changes(limit)?;
-    let mut world = tx.world()?;
-    let said = if changes.len() < BESIDE_LEAST {
-        tx.foresee(house, &mut world, &changes)?;
-        read(house, &changes, &texts)
-    } else {
-        std::thread::scope(|scope| {
-            let reading = scope.spawn(|| read(house, &changes, &texts));
-            let foreseen = tx.foresee(house, &mut world, &changes);
-            let said = reading.join().map_err(|_| Error::Refused("read bodies".to_owned()))?;
-            foreseen.map(|()| said)
-        })?
+/// Merges what was read ahead, or the oldest; reads up to `limit` for the next.
+fn batch(tx: &Tx<'_>, house: &House, limit: usize, ahead: Ahead) -> Result<(Ended, Ahead)> {
+    let written = tx.written();
+    let mut world = match ahead.known.filter(|(_, then)| *then == written) {
+        Some((world, _)) => tx.go_on(world),
+        None => tx.world()?,
     };
-    let mut ends = Vec::with_capacity(changes.len());
-    for (change, said) in changes.into_iter().zip(said) {
-        let end = merge_understood(tx, house, &mut world, &change, said)?;
+    let mut said = ahead.said;
+    if said.is_empty() {
+        said = read(house, tx.open_changes(0, limit)?);
+    }
+    let last = said.last().map_or(0, |(change, _)| change.seq);
+    let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, limit)? };
+    let (ended, said) = std::thread::scope(|scope| {
+        let reading = (!next.changes.is_empty()).then(|| scope.spawn(|| read(house, next)));
+        let ended = merge(tx, house, &mut world, said);
+        let next = reading.map_or(Ok(Said::new()), std::thread::ScopedJoinHandle::join);
+        let next = next.map_err(|_| Error::Refused("read bodies".to_owned()))?;
+        ended.map(|ended| (ended, next))
+    })?;
+    let alone = tx.written() == written;
+    tx.save(&world)?;
+    tx.end_changes(&ended)?;
+    world.written();
+    let fits = world.records.len() + world.objects.len() <= WORLD_MAX;
+    let known = (alone && fits && !said.is_empty()).then(|| (world, tx.written()));
+    Ok((ended, Ahead { said, known }))
+}
+
+type Ended = Vec<(Change, End)>;
+
+fn merge(tx: &Tx<'_>, house: &House, world: &mut World, said: Said) -> Result<Ended> {
+    tx.foresee(house, world, said.iter().map(|(change, _)| change))?;
+    let mut ended = Vec::with_capacity(said.len());
+    for (change, said) in said {
+        let end = merge_understood(tx, house, world, &change, said)?;
         if let End::Dead(reason) = &end {
             tracing::warn!(connection.id = change.connection, reason, "dead letter");
         }
-        ends.push((change, end));
+        ended.push((change, end));
     }
-    tx.save_alone(&world)?;
-    tx.end_changes(&ends)?;
-    Ok((ends, world))
+    Ok(ended)
 }
 
 /// What the bodies of changes say.
-fn read(house: &House, changes: &[Change], texts: &[String]) -> Vec<Understood> {
-    let each = changes.iter().zip(texts);
-    let said = each.map(|(change, text)| match serde_json::from_str(text) {
-        Ok(body) => understand(house, change, &body),
-        Err(error) => Understood::Ended(End::Dead(format!("failed to read its body: {error}"))),
+fn read(house: &House, open: Open) -> Said {
+    let each = open.changes.into_iter().zip(open.texts);
+    let said = each.map(|(change, text)| match serde_json::from_str(&text) {
+        Ok(body) => {
+            let understood = understand(house, &change, &body);
+            (change, understood)
+        }
+        Err(error) => {
+            let end = End::Dead(format!("failed to read its body: {error}"));
+            (change, Understood::Ended(end))
+        }
     });
     said.collect()
 }

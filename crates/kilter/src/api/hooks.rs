@@ -63,17 +63,8 @@ impl Inbox {
 async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(COMMIT_MAX);
     while inbox.recv_many(&mut batch, COMMIT_MAX).await > 0 {
-        let (mut changes, answers): (Vec<(Change, String)>, Vec<_>) = batch.drain(..).unzip();
-        let hour = jiff::Timestamp::now().as_second().div_euclid(3600);
-        let mut heard = BTreeMap::new();
-        for (change, _) in &changes {
-            *heard.entry(change.connection.clone()).or_default() += 1;
-        }
-        let done = engine.store.write_next(move |tx| {
-            tx.append_said(&mut changes)?;
-            tx.note_heard(&heard, hour)
-        });
-        let done = done.await;
+        let (changes, answers): (Vec<(Change, String)>, Vec<_>) = batch.drain(..).unzip();
+        let done = engine.store.keep_said(changes).await;
         if let Err(error) = &done {
             tracing::error!(error = %crate::pipeline::schedule::chain(error), "webhooks not kept");
         }

@@ -15,6 +15,8 @@ use crate::engine::Engine;
 
 /// Serves for ever.
 pub async fn serve(listener: tokio::net::TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
+    let taken = engine.store.take_webhooks();
+    taken.map_err(|e| std::io::Error::other(crate::pipeline::schedule::chain(&e)))?;
     axum::serve(listener, router(engine)).await
 }
 

@@ -45,13 +45,22 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     let (mut limit, mut ahead) = (most, Ahead::default());
     loop {
         let house = Arc::clone(&engine.house);
-        let batch = move |tx: &Tx<'_>| batch(tx, &house, limit, ahead);
-        let (ended, next) = engine.store.write_async(batch).await?;
+        let spool = engine.store.spool().filter(|spool| spool.waits());
+        let from = spool.clone();
+        let batch = move |tx: &Tx<'_>| {
+            let taken = from.map(|spool| tx.take_over(&spool)).transpose()?;
+            Ok((taken, batch(tx, &house, limit, ahead)?))
+        };
+        let (taken, (ended, next)) = engine.store.write_async(batch).await?;
+        if let (Some(spool), Some((_, place))) = (&spool, &taken) {
+            spool.taken(place);
+        }
         total += ended.len();
         if ended.len() >= BESIDE_LEAST {
             tokio::task::spawn_blocking(move || drop(ended));
         }
-        if next.said.is_empty() {
+        let waits = spool.is_some_and(|spool| spool.waits());
+        if next.said.is_empty() && !waits {
             return Ok(total);
         }
         let waited_for = engine.store.waited_for();

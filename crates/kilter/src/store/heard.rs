@@ -5,18 +5,25 @@
 
 use std::collections::BTreeMap;
 
+use kilter_core::model::Change;
 use kilter_core::schedule::HISTORY_HOURS;
 use rusqlite::params;
 
 use super::{Result, Tx};
 
 impl Tx<'_> {
-    /// Counts webhooks that came in this hour, by connection.
-    pub fn note_heard(&self, heard: &BTreeMap<String, i64>, hour: i64) -> Result<()> {
+    /// Counts webhooks by the hour in which they came, by connection.
+    pub fn hear<'c>(&self, came: impl Iterator<Item = &'c Change>) -> Result<()> {
+        let mut heard: BTreeMap<(&str, i64), i64> = BTreeMap::new();
+        for change in came {
+            let at = change.at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+            let hour = at.as_second().div_euclid(3600);
+            *heard.entry((&change.connection, hour)).or_default() += 1;
+        }
         let sql = "INSERT INTO heard VALUES (?1, ?2, ?3)
                    ON CONFLICT (connection, hour) DO UPDATE SET n = n + ?3";
         let mut s = self.sql.prepare_cached(sql)?;
-        for (connection, n) in heard {
+        for ((connection, hour), n) in heard {
             s.execute(params![connection, hour, n])?;
         }
         Ok(())

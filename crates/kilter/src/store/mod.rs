@@ -19,6 +19,7 @@ pub mod records;
 pub mod report;
 mod retain;
 pub mod sold;
+mod spool;
 pub mod sums;
 pub mod tokens;
 pub mod world;
@@ -32,6 +33,7 @@ use group::Own;
 use kept::Kept;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use spool::Spool;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -68,6 +70,7 @@ const STATEMENTS_KEPT: usize = 128;
 pub struct Store {
     writer: Arc<Writer>,
     line: Arc<line::Line>,
+    spool: Option<Arc<Spool>>,
 }
 
 /// Dropped in this order: the connection that writes closes last.
@@ -95,7 +98,12 @@ pub struct Tx<'c> {
 
 impl Store {
     pub fn open(path: &Path) -> Result<Self> {
-        Self::prepare(Connection::open(path)?)
+        let mut store = Self::prepare(Connection::open(path)?)?;
+        if path != Path::new(":memory:") {
+            store.spool = Some(Arc::new(Spool::beside(path)));
+        }
+        store.recover()?;
+        Ok(store)
     }
 
     /// Opens what is there, without a write; for `status`, `plan`, `why` beside a running `serve`.
@@ -104,7 +112,7 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self { writer: Writer::new(connection, None), line: Arc::default() })
+        Ok(Self { writer: Writer::new(connection, None), line: Arc::default(), spool: None })
     }
 
     fn prepare(mut connection: Connection) -> Result<Self> {
@@ -114,7 +122,7 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         migrate(&mut connection)?;
         let beside = checkpoint::Beside::of(&mut connection)?;
-        Ok(Self { writer: Writer::new(connection, beside), line: Arc::default() })
+        Ok(Self { writer: Writer::new(connection, beside), line: Arc::default(), spool: None })
     }
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.

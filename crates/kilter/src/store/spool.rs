@@ -1,0 +1,389 @@
+//! The spool: webhooks as they came, in a file beside the database, until the log takes them over.
+//!
+//! Reads   and writes `<database>-hooks`.
+//! Never   waits for the one writer, nor says that it keeps what the disk does not hold; never grows past
+//!         a bound. What was taken over stands in the database together with what was taken.
+//!
+//! Who sends a webhook waits until it is kept. Behind merges and plans that was as long as those took.
+//!
+//! ```text
+//! file   = head entry*        head = "kilter hooks 1 <generation>" and blanks up to HEAD bytes
+//! entry  = "<told> <body> <check>\n" told body "\n"      lengths in bytes; told: JSON of what it is about
+//! check  = BLAKE3 of generation, told and body: an entry that was torn, or is of an older
+//!          generation, ends the file
+//! ```
+//! The database's `meta` holds `hooks = "<generation> <place>"`: what stands before is in its log.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kilter_core::Json;
+use kilter_core::model::{Change, Via};
+use uuid::Uuid;
+
+use super::{Error, Result, Store, Tx};
+use crate::crash;
+
+/// Bytes that it grows to; beyond, senders are told to send again.
+const SPOOL_MAX: u64 = 1 << 30;
+
+/// What was all taken over is written over from the beginning, once the file is so long.
+const REWIND_FROM: u64 = 16 << 20;
+
+/// Webhooks, and their bytes, that one transaction takes over.
+const TAKEN_MAX: usize = 1_000;
+const TAKEN_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of the line before an entry, at most.
+const LINE_MAX: u64 = 128;
+
+const READ_AT_ONCE: usize = 64 << 10;
+
+const HEAD: u64 = 64;
+const TITLE: &str = "kilter hooks 1 ";
+
+/// Which key of `meta` says what was taken over.
+const TAKEN: &str = "hooks";
+
+/// A place in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    generation: String,
+    at: u64,
+}
+
+#[derive(Debug)]
+pub struct Spool {
+    path: PathBuf,
+    own: Mutex<Option<Own>>,
+}
+
+/// The file, while this process appends to it.
+#[derive(Debug)]
+struct Own {
+    file: File,
+    generation: String,
+    end: u64,
+    /// Up to here the database's log has all, for good.
+    taken: u64,
+}
+
+impl Spool {
+    pub fn beside(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-hooks");
+        Self { path: path.into(), own: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Own>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file, if no other process appends to it.
+    fn claim(&self) -> Result<Option<File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&self.path).map_err(|e| self.refused("open", &e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(self.refused("lock", &e)),
+        }
+    }
+
+    /// Keeps webhooks. False: nobody appends here, they go to the log itself.
+    pub fn append(&self, said: &[(Change, String)]) -> Result<bool> {
+        let mut own = self.lock();
+        let Some(own) = own.as_mut() else { return Ok(false) };
+        if own.taken == own.end && own.end >= REWIND_FROM {
+            own.rewind().map_err(|e| self.refused("rewind", &e))?;
+        }
+        let mut bytes = Vec::new();
+        for (change, text) in said {
+            entry(&own.generation, change, text, &mut bytes);
+        }
+        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if own.end.saturating_add(more) > SPOOL_MAX {
+            return Err(Error::Refused(format!("keep more webhooks: {SPOOL_MAX} bytes wait")));
+        }
+        crash::point("before webhooks are kept", "");
+        let kept = write_at(&own.file, own.end, &bytes);
+        kept.map_err(|e| self.refused("write", &e))?;
+        crash::point("after webhooks are kept", "");
+        own.end += more;
+        Ok(true)
+    }
+
+    /// Does anything wait to be taken over?
+    pub fn waits(&self) -> bool {
+        self.lock().as_ref().is_some_and(|own| own.taken < own.end)
+    }
+
+    /// A transaction that took over up to here was committed.
+    pub fn taken(&self, place: &Place) {
+        if let Some(own) = self.lock().as_mut().filter(|own| own.generation == place.generation) {
+            own.taken = own.taken.max(place.at);
+        }
+    }
+
+    /// What stands there from a place on, as far as one transaction takes it, and the place behind.
+    fn read(&self, known: Option<&str>) -> Result<(Vec<(Change, String)>, Place)> {
+        let nothing = |generation: &str| {
+            Ok((Vec::new(), Place { generation: generation.to_owned(), at: HEAD }))
+        };
+        let Ok(file) = File::open(&self.path) else { return nothing("") };
+        let mut file = BufReader::with_capacity(READ_AT_ONCE, file);
+        let mut head = Vec::new();
+        if file.by_ref().take(HEAD).read_to_end(&mut head).is_err() {
+            return nothing("");
+        }
+        let head = String::from_utf8_lossy(&head);
+        let Some(generation) = head.strip_prefix(TITLE).map(str::trim_end) else {
+            return nothing("");
+        };
+        let known = known.and_then(|text| text.split_once(' '));
+        let known = known.filter(|(of, _)| *of == generation).and_then(|(_, at)| at.parse().ok());
+        let mut place = Place { generation: generation.to_owned(), at: known.unwrap_or(HEAD) };
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        if let Err(e) = file.seek(SeekFrom::Start(place.at)) {
+            return Err(self.refused("read", &e));
+        }
+        while out.len() < TAKEN_MAX && bytes < TAKEN_BYTES_MAX {
+            let Some((said, length)) = entry_at(&mut file, generation) else { break };
+            out.push(said);
+            place.at += u64::try_from(length).unwrap_or(0);
+            bytes += length;
+        }
+        Ok((out, place))
+    }
+
+    fn refused(&self, what: &str, error: &std::io::Error) -> Error {
+        Error::Refused(format!("{what} {}: {error}", self.path.display()))
+    }
+}
+
+impl Own {
+    /// A new generation begins; what an older one left behind does not count any more.
+    fn rewind(&mut self) -> std::io::Result<()> {
+        let generation = Uuid::now_v7().simple().to_string();
+        let width = usize::try_from(HEAD).unwrap_or(0);
+        let head = format!("{:<width$}", format!("{TITLE}{generation}"));
+        write_at(&self.file, 0, head.as_bytes())?;
+        (self.generation, self.end, self.taken) = (generation, HEAD, HEAD);
+        Ok(())
+    }
+}
+
+/// Writes, and waits until it lasts.
+fn write_at(mut file: &File, place: u64, bytes: &[u8]) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(place))?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+fn check(generation: &str, told: &[u8], body: &[u8]) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(generation.as_bytes()).update(told).update(body);
+    hash.finalize().to_hex().to_string()
+}
+
+fn entry(generation: &str, change: &Change, text: &str, out: &mut Vec<u8>) {
+    let Change { connection, collection, remote, each, at, .. } = change;
+    let told = serde_json::json!([connection, collection, remote, each, at]).to_string();
+    let check = check(generation, told.as_bytes(), text.as_bytes());
+    out.extend_from_slice(format!("{} {} {check}\n", told.len(), text.len()).as_bytes());
+    out.extend_from_slice(told.as_bytes());
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'\n');
+}
+
+/// None: nothing more stands there.
+fn entry_at(file: &mut BufReader<File>, generation: &str) -> Option<((Change, String), usize)> {
+    let mut line = Vec::new();
+    file.by_ref().take(LINE_MAX).read_until(b'\n', &mut line).ok()?;
+    let text = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    let mut parts = text.split(' ');
+    let (told, body): (u64, u64) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let (wanted, length) = (parts.next()?, told.checked_add(body)?.checked_add(1)?);
+    let mut bytes = Vec::new();
+    file.by_ref().take(length.min(SPOOL_MAX)).read_to_end(&mut bytes).ok()?;
+    let (told, rest) = bytes.split_at_checked(usize::try_from(told).ok()?)?;
+    let body = rest.strip_suffix(b"\n")?;
+    if u64::try_from(bytes.len()).ok()? != length || check(generation, told, body) != wanted {
+        return None;
+    }
+    let [connection, collection, remote, each, at] = serde_json::from_slice(told).ok()?;
+    let (seq, asked, via) = (0, 0, Via::Hook);
+    let text = String::from_utf8_lossy(body).into_owned();
+    let body = Json::Null;
+    let change = Change { seq, connection, collection, remote, each, via, asked, body, at };
+    Some(((change, text), line.len() + bytes.len()))
+}
+
+impl Tx<'_> {
+    /// Appends what waits in the spool to the log: how much that was, and up to where.
+    pub fn take_over(&self, spool: &Spool) -> Result<(usize, Place)> {
+        let known = self.meta(TAKEN)?;
+        let (mut said, place) = spool.read(known.as_deref())?;
+        if !said.is_empty() {
+            self.append_said(&mut said)?;
+            self.hear(said.iter().map(|(change, _)| change))?;
+            self.set_meta(TAKEN, &format!("{} {}", place.generation, place.at))?;
+        }
+        Ok((said.len(), place))
+    }
+}
+
+impl Store {
+    /// Where webhooks wait to be taken over; none beside a database in memory, or one that is only read.
+    pub fn spool(&self) -> Option<Arc<Spool>> {
+        self.spool.clone()
+    }
+
+    /// Takes over what a process that died left in the spool.
+    pub(super) fn recover(&self) -> Result<()> {
+        let Some(spool) = &self.spool else { return Ok(()) };
+        while self.write(|tx| tx.take_over(spool))?.0 > 0 {}
+        Ok(())
+    }
+
+    /// From now on this process keeps webhooks beside the writer, unless another one does.
+    pub fn take_webhooks(&self) -> Result<()> {
+        let Some(spool) = &self.spool else { return Ok(()) };
+        let Some(file) = spool.claim()? else { return Ok(()) };
+        // Nobody else appends any more, and all that was kept is in the log.
+        self.recover()?;
+        let mut own = Own { file, generation: String::new(), end: 0, taken: 0 };
+        own.rewind().map_err(|e| spool.refused("begin", &e))?;
+        *spool.lock() = Some(own);
+        Ok(())
+    }
+
+    /// Keeps webhooks: once this comes back, they last.
+    pub async fn keep_said(&self, mut said: Vec<(Change, String)>) -> Result<()> {
+        let store = self.clone();
+        let kept = tokio::task::spawn_blocking(move || match &store.spool {
+            Some(spool) => spool.append(&said).map(|kept| (kept, said)),
+            None => Ok((false, said)),
+        });
+        let kept = kept.await.map_err(|e| Error::Refused(format!("keep webhooks: {e}")))?;
+        let (kept, rest) = kept?;
+        if kept {
+            return Ok(());
+        }
+        said = rest;
+        self.write_next(move |tx| {
+            tx.append_said(&mut said)?;
+            tx.hear(said.iter().map(|(change, _)| change))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(n: usize) -> (Change, String) {
+        let (connection, collection) = ("shop".to_owned(), "orders".to_owned());
+        let (each, via, at) = (String::new(), Via::Hook, "2026-11-28T10:00:00Z".to_owned());
+        let (seq, asked, remote, body) = (0, 0, n.to_string(), Json::Null);
+        let change = Change { seq, connection, collection, remote, each, via, asked, body, at };
+        (change, format!("{{\"id\":{n},\"note\":\"a\\nline\"}}"))
+    }
+
+    fn keep(store: &Store, from: usize, to: usize) {
+        let all: Vec<_> = (from..to).map(said).collect();
+        assert!(store.spool().unwrap().append(&all).unwrap());
+    }
+
+    fn log(store: &Store) -> Vec<String> {
+        store.read(|tx| tx.open_changes(0, 10_000)).unwrap().texts
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kilter-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn texts(n: usize) -> Vec<String> {
+        (0..n).map(|n| said(n).1).collect()
+    }
+
+    #[test]
+    fn what_was_kept_is_taken_over_once_whoever_dies() {
+        let folder = folder("spool");
+        let path = folder.join("k.sqlite");
+        let store = Store::open(&path).unwrap();
+        store.take_webhooks().unwrap();
+        keep(&store, 0, 3);
+        let spool = store.spool().unwrap();
+        // Taken over, and the process dies before it says so.
+        assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 3);
+        keep(&store, 3, 5);
+        drop((spool, store));
+        let store = Store::open(&path).unwrap();
+        assert_eq!(log(&store), texts(5));
+        store.take_webhooks().unwrap();
+        keep(&store, 5, 6);
+        drop(store);
+        assert_eq!(log(&Store::open(&path).unwrap()), texts(6));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_torn_entry_ends_the_file_and_an_undone_transaction_takes_nothing() {
+        let folder = folder("torn");
+        let path = folder.join("k.sqlite");
+        let store = Store::open(&path).unwrap();
+        store.take_webhooks().unwrap();
+        keep(&store, 0, 4);
+        let spool = store.spool().unwrap();
+        let undone = store.write(|tx| {
+            tx.take_over(&spool)?;
+            Err::<(), _>(Error::Refused("no".to_owned()))
+        });
+        assert!(undone.is_err());
+        let file = folder.join("k.sqlite-hooks");
+        let length = std::fs::metadata(&file).unwrap().len();
+        drop((spool, store));
+        // The last one was never acknowledged: half of it is there.
+        OpenOptions::new().write(true).open(&file).unwrap().set_len(length - 9).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert_eq!(log(&store), texts(3));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_an_older_generation_left_behind_does_not_count() {
+        let folder = folder("rewound");
+        let path = folder.join("k.sqlite");
+        let store = Store::open(&path).unwrap();
+        store.take_webhooks().unwrap();
+        keep(&store, 0, 4);
+        let spool = store.spool().unwrap();
+        let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
+        spool.taken(&place);
+        assert_eq!((n, spool.waits()), (4, false));
+        spool.lock().as_mut().unwrap().rewind().unwrap();
+        keep(&store, 4, 5);
+        assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 1);
+        assert_eq!(log(&store), texts(5));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn one_process_appends_the_other_goes_to_the_log() {
+        let folder = folder("two");
+        let path = folder.join("k.sqlite");
+        let (one, other) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+        one.take_webhooks().unwrap();
+        other.take_webhooks().unwrap();
+        keep(&one, 0, 1);
+        assert!(!other.spool().unwrap().append(&[said(1)]).unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

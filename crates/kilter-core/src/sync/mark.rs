@@ -66,7 +66,7 @@ pub fn with_wholes(house: &House, world: &mut World, record: RecordId) -> Vec<Re
     let mut out = vec![record];
     let mut at = 0;
     while at < out.len() && out.len() < WHOLES_MAX {
-        if let Some(record) = world.record(out[at]).cloned() {
+        if let Some(record) = world.hold_record(out[at]) {
             let fields = house.entities.get(&record.entity).map(|e| &e.fields);
             for (field, to) in reference::direct(&record) {
                 let part = fields.and_then(|f| f.get(&field)).is_some_and(|f| f.part_of);
@@ -98,7 +98,7 @@ pub fn mark_if_written(house: &House, world: &mut World, id: ObjectId, now: &str
 
 /// A record was born with a match key: who waited for the key is told.
 pub fn record_born(house: &House, world: &mut World, record: RecordId, now: &str) {
-    let Some(born) = world.record(record).cloned() else { return };
+    let Some(born) = world.hold_record(record) else { return };
     if let Some(key) = &born.key {
         let key = Pending::Key(born.entity.clone(), crate::model::record::fold(key));
         wake(house, world, &key, now);
@@ -107,7 +107,7 @@ pub fn record_born(house: &House, world: &mut World, record: RecordId, now: &str
 
 /// An object got its root and its remote id: references to it can be resolved now.
 pub fn object_bound(house: &House, world: &mut World, id: ObjectId, now: &str) {
-    let Some(object) = world.object(id).cloned() else { return };
+    let Some(object) = world.hold_object(id) else { return };
     let (Some(remote), Some(root)) = (&object.remote, object.root) else { return };
     wake(house, world, &Pending::Remote(object.connection.clone(), remote.clone()), now);
     let entity = world.record(root).map(|r| r.entity.clone());
@@ -128,7 +128,7 @@ pub fn object_bound(house: &House, world: &mut World, id: ObjectId, now: &str) {
 
 /// A document reached another state in the target: what is part of it (its refunds) may go, or not.
 pub fn state_moved(house: &House, world: &mut World, id: ObjectId, now: &str) {
-    let Some(object) = world.object(id).cloned() else { return };
+    let Some(object) = world.hold_object(id) else { return };
     let Some(root) = object.root else { return };
     for other in world.ids(&Key::ObjectsShowing(root)) {
         let part = |o: &Object| o.connection == object.connection && o.root != Some(root);
@@ -141,7 +141,7 @@ pub fn state_moved(house: &House, world: &mut World, id: ObjectId, now: &str) {
 /// What is open of a whole differs: its parts that were not closed yet (a parcel that waits, or was
 /// refused) look again.
 pub fn open_moved(house: &House, world: &mut World, id: ObjectId, now: &str) {
-    let Some(object) = world.object(id).cloned() else { return };
+    let Some(object) = world.hold_object(id) else { return };
     let Some(root) = object.root else { return };
     for other in world.ids(&Key::ObjectsShowing(root)) {
         let spread = |o: &Object| {

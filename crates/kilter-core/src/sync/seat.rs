@@ -15,24 +15,25 @@ use crate::sync::{take, whole};
 
 /// A record changed: every resource that may show it, or something it belongs to, is asked.
 pub fn reconsider(house: &House, world: &mut World, record: RecordId, now: &str) {
+    // The same for every resource, of which there may be many.
+    let wholes = super::mark::with_wholes(house, world, record);
     for view in house.views().filter(View::creates) {
-        for root in roots(&view, world, record) {
+        for root in roots(&view, world, record, &wholes) {
             consider(&view, world, root, now);
         }
     }
 }
 
 /// The root records of a resource that a record has a say in.
-fn roots(view: &View<'_>, world: &mut World, id: RecordId) -> Vec<RecordId> {
-    let Some(record) = world.record(id).cloned() else { return Vec::new() };
+fn roots(view: &View<'_>, world: &mut World, id: RecordId, wholes: &[RecordId]) -> Vec<RecordId> {
+    let Some(record) = world.hold_record(id) else { return Vec::new() };
     let root = &view.resource.root;
     if &record.entity == root {
         return vec![id];
     }
-    let wholes = super::mark::with_wholes(view.house, world, id);
     for whole in wholes {
-        if world.record(whole).is_some_and(|r| &r.entity == root) {
-            return vec![whole];
+        if world.record(*whole).is_some_and(|r| &r.entity == root) {
+            return vec![*whole];
         }
     }
     let fields = view.house.entities.get(root).map(|e| &e.fields);
@@ -167,7 +168,7 @@ pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<Strin
 
 /// Does a root record pass the resource's `select`, and the rules of its kind?
 pub fn passes(view: &View<'_>, world: &mut World, root: RecordId) -> bool {
-    let Some(record) = world.record(root).cloned() else { return false };
+    let Some(record) = world.hold_record(root) else { return false };
     if record.fields.contains_key(EXISTENCE) {
         return false;
     }

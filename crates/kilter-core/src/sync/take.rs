@@ -304,7 +304,9 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
         return;
     }
     let root = object.root;
-    world.put_object(object);
+    if fresh {
+        world.put_object(object);
+    }
     let mut changed = Vec::new();
     changed.extend(root.filter(|root| existence::there(view, world, *root)));
     for facet in &view.resource.facets {

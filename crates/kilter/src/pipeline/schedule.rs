@@ -219,6 +219,9 @@ async fn retain_forever(engine: Arc<Engine>) -> Result<()> {
         if let Err(error) = retain::run(&engine).await {
             tracing::error!(error = %chain(&error), "old changes and deliveries are not let go");
         }
+        if let Err(error) = engine.store.let_go_of_webhooks() {
+            tracing::error!(error = %chain(&error), "webhooks that were taken over are not let go");
+        }
         tokio::time::sleep(retain::EVERY).await;
     }
 }

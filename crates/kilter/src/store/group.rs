@@ -89,9 +89,10 @@ impl Own {
         } else {
             self.sql.execute_batch("SAVEPOINT one")?;
         }
-        let tx = Tx::new(&self.sql, &mut self.kept);
-        let out = catch_unwind(AssertUnwindSafe(|| work(&tx)));
-        drop(tx);
+        let out = {
+            let tx = Tx::new(&self.sql, &mut self.kept);
+            catch_unwind(AssertUnwindSafe(|| work(&tx)))
+        };
         let good = matches!(out, Ok(Ok(_)));
         let ended = match (first, good) {
             (true, true) => Ok(()),

@@ -116,6 +116,14 @@ impl Spool {
         Ok(true)
     }
 
+    /// What was taken over is not kept here as well, longer than the log keeps it.
+    fn let_go(&self) -> Result<()> {
+        match self.lock().as_mut().filter(|own| own.taken == own.end && own.end > HEAD) {
+            Some(own) => own.rewind().map_err(|e| self.refused("rewind", &e)),
+            None => Ok(()),
+        }
+    }
+
     /// Does anything wait to be taken over?
     pub fn waits(&self) -> bool {
         self.lock().as_ref().is_some_and(|own| own.taken < own.end)
@@ -171,6 +179,8 @@ impl Own {
         let width = usize::try_from(HEAD).unwrap_or(0);
         let head = format!("{:<width$}", format!("{TITLE}{generation}"));
         write_at(&self.file, 0, head.as_bytes())?;
+        // Whatever became of it: what is of an older generation says nothing any more.
+        self.file.set_len(HEAD)?;
         (self.generation, self.end, self.taken) = (generation, HEAD, HEAD);
         Ok(())
     }
@@ -240,6 +250,11 @@ impl Store {
     /// Where webhooks wait to be taken over; none beside a database in memory, or one that is only read.
     pub fn spool(&self) -> Option<Arc<Spool>> {
         self.spool.clone()
+    }
+
+    /// Lets go of webhooks that the log has.
+    pub fn let_go_of_webhooks(&self) -> Result<()> {
+        self.spool.as_ref().map_or(Ok(()), |spool| spool.let_go())
     }
 
     /// Takes over what a process that died left in the spool.
@@ -368,7 +383,14 @@ mod tests {
         let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
         spool.taken(&place);
         assert_eq!((n, spool.waits()), (4, false));
-        spool.lock().as_mut().unwrap().rewind().unwrap();
+        let file = folder.join("k.sqlite-hooks");
+        let left = std::fs::read(&file).unwrap();
+        store.let_go_of_webhooks().unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), HEAD);
+        // As where the file could not be cut: its old entries stand behind the new head.
+        let head = std::fs::read(&file).unwrap();
+        std::fs::write(&file, [&head[..], &left[head.len()..]].concat()).unwrap();
+        assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 0);
         keep(&store, 4, 5);
         assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 1);
         assert_eq!(log(&store), texts(5));

@@ -255,11 +255,12 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let more = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().unwrap();
     assert!(more.success());
     let began = Instant::now();
-    until("webhooks are taken again", PATIENCE, async || match webhook(&rig, 999_999).await {
-        (202, id) => Ok(kept.push(id)),
-        other => Err(json!(other.0)),
+    let again = until("webhooks are taken again", PATIENCE, async || {
+        let (status, id) = webhook(&rig, 999_999).await;
+        if status == 202 { Ok(id) } else { Err(json!(status)) }
     })
     .await;
+    kept.push(again);
     println!("{} kept, {refused} refused; taken again after {:?}", kept.len(), began.elapsed());
     shows(&rig, &rig.de.url(), "MUG-000", "41.00").await;
     serving.kill();

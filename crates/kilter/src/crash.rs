@@ -1,7 +1,8 @@
 //! Crash points: where a test lets the program die, as when the power goes.
 //!
 //! Reads   `KILTER_CRASH_AT`: at which point, counted from 1, it dies – `12`, or `3 after a call` for
-//!         the third of those whose line begins so; `KILTER_CRASH_COUNT`: a file.
+//!         the third of those whose line begins so; `KILTER_PANIC_AT`: at which its thread panics, once;
+//!         `KILTER_CRASH_COUNT`: a file.
 //! Writes  to that file a line for each point that was passed: its name, and what it stands beside.
 //! Never   costs more than one load where neither is set; stands anywhere but beside what lasts: a
 //!         commit that changed something, a call that left.
@@ -11,27 +12,46 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 static OFF: AtomicBool = AtomicBool::new(false);
-static PASSED: AtomicU64 = AtomicU64::new(0);
 static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
 
 #[derive(Debug)]
 struct Plan {
-    at: Option<(u64, String)>,
+    at: Option<Moment>,
+    panic: Option<Moment>,
     count: Option<Mutex<std::fs::File>>,
+}
+
+/// The nth of the points whose line begins so.
+#[derive(Debug)]
+struct Moment {
+    nth: u64,
+    name: String,
+    passed: AtomicU64,
+}
+
+impl Moment {
+    fn from_env(key: &str) -> Option<Self> {
+        let text = std::env::var(key).ok()?;
+        let (nth, name) = text.split_once(' ').unwrap_or((&text, ""));
+        let nth = nth.parse().unwrap_or_else(|e| ended(&format!("{key}={text}: {e}")));
+        Some(Self { nth, name: name.to_owned(), passed: AtomicU64::new(0) })
+    }
+
+    fn is_now(&self, line: &str) -> bool {
+        line.starts_with(&self.name) && self.passed.fetch_add(1, Ordering::Relaxed) + 1 == self.nth
+    }
 }
 
 impl Plan {
     fn from_env() -> Option<Self> {
-        let at = std::env::var("KILTER_CRASH_AT").ok().map(|text| {
-            let (n, name) = text.split_once(' ').unwrap_or((&text, ""));
-            let n = n.parse().unwrap_or_else(|e| ended(&format!("KILTER_CRASH_AT={text}: {e}")));
-            (n, name.to_owned())
-        });
+        let at = Moment::from_env("KILTER_CRASH_AT");
+        let panic = Moment::from_env("KILTER_PANIC_AT");
         let count = std::env::var_os("KILTER_CRASH_COUNT").map(|path| {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
             Mutex::new(file.unwrap_or_else(|e| ended(&format!("KILTER_CRASH_COUNT: {e}"))))
         });
-        (at.is_some() || count.is_some()).then_some(Self { at, count })
+        let any = at.is_some() || panic.is_some() || count.is_some();
+        any.then_some(Self { at, panic, count })
     }
 }
 
@@ -60,10 +80,10 @@ fn pass(name: &str, beside: &str) {
             ended(&format!("KILTER_CRASH_COUNT: {e}"));
         }
     }
-    if let Some((at, name)) = &plan.at
-        && line.starts_with(name.as_str())
-        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *at
-    {
+    if plan.at.as_ref().is_some_and(|at| at.is_now(&line)) {
         std::process::abort();
+    }
+    if plan.panic.as_ref().is_some_and(|at| at.is_now(&line)) {
+        std::panic::resume_unwind(Box::new(format!("as the test asked, {line}")));
     }
 }

@@ -134,3 +134,17 @@ async fn without_the_cap_a_shop_that_lists_almost_nothing_is_believed() {
     let deleted = waits.filter(|w| w["reason"].as_str().unwrap().starts_with("someone deleted it"));
     assert_eq!(deleted.count(), 8, "all are taken for deleted: {told}");
 }
+
+/// Without the rule that a delete is asked about, what a person deleted stands there again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_asking_what_was_deleted_is_made_again() {
+    let rig = aligned("absent-unasked").await;
+    let de = rig.de.url();
+    let (mug, _) = ids(&rig, &de, "MUG-003").await[0];
+    delete(&rig, &de, mug).await;
+    let mut command = rig.command(&["backfill", "--json"]);
+    command.env("KILTER_UNSAFE_WITHOUT", "ask");
+    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(ids(&rig, &de, "MUG-003").await.len(), 1, "made again unasked: {told}");
+}

@@ -16,6 +16,8 @@ pub struct Guards {
     pub first_listing: bool,
     /// What somebody deleted in masses is not believed before a person says so.
     pub absence_cap: bool,
+    /// What somebody deleted is asked about before it is made again.
+    pub ask: bool,
 }
 
 impl Default for Guards {
@@ -26,6 +28,7 @@ impl Default for Guards {
             permits: true,
             first_listing: true,
             absence_cap: true,
+            ask: true,
         }
     }
 }

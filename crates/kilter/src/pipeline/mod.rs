@@ -7,6 +7,7 @@ mod bulk;
 pub mod deliver;
 pub mod guard;
 mod job;
+mod keep;
 mod load;
 pub mod looks;
 pub mod merge;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::pipeline::poll::{Extent, FaultError};
-use crate::pipeline::{deliver, looks, merge, poll, resolve, retain, subscribe, swept};
+use crate::pipeline::{deliver, keep, looks, merge, poll, resolve, retain, subscribe, swept};
 use crate::store::Result;
 
 /// What happens, for a progress bar or a log.
@@ -165,21 +165,21 @@ const TICK: Duration = Duration::from_millis(500);
 /// A bell that rang rings again soon: what comes within this long is looked at together.
 const LULL: Duration = Duration::from_millis(20);
 
-/// Works for ever: schedules, webhooks' bell, watchdog.
+/// Works for ever: schedules, webhooks' bell, watchdog. What ends by a mistake begins again.
 pub async fn forever(engine: Arc<Engine>) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
-    for connection in engine.active() {
-        tasks.spawn(read_forever(Arc::clone(&engine), connection.clone()));
-        tasks.spawn(watch_forever(Arc::clone(&engine), connection.clone()));
-        tasks.spawn(work_forever(Arc::clone(&engine), Some(connection)));
+    for name in engine.active() {
+        tasks.spawn(keep::up(Arc::clone(&engine), name.clone(), "reading", read_forever));
+        tasks.spawn(keep::up(Arc::clone(&engine), name.clone(), "watchdog", watch_forever));
+        let work = |engine, name| work_forever(engine, Some(name));
+        tasks.spawn(keep::up(Arc::clone(&engine), name, "delivery", work));
     }
-    tasks.spawn(work_forever(Arc::clone(&engine), None));
-    tasks.spawn(retain_forever(Arc::clone(&engine)));
-    match tasks.join_next().await {
-        Some(Ok(outcome)) => outcome,
-        Some(Err(error)) => Err(crate::store::Error::Refused(format!("serve: {error}"))),
-        None => Ok(()),
-    }
+    let merge = |engine, _| work_forever(engine, None);
+    tasks.spawn(keep::up(Arc::clone(&engine), String::new(), "merge", merge));
+    let retain = |engine, _| retain_forever(engine);
+    tasks.spawn(keep::up(Arc::clone(&engine), String::new(), "retention", retain));
+    while tasks.join_next().await.is_some() {}
+    Ok(())
 }
 
 /// Merges what came in, or serves one connection: one that is slow keeps nobody waiting.
@@ -206,7 +206,8 @@ async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result
                 }
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "a stage failed; it is tried again");
+                let name = connection.as_deref().unwrap_or_default();
+                keep::tell(&engine, name, "a stage", &chain(&error)).await;
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }
@@ -277,9 +278,10 @@ async fn read_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
         std::future::pending::<()>().await;
     }
     tokio::select! {
-        Some(ended) = tasks.join_next() => {
-            ended.map_err(|e| crate::store::Error::Refused(format!("poll: {e}")))
-        }
+        Some(ended) = tasks.join_next() => match ended {
+            Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+            ended => ended.map_err(|e| crate::store::Error::Refused(format!("poll: {e}"))),
+        },
         outcome = sweep_forever(&engine, &views, &reading) => outcome,
     }
 }

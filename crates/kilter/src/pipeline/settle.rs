@@ -410,15 +410,15 @@ fn adopt(
             world.put_object(object);
         }
         Some(mut other) => {
-            // A listing found it first: the seat's record moves there, and the seat is free.
+            // A listing found it first: the seat's records move there, and the seat is free.
             let id = other.id;
             other.root = object.root;
+            other.bindings.append(&mut object.bindings);
             other.unmatched_key = None;
             other.look = Some(tx.last_seq()?);
             mark_object(&mut other, at, view.resource.lane);
             world.put_object(other);
             object.root = None;
-            object.bindings.clear();
             object.due = None;
             object.state = State::Left;
             world.put_object(object);

@@ -60,7 +60,8 @@ pub async fn run(
                     }
                     object.wait = None;
                 }
-                Err(fault) if fault.kind.retries() && tries <= max => {
+                // An attempt whose answer was lost may have done it: what is there is read first.
+                Err(fault) if tries <= if fault.kind.retries() { max } else { 1 } => {
                     retry(&mut object, tries, fault.retry_after);
                     let reason = fault.to_string();
                     object.wait = Some(Wait { kind: WaitKind::Later, reason });

@@ -48,7 +48,8 @@ async fn storm(name: &str, script: &[Step], first_load: bool, without: &str) -> 
     }
     let started = Instant::now();
     let mut serving = stage.served(without).await;
-    let left = people::act(&stage, script).await;
+    let mut left = people::act(&stage, script, &mut serving, without).await;
+    people::clear_bin(&stage, people::Shop::Us, &mut left).await;
     stage.clear_up().await;
     let over = started.elapsed();
     let outcome = after(&stage, &mut serving, &left, without).await;
@@ -61,6 +62,13 @@ async fn storm(name: &str, script: &[Step], first_load: bool, without: &str) -> 
         started.elapsed(),
         if outcome.is_ok() { "agrees" } else { "does not agree" }
     );
+    if outcome.is_err() {
+        // To be looked at.
+        let kept = stage.rig.folder.with_extension("failed");
+        std::fs::remove_dir_all(&kept).ok();
+        std::fs::rename(&stage.rig.folder, &kept).unwrap();
+        println!("{name}: its folder is kept as {}", kept.display());
+    }
     outcome
 }
 
@@ -97,7 +105,8 @@ async fn after(
     };
     let waits = status["waits"].as_array().unwrap();
     wrong.extend(waits.iter().filter(|w| !asked(w)).map(|w| format!("waits: {w}")));
-    let deleted = left.deleted.iter().filter(|(shop, _)| *shop == people::Shop::De).count();
+    let deleted = left.deleted.iter().chain(left.binned.keys());
+    let deleted = deleted.filter(|(shop, _)| *shop == people::Shop::De).count();
     let asked = waits.iter().filter(asked).count();
     if asked != deleted {
         wrong.push(format!("{deleted} were deleted in de, {asked} are asked about"));

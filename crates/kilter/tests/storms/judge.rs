@@ -47,6 +47,8 @@ pub async fn wrong(stage: &Stage, left: &Left) -> Vec<String> {
         let shop = stage.state(&crate::people::url(stage, face.shop)).await;
         goods(face, &shop, &erp, left, &mut wrong);
         orders(face, &shop, &erp, &mut wrong);
+        let prefix = face.name.to_uppercase();
+        wrong.extend(left.refunds.wrong(face.shop, &prefix, &shop, &erp));
     }
     wrong
 }
@@ -83,8 +85,10 @@ fn goods(face: &Face, shop: &Value, erp: &Value, left: &Left, wrong: &mut Vec<St
         let found = offers.get(sku).map_or(&[][..], Vec::as_slice);
         known += found.len();
         let deleted = left.deleted.contains(&(face.shop, sku.to_owned()));
-        // One shop asks what becomes of it, and nobody answers; the other has it made again.
-        if deleted && face.shop == Shop::De {
+        // One shop asks what becomes of it, and nobody answers; the other has it made again, but
+        // what lies in its bin holds the SKU.
+        let binned = left.binned.contains_key(&(face.shop, sku.to_owned()));
+        if binned || (deleted && face.shop == Shop::De) {
             if !found.is_empty() {
                 wrong.push(format!("{name}: {sku} was deleted, and made again unasked"));
             }
@@ -141,7 +145,7 @@ fn orders(face: &Face, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {
             |o: &&Value| o["client_order_ref"].as_str().is_some_and(|r| r.starts_with(&start));
         let found: Vec<&Value> = list(erp, "orders").iter().filter(mine).collect();
         known += found.len();
-        let cancelled = order["status"] == "cancelled";
+        let cancelled = ["cancelled", "refunded"].map(Value::from).contains(&order["status"]);
         match found.as_slice() {
             [] if cancelled => {}
             [one] if cancelled && one["state"] == "cancel" => {}

@@ -14,5 +14,6 @@ mod judge;
 mod market;
 mod oversell;
 mod people;
+mod refunds;
 mod relay;
 mod stage;

@@ -11,13 +11,27 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::refunds::Refunds;
 use crate::relay::{FAULTS, Fault, Weather};
 use crate::stage::Stage;
+use crate::support::Serving;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shop {
     De,
     Us,
+}
+
+/// What a merchant gives back of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Money alone, for no line.
+    Money,
+    /// One piece of the first line; back into the shop's stock, or not.
+    Piece {
+        restock: bool,
+    },
+    All,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +85,25 @@ pub enum Step {
         shop: Shop,
         sku: String,
     },
+    /// Into the shop's bin; and out of it again, the nth that lies there.
+    Bin {
+        shop: Shop,
+        sku: String,
+    },
+    Restore {
+        shop: Shop,
+        nth: usize,
+    },
+    Refund {
+        shop: Shop,
+        nth: usize,
+        what: Part,
+    },
+    /// Kilter is stopped, or killed, and started again on the same database.
+    Restart {
+        kill: bool,
+        dead_ms: u64,
+    },
     Fail {
         system: usize,
         fault: Fault,
@@ -99,7 +132,10 @@ pub struct Left {
     /// (shop, SKU) → what is the shop's own.
     pub own: BTreeMap<(Shop, String), (u32, &'static str)>,
     pub deleted: BTreeSet<(Shop, String)>,
+    /// In the bin now.
+    pub binned: BTreeMap<(Shop, String), u64>,
     pub orders: BTreeMap<Shop, Vec<u64>>,
+    pub refunds: Refunds,
     /// Steps that people could do: (kind, how often).
     pub done: BTreeMap<&'static str, usize>,
 }
@@ -156,14 +192,24 @@ fn step(dice: &mut SmallRng, at: usize, skus: &[String]) -> Step {
             let visibility = ["visible", "catalog", "search", "hidden"][number as usize % 4];
             Step::Own { shop, sku, order: number % 50, visibility }
         }
-        63..66 => Step::Delete { shop, sku },
-        66..80 => {
+        63..65 => Step::Delete { shop, sku },
+        65..68 => Step::Bin { shop, sku },
+        68..70 => Step::Restore { shop, nth: number as usize },
+        70..75 => {
+            let what = [Part::Money, Part::Piece { restock: true }, Part::Piece { restock: false }];
+            let what = what.get(number as usize % 5).copied().unwrap_or(Part::All);
+            Step::Refund { shop, nth: number as usize / 5, what }
+        }
+        75..77 => {
+            Step::Restart { kill: dice.random_bool(0.7), dead_ms: dice.random_range(0..1500) }
+        }
+        77..85 => {
             let fault = FAULTS[dice.random_range(0..FAULTS.len())];
             let (times, writes_only) = (dice.random_range(1..=3_usize), dice.random_bool(0.6));
             Step::Fail { system: dice.random_range(0..3_usize), fault, times, writes_only }
         }
-        80..85 => Step::Lose { shop, on: dice.random_bool(0.6) },
-        85..91 => Step::Weather(match dice.random_range(0..4_u8) {
+        85..89 => Step::Lose { shop, on: dice.random_bool(0.6) },
+        89..93 => Step::Weather(match dice.random_range(0..4_u8) {
             0 => Weather::Clear,
             1 => Weather::Twice,
             2 => Weather::Late(dice.random_range(100..900)),
@@ -176,11 +222,23 @@ fn step(dice: &mut SmallRng, at: usize, skus: &[String]) -> Step {
 /// From one step to the next.
 const BETWEEN: Duration = Duration::from_millis(40);
 
-pub async fn act(stage: &Stage, script: &[Step]) -> Left {
+pub async fn act(stage: &Stage, script: &[Step], serving: &mut Serving, without: &str) -> Left {
     let mut left = Left::default();
     for step in script {
         tokio::time::sleep(BETWEEN).await;
-        if let Some(kind) = one(stage, step, &mut left).await {
+        let kind = if let Step::Restart { kill, dead_ms } = step {
+            if *kill {
+                serving.kill()
+            } else {
+                serving.stop()
+            }
+            tokio::time::sleep(Duration::from_millis(*dead_ms)).await;
+            *serving = stage.served(without).await;
+            Some(if *kill { "kill" } else { "stop" })
+        } else {
+            one(stage, step, &mut left).await
+        };
+        if let Some(kind) = kind {
             *left.done.entry(kind).or_default() += 1;
         }
     }
@@ -255,7 +313,11 @@ async fn in_a_shop(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'stat
         Step::Order { shop, lines, buyer } => order(stage, *shop, lines, *buyer, left).await,
         Step::Cancel { shop, nth } => {
             let orders = left.orders.get(shop)?;
-            let id = orders.get(nth % orders.len().max(1))?;
+            let id = *orders.get(nth % orders.len().max(1))?;
+            if left.refunds.of(*shop, id).is_some() {
+                return None;
+            }
+            left.refunds.cancelled.insert((*shop, id));
             let url = format!("{}/_twin/orders/{id}/status", url(stage, *shop));
             stage.rig.post(&url, &json!({ "status": "cancelled" })).await;
             Some("cancel")
@@ -280,6 +342,13 @@ async fn in_a_shop(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'stat
             Some("own")
         }
         Step::Delete { shop, sku } => delete(stage, *shop, sku, left).await,
+        Step::Bin { shop, sku } => bin(stage, *shop, sku, left).await,
+        Step::Restore { shop, nth } => restore(stage, *shop, *nth, left).await,
+        Step::Refund { shop, nth, what } => {
+            let orders = left.orders.get(shop)?;
+            let id = *orders.get(nth % orders.len().max(1))?;
+            left.refunds.make(stage, *shop, id, *what).await
+        }
         _ => unreachable!("a clerk's step: {step:?}"),
     }
 }
@@ -339,10 +408,15 @@ async fn edit(stage: &Stage, shop: Shop, id: u64, body: &Value) -> Option<Value>
     stage.rig.try_post(&format!("{}/_twin/products/{id}", url(stage, shop)), body).await.ok()
 }
 
+/// As many were taken out of a shop as may be.
+fn enough(shop: Shop, left: &Left) -> bool {
+    let of = |(other, _): &&(Shop, String)| *other == shop;
+    left.deleted.iter().chain(left.binned.keys()).filter(of).count() >= DELETES_MAX
+}
+
 /// Nobody is told: a product that is deleted for good sends no webhook.
 async fn delete(stage: &Stage, shop: Shop, sku: &str, left: &mut Left) -> Option<&'static str> {
-    let mine = left.deleted.iter().filter(|(other, _)| *other == shop).count();
-    if sku.starts_with("TEE") || mine >= DELETES_MAX {
+    if sku.starts_with("TEE") || enough(shop, left) {
         return None;
     }
     let id = product(stage, shop, sku).await?;
@@ -354,4 +428,29 @@ async fn delete(stage: &Stage, shop: Shop, sku: &str, left: &mut Left) -> Option
     // What is made again is another product: what was the shop's own is lost with the first.
     left.own.remove(&(shop, sku.to_owned()));
     Some("delete")
+}
+
+async fn bin(stage: &Stage, shop: Shop, sku: &str, left: &mut Left) -> Option<&'static str> {
+    if sku.starts_with("TEE") || enough(shop, left) {
+        return None;
+    }
+    let id = product(stage, shop, sku).await?;
+    edit(stage, shop, id, &json!({ "status": "trash" })).await?;
+    left.binned.insert((shop, sku.to_owned()), id);
+    Some("bin")
+}
+
+/// A shop that is to make again what was deleted cannot, as long as the SKU lies in its bin.
+pub async fn clear_bin(stage: &Stage, shop: Shop, left: &mut Left) {
+    while restore(stage, shop, 0, left).await.is_some() {}
+}
+
+async fn restore(stage: &Stage, shop: Shop, nth: usize, left: &mut Left) -> Option<&'static str> {
+    let mine: Vec<_> = left.binned.keys().filter(|(other, _)| *other == shop).cloned().collect();
+    let key = mine.get(nth % mine.len().max(1))?;
+    let id = left.binned.remove(key)?;
+    let to = format!("{}/_twin/products/{id}", url(stage, shop));
+    let there = stage.rig.try_post(&to, &json!({ "status": "publish" })).await;
+    assert!(there.is_ok(), "{key:?} was taken out of the bin by somebody else: {there:?}");
+    Some("restore")
 }

@@ -195,6 +195,13 @@ impl Serving {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
+
+    /// As a service manager does it: it is asked to end, and has the time it wants.
+    pub fn stop(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        assert!(asked.unwrap().success(), "it was there to be asked");
+        self.0.wait().unwrap();
+    }
 }
 
 impl Drop for Serving {

@@ -16,7 +16,7 @@ use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{derive, entries, places, seat, words};
+use crate::sync::{derive, entries, places, seat, units, words};
 
 /// What stands for one object's write while it is gathered.
 pub(super) struct Draft {
@@ -98,6 +98,12 @@ fn draft_row(
         None => cell.as_ref().map(|c| c.value.clone()),
     };
     let Some(value) = value else { return Ok(()) };
+    let value = match view.field(facet, row).and_then(|f| f.role.as_deref()) {
+        Some("price") => {
+            units::priced(world, facet, record.as_ref(), value).map_err(|w| (w, None))?
+        }
+        _ => value,
+    };
     let key = row_key(facet, row, &scope);
     let old = object.shadow.get(&key).cloned();
     let new = said(view, world, row, &value, &key)?;

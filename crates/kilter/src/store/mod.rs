@@ -7,6 +7,7 @@ pub mod changes;
 mod checkpoint;
 pub mod cursors;
 pub mod deliveries;
+pub mod exchanges;
 mod heard;
 pub mod intents;
 mod line;
@@ -48,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_tokens.sql"),
     include_str!("../../migrations/sqlite/0003_contained.sql"),
     include_str!("../../migrations/sqlite/0004_heard.sql"),
+    include_str!("../../migrations/sqlite/0005_exchanges.sql"),
 ];
 
 /// Small checkpoints, until they go beside the writer: the tail of a webhook's latency comes from them.
@@ -132,6 +134,15 @@ impl Store {
             crash::point("after a commit", "");
         }
         Ok(out)
+    }
+
+    /// The same for what is only told: nothing depends on it, and it is no place to die at.
+    pub fn note(&self, work: impl FnOnce(&Tx<'_>) -> Result<()>) -> Result<()> {
+        let _turn = self.line.wait(false);
+        let mut connection = self.writer.lock();
+        let tx = Tx { sql: connection.transaction_with_behavior(TransactionBehavior::Immediate)? };
+        work(&tx)?;
+        Ok(tx.sql.commit()?)
     }
 
     /// Runs `work` on one snapshot; nothing it does is kept.

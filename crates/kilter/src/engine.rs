@@ -4,7 +4,7 @@
 //! Never   decides: stages do, by the core.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,8 +13,10 @@ use kilter_core::model::{Fault, FaultKind};
 use kilter_core::sync::guards::Guards;
 use kilter_core::sync::house::{House, View};
 
+use crate::exchange::{Exchange, Exchanges};
 use crate::remote::Remote;
 use crate::store::Store;
+use crate::store::exchanges::AT_ONCE;
 use crate::store::tokens::Place;
 
 /// `KILTER_UNSAFE_WITHOUT=permits,stock_rule`: for the demo's negative controls alone.
@@ -42,6 +44,8 @@ pub struct Engine {
     pub store: Store,
     pub remotes: BTreeMap<String, Arc<Remote>>,
     pub guards: Guards,
+    /// What left and what came back, until it is written down.
+    pub exchanges: Arc<Exchanges>,
     /// When each listing last stepped back its whole overlap.
     pub wide: crate::pipeline::overlap::Wide,
     /// Held as long as the engine lives: nobody else works on its database.
@@ -63,13 +67,15 @@ impl Engine {
             connection.gone = BTreeMap::from([("*".to_owned(), Gone::Recreate)]);
         }
         let mut remotes = BTreeMap::new();
+        let exchanges = Arc::new(Exchanges::default());
         for (name, connection) in &house.config.connections {
             let (_, connector) = house
                 .connector(name)
                 .with_context(|| format!("find the connector {}", connection.connector))?;
             let place = Arc::new(Place { store: store.clone(), connection: name.clone() });
             let bytes = house.config.limits.answer_bytes;
-            let remote = Remote::new(connection, connector, bytes, place)?;
+            let remote = Remote::new(connection, connector, bytes, place)?
+                .logged(connection, Arc::clone(&exchanges));
             remotes.insert(name.clone(), Arc::new(remote));
         }
         for (name, remote) in &remotes {
@@ -88,6 +94,7 @@ impl Engine {
             store,
             remotes,
             guards,
+            exchanges,
             wide: crate::pipeline::overlap::Wide::default(),
             lock: None,
             scope: std::sync::Mutex::new(None),
@@ -104,7 +111,8 @@ impl Engine {
         let remote = self.remotes.get(&view.connection.name).ok_or_else(|| {
             Fault::new(FaultKind::Unavailable, "", "the connection has no client")
         })?;
-        let answer = remote.send(view.connector, request, &view.connection.lookups).await;
+        let tables = &view.connection.lookups;
+        let answer = remote.send_for(&view.resource.name, view.connector, request, tables).await;
         if let Err(fault) = &answer {
             tracing::debug!(
                 connection.id = view.connection.name,
@@ -121,6 +129,26 @@ impl Engine {
             }
         }
         answer
+    }
+
+    /// Writes down what left and what came back: beside the work, many in one transaction.
+    pub fn tell(&self) {
+        loop {
+            let (mut told, lost) = self.exchanges.take(AT_ONCE);
+            let n = u64::try_from(told.len()).unwrap_or(u64::MAX);
+            if lost > 0 {
+                let failure = format!("{lost} exchanges are not told: too many came at once");
+                told.push(Exchange { at: now(), failure, ..Exchange::default() });
+            }
+            if told.is_empty() {
+                return;
+            }
+            if let Err(error) = self.store.note(|tx| tx.write_exchanges(&told)) {
+                tracing::error!(error = %crate::pipeline::schedule::chain(&error), "exchanges not told");
+                self.exchanges.lose(lost.saturating_add(n));
+                return;
+            }
+        }
     }
 
     /// Everybody looks again.
@@ -143,6 +171,29 @@ impl Engine {
     pub fn active(&self) -> Vec<String> {
         let connections = self.house.config.connections.values();
         connections.filter(|c| !c.paused).map(|c| c.name.clone()).collect()
+    }
+}
+
+/// What was not written down yet is, at the end.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+/// Between two times that exchanges are written down.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// As long as the engine lives.
+pub async fn tell_forever(engine: Weak<Engine>) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let Some(engine) = engine.upgrade() else { return };
+        let told = tokio::task::spawn_blocking(move || engine.tell()).await;
+        if let Err(error) = told {
+            tracing::error!(error = %error, "exchanges are not told any more");
+            return;
+        }
     }
 }
 

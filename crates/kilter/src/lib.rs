@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod crash;
 pub mod demo;
 pub mod engine;
+pub mod exchange;
 pub mod pipeline;
 pub mod remote;
 pub mod schema;

@@ -74,6 +74,9 @@ pub struct Limits {
     /// For so many days a change that ended, and what is told of a delivery, is kept.
     pub changes_kept_days: usize,
     pub deliveries_kept_days: usize,
+    /// The same for exchanges, of which there are no more than so many.
+    pub exchanges_kept_days: usize,
+    pub exchanges_max: usize,
 }
 
 impl Default for Limits {
@@ -91,6 +94,8 @@ impl Default for Limits {
             answer_bytes: 32 * 1024 * 1024,
             changes_kept_days: 30,
             deliveries_kept_days: 90,
+            exchanges_kept_days: 7,
+            exchanges_max: 200_000,
         }
     }
 }
@@ -305,6 +310,8 @@ fn limits(mut inner: Reader<'_>, limits: &mut Limits, problems: &mut Vec<Problem
     size("mass_percent", &mut limits.mass_percent);
     size("changes_kept_days", &mut limits.changes_kept_days);
     size("deliveries_kept_days", &mut limits.deliveries_kept_days);
+    size("exchanges_kept_days", &mut limits.exchanges_kept_days);
+    size("exchanges_max", &mut limits.exchanges_max);
     size("mass_objects", &mut limits.mass_objects);
     size("answer_bytes", &mut limits.answer_bytes);
     let mut count = |key, field: &mut u32| {

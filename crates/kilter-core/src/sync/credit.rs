@@ -21,8 +21,8 @@ use crate::model::record::record_of;
 use crate::model::{Record, RecordId, Wait, WaitKind};
 use crate::sync::document::{amount, list, net_and_tax, or_none, priced, prices, text, tolerance};
 use crate::sync::house::View;
-use crate::sync::whole;
 use crate::sync::world::{Key, World};
+use crate::sync::{units, whole};
 
 pub fn credit(view: &View<'_>, world: &mut World, refund: RecordId) -> Result<Json, Wait> {
     let Some(record) = world.record(refund).cloned() else { return Ok(json!([])) };
@@ -58,6 +58,7 @@ pub fn credit(view: &View<'_>, world: &mut World, refund: RecordId) -> Result<Js
     if out.is_empty() {
         return Err(parked("it gives nothing back: there is nothing to write".to_owned()));
     }
+    units::name(world, &mut out);
     Ok(Json::Array(out))
 }
 

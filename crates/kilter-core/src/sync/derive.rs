@@ -15,7 +15,7 @@ use crate::model::{RecordId, Wait, WaitKind};
 use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::world::{Key, Sold, World};
-use crate::sync::{credit, document, offer};
+use crate::sync::{credit, document, offer, units};
 
 /// The rules that `entities/` may name.
 pub const RULES: &[&str] = &[
@@ -44,8 +44,8 @@ pub fn derive(
     guards: Guards,
 ) -> Result<Option<Json>, Wait> {
     match rule {
-        "sellable" => Ok(offered(view, world, record, &locations(view), guards.stock_rule)),
-        "available" => Ok(available(view, world, record, guards.stock_rule)),
+        "sellable" => offered(view, world, record, &locations(view), guards.stock_rule),
+        "available" => available(view, world, record, guards.stock_rule),
         "options" => Ok(options(world, record)),
         "handle" => Ok(handle(view, world, record)),
         "tracking" => Ok(tracking(world, record)),
@@ -61,8 +61,13 @@ pub fn derive(
 }
 
 /// Σ over the locations that this connection sells from of (the ERP's figure − lines sold that
-/// it does not contain yet) − buffer, never below zero. Absent while no figure is known.
-pub fn sellable(view: &View<'_>, world: &mut World, variant: RecordId) -> Option<Json> {
+/// it does not contain yet) − buffer, in whole pieces, never below zero. Absent while no figure is
+/// known; held where nobody knows how many pieces a figure is.
+pub fn sellable(
+    view: &View<'_>,
+    world: &mut World,
+    variant: RecordId,
+) -> Result<Option<Json>, Wait> {
     offered(view, world, variant, &locations(view), true)
 }
 
@@ -72,9 +77,15 @@ fn locations(view: &View<'_>) -> Vec<String> {
 
 /// The same at one location, for targets that keep a figure for each. The buffer is kept back at
 /// each of them: it is what may be sold before we hear of it, wherever that happens.
-fn available(view: &View<'_>, world: &mut World, stock: RecordId, sold: bool) -> Option<Json> {
-    let record = world.record(stock)?;
-    let (variant, location) = (record.reference("variant")?, record.text("location")?.to_owned());
+fn available(
+    view: &View<'_>,
+    world: &mut World,
+    stock: RecordId,
+    sold: bool,
+) -> Result<Option<Json>, Wait> {
+    let record = world.record(stock);
+    let of = record.and_then(|r| Some((r.reference("variant")?, r.text("location")?.to_owned())));
+    let Some((variant, location)) = of else { return Ok(None) };
     offered(view, world, variant, &[location], sold)
 }
 
@@ -86,7 +97,7 @@ fn offered(
     variant: RecordId,
     locations: &[String],
     sold: bool,
-) -> Option<Json> {
+) -> Result<Option<Json>, Wait> {
     let mut sum: Option<Decimal> = None;
     for location in locations {
         let key = format!("{variant}/{location}");
@@ -96,13 +107,16 @@ fn offered(
     }
     let sku = world.record(variant).and_then(|r| r.key.as_deref()).map(fold);
     let own = sku.and_then(|sku| view.connection.buffers.get(&sku).copied());
-    let mut left = sum? - Decimal::from(own.unwrap_or(view.connection.buffer));
+    let mut less = Decimal::from(own.unwrap_or(view.connection.buffer));
     if sold {
         let rows = world.sold_rows(&Key::SoldOfVariant(variant)).into_iter();
         let here = |row: &Sold| locations.contains(&row.location);
-        left -= rows.filter(here).map(|row| row.open()).sum::<Decimal>();
+        less += rows.filter(here).map(|row| row.open()).sum::<Decimal>();
     }
-    Some(Json::String(left.max(Decimal::ZERO).normalize().to_string()))
+    let Some(figure) = sum else { return Ok(None) };
+    let left = units::pieces(figure, units::sizes(world, variant)?, less)
+        .ok_or_else(|| units::too_large("figure"))?;
+    Ok(Some(Json::String(left.normalize().to_string())))
 }
 
 pub fn decimal(value: &Json) -> Option<Decimal> {

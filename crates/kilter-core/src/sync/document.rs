@@ -12,6 +12,7 @@ use crate::Json;
 use crate::model::record::record_of;
 use crate::model::{Record, RecordId, Wait, WaitKind};
 use crate::sync::house::View;
+use crate::sync::units;
 use crate::sync::world::World;
 
 /// `12.5 EUR` → 12.5.
@@ -44,6 +45,7 @@ pub fn document(view: &View<'_>, world: &mut World, order: RecordId) -> Result<J
             out.push(priced(&record, &charge, &kind, gross, places));
         }
     }
+    units::name(world, &mut out);
     Ok(Json::Array(out))
 }
 

@@ -10,13 +10,13 @@ use crate::Json;
 use crate::manifest::{Entries, Facet, Kind, ListPart, ListStyle, Places, Row};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
-use crate::model::{Object, RecordId, Wait, WaitKind};
+use crate::model::{Object, Record, RecordId, Wait, WaitKind};
 use crate::sync::guards::Guards;
 use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
-use crate::sync::{derive, entries, places, seat, words};
+use crate::sync::{derive, entries, places, seat, units, words};
 
 /// What stands for one object's write while it is gathered.
 pub(super) struct Draft {
@@ -98,6 +98,7 @@ fn draft_row(
         None => cell.as_ref().map(|c| c.value.clone()),
     };
     let Some(value) = value else { return Ok(()) };
+    let value = a_piece(view, world, place, record.as_ref(), value)?;
     let key = row_key(facet, row, &scope);
     let old = object.shadow.get(&key).cloned();
     let new = said(view, world, row, &value, &key)?;
@@ -140,6 +141,22 @@ fn draft_row(
     let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
     draft.fields.push(Changed { row: key, old, new: normal, by, change });
     Ok(())
+}
+
+/// A price is said for a piece; everything else as it is.
+fn a_piece(
+    view: &View<'_>,
+    world: &mut World,
+    place: &Place<'_>,
+    record: Option<&Record>,
+    value: Json,
+) -> Result<Json, Stop> {
+    match view.field(place.facet, place.row).and_then(|f| f.role.as_deref()) {
+        Some("price") => {
+            units::priced(world, place.facet, record, value).map_err(|wait| (wait, None))
+        }
+        _ => Ok(value),
+    }
 }
 
 /// Named values: each that differs, alone.

@@ -33,6 +33,7 @@ pub mod seat;
 pub mod sold;
 pub mod spread;
 pub mod take;
+pub mod units;
 pub mod whole;
 pub mod words;
 pub mod world;

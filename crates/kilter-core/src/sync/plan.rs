@@ -359,7 +359,7 @@ pub(super) fn requires(view: &View<'_>, world: &mut World, root: RecordId) -> Re
         };
         let value = match (record, spec.and_then(|s| s.derive.as_deref())) {
             (Some(id), Some(rule)) => {
-                derive::derive(rule, view, world, id, Guards::default()).ok().flatten()
+                derive::derive(rule, view, world, id, Guards::default()).map_err(|w| (w, None))?
             }
             (Some(id), None) => world.record(id).and_then(|r| r.value(field, &scope).cloned()),
             (None, _) => None,

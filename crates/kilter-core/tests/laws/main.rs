@@ -19,3 +19,4 @@ mod seats;
 mod sellable;
 mod storms;
 mod support;
+mod units;

@@ -336,7 +336,7 @@ fn a_refund_moves_no_figure_and_is_looked_at_in_its_shop() {
     };
     let before = sellable(&mut hub);
     // 20 less three, less one, and a buffer of one.
-    assert_eq!(before, Some(json!("15")));
+    assert_eq!(before, Ok(Some(json!("15"))));
     hub.read(
         "north",
         "refunds",

@@ -50,7 +50,7 @@ fn sellable(hub: &mut Hub, shop: &str) -> i64 {
     let id = variant(hub);
     let value =
         hub.step(|house, w| derive::sellable(&house.view(shop, "variants").unwrap(), w, id));
-    value.unwrap().as_str().unwrap().parse().unwrap()
+    value.unwrap().unwrap().as_str().unwrap().parse().unwrap()
 }
 
 fn order(id: i64, status: &str, quantity: i64) -> Json {

@@ -118,7 +118,7 @@ fn insert_move(db: &mut Db, picking: i64, variant: i64, demand: Decimal, line: O
         ("quantity", num(Decimal::ZERO)),
         ("picked", false.into()),
         ("state", "confirmed".into()),
-        ("product_uom", 1.into()),
+        ("product_uom", super::product::unit(db, variant).into()),
         ("location_id", db.get(PICKING, picking, "location_id").clone()),
         ("location_dest_id", db.get(PICKING, picking, "location_dest_id").clone()),
         ("sale_line_id", line.map_or(Value::Bool(false), Value::from)),

@@ -29,6 +29,12 @@ pub fn variants(db: &Db, template: i64) -> Vec<i64> {
     ids
 }
 
+/// The unit of measure that a variant is kept and sold by: its template's.
+pub fn unit(db: &Db, variant: i64) -> i64 {
+    let template = db.link(VARIANT, variant, "product_tmpl_id");
+    Some(db.link(TEMPLATE, template, "uom_id")).filter(|id| *id != 0).unwrap_or(1)
+}
+
 pub fn defaults(db: &Db, vals: &mut Map) {
     let tax = db.link("res.company", 1, "account_sale_tax_id");
     let taxes = if tax == 0 { Vec::new() } else { vec![tax] };

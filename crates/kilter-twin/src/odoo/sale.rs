@@ -87,7 +87,7 @@ pub fn line_defaults(db: &Db, ctx: &Ctx, vals: &mut Map) {
     let variant = vals.get("product_id").and_then(value::id_of).unwrap_or(0);
     let quantity = vals.entry("product_uom_qty").or_insert(num(Decimal::ONE));
     let quantity = value::dec(quantity);
-    vals.entry("product_uom_id").or_insert(1.into());
+    vals.entry("product_uom_id").or_insert(super::product::unit(db, variant).into());
     let position = db.link(ORDER, order, "fiscal_position_id");
     let mapped = tax::mapped(db, position, &product_taxes(db, variant));
     vals.entry("tax_ids").or_insert(id_list(&mapped));

@@ -111,6 +111,9 @@ pub struct Template {
     pub taxes: Option<Vec<String>>,
     #[serde(default)]
     pub category: Option<String>,
+    /// Name of the unit of measure; Units when absent.
+    #[serde(default)]
+    pub unit: Option<String>,
     pub variants: Vec<Variant>,
 }
 
@@ -352,6 +355,10 @@ fn sow_template(db: &mut Db, known: &mut Known, template: &Template) -> Result<(
         }
         None => 1,
     };
+    let unit = template.unit.as_ref().map_or(1, |name| {
+        let row = Row::from([("name", texts(&name.clone().into())), ("active", true.into())]);
+        world::find_or_insert(db, "uom.uom", name, row)
+    });
     let row = Row::from([
         ("name", texts(&template.name)),
         ("description_sale", texts(&template.description_sale)),
@@ -363,7 +370,7 @@ fn sow_template(db: &mut Db, known: &mut Known, template: &Template) -> Result<(
         ("purchase_ok", true.into()),
         ("active", true.into()),
         ("categ_id", category.into()),
-        ("uom_id", 1.into()),
+        ("uom_id", unit.into()),
         ("invoice_policy", "order".into()),
         ("taxes_id", taxes),
     ]);

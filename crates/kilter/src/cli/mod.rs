@@ -7,6 +7,7 @@ mod adopt;
 mod check;
 mod connector;
 mod decide;
+mod exchanges;
 mod links;
 mod plan;
 mod serve;
@@ -78,6 +79,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Tell why a field is what it is: owner, change, deliveries.
     Why(why::WhyArgs),
+    /// Show which requests left, and what came back.
+    Exchanges(exchanges::ExchangesArgs),
     /// Answer what waits for a person.
     Decide(decide::DecideArgs),
     /// Run a twin: a simulator of a platform, for trying things out.
@@ -135,6 +138,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config).await,
         Command::Check(args) => check::run(config, &args),
         Command::Plan(args) => plan::run(config, &args).await,
+        Command::Exchanges(args) => exchanges::run(config, &args),
         Command::Adopt(args) => adopt::run(config, &args).await,
         Command::Sync(args) => sync::run(config, &args, false).await,
         Command::Backfill(args) => sync::backfill(config, &args).await,
@@ -198,7 +202,9 @@ async fn engine(config: &Path, scope: &Scope) -> anyhow::Result<Arc<Engine>> {
     crate::engine::since(&mut house, &store)?;
     let mut engine = Engine::start(house, store).await?;
     engine.lock = Some(lock);
-    Ok(Arc::new(engine))
+    let engine = Arc::new(engine);
+    tokio::spawn(crate::engine::tell_forever(Arc::downgrade(&engine)));
+    Ok(engine)
 }
 
 /// One process works on a database at a time; the lock goes with the process.

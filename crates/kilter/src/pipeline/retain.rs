@@ -1,6 +1,7 @@
-//! Retain: how long the log and the story of deliveries are kept.
+//! Retain: how long the log, the story of deliveries and that of exchanges are kept.
 //!
-//! Reads   `limits.changes_kept_days`, `limits.deliveries_kept_days`.
+//! Reads   `limits.changes_kept_days`, `limits.deliveries_kept_days`, `limits.exchanges_kept_days`,
+//!         `limits.exchanges_max`.
 //! Writes  deletions, a batch a transaction, each short: a webhook waits for none of them for long.
 //! Never   makes the file smaller: what is free in it is used again.
 
@@ -19,23 +20,30 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Most batches of one run: the rest is an hour later.
 const BATCHES_MAX: usize = 10_000;
 
-/// One run. Returns how many changes and deliveries went.
-pub async fn run(engine: &Arc<Engine>) -> Result<(usize, usize)> {
+/// One run.
+pub async fn run(engine: &Arc<Engine>) -> Result<()> {
     let limits = &engine.house.config.limits;
     let changes =
         table(engine, limits.changes_kept_days, |tx, before| tx.forget_changes(before)).await?;
     let deliveries =
         table(engine, limits.deliveries_kept_days, |tx, before| tx.forget_deliveries(before))
             .await?;
-    if changes + deliveries > 0 {
-        tracing::info!(changes, deliveries, "what is older than it is kept was let go");
+    let most = limits.exchanges_max;
+    let exchanges = table(engine, limits.exchanges_kept_days, move |tx, before| {
+        tx.forget_exchanges(before, most)
+    });
+    let exchanges = exchanges.await?;
+    if changes + deliveries + exchanges > 0 {
+        tracing::info!(changes, deliveries, exchanges, "what is older than it is kept was let go");
     }
-    Ok((changes, deliveries))
+    Ok(())
 }
 
-type Forget = fn(&Tx<'_>, &str) -> Result<(usize, bool)>;
-
-async fn table(engine: &Arc<Engine>, days: usize, forget: Forget) -> Result<usize> {
+async fn table(
+    engine: &Arc<Engine>,
+    days: usize,
+    forget: impl Fn(&Tx<'_>, &str) -> Result<(usize, bool)> + Copy + Send + 'static,
+) -> Result<usize> {
     let before = before(days);
     let mut gone = 0;
     for _ in 0..BATCHES_MAX {

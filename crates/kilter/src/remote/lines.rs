@@ -26,14 +26,23 @@ impl super::Remote {
     /// Opens a file.
     pub async fn lines(&self, address: &str) -> Result<Lines, Fault> {
         let url = self.elsewhere(address)?;
+        // Its address lets in whoever knows it: where it lies is told, and no more.
+        let mut told = self.scribe.open_as("", "GET", &format!("a file at {}", place(&url)));
         let asked = self.http.get(url).timeout(FILE_TIMEOUT).send().await;
-        let response = asked.map_err(|e| broken(&super::chain(&e)))?;
+        let asked = asked.map_err(|e| broken(&super::chain(&e.without_url())));
+        let response = asked.inspect_err(|fault| told.failed(fault, String::new()))?;
         let status = response.status().as_u16();
-        match status {
+        told.status(status);
+        let opened = match status {
             200 => Ok(Lines::new(response, self.answer_bytes)),
             429 | 500.. => Err(Fault::new(FaultKind::Unavailable, "", format!("HTTP {status}"))),
             _ => Err(refused(&format!("the file is not there: HTTP {status}"))),
+        };
+        match &opened {
+            Ok(_) => told.went_well(),
+            Err(fault) => told.failed(fault, String::new()),
         }
+        opened
     }
 }
 
@@ -47,6 +56,11 @@ impl super::Remote {
         }
         Ok(url)
     }
+}
+
+/// The machine that an address names.
+pub(super) fn place(url: &url::Url) -> &str {
+    url.host_str().unwrap_or("nowhere")
 }
 
 impl Lines {

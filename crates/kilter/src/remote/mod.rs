@@ -12,6 +12,7 @@ mod fake;
 pub mod lines;
 pub mod plain;
 pub mod response;
+mod scribe;
 pub mod token;
 mod upload;
 
@@ -30,7 +31,9 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use crate::crash;
+use crate::exchange::Exchanges;
 use budget::Budget;
+use scribe::Scribe;
 use token::{Keep, Tokens};
 
 /// One connection's way out: its HTTP client, its budget, its counts.
@@ -41,6 +44,7 @@ pub struct Remote {
     tokens: Option<Tokens>,
     vars: Vars,
     headers: Json,
+    scribe: Scribe,
     permits: Semaphore,
     concurrency: usize,
     /// Creates that may be under way at once, where each is allowed but one request.
@@ -114,6 +118,7 @@ impl Remote {
             base,
             auth,
             tokens,
+            scribe: scribe(connection, &vars, Arc::default()),
             headers: connector.headers.clone(),
             vars,
             permits: Semaphore::new(connector.limit.concurrency),
@@ -130,6 +135,12 @@ impl Remote {
             flying: AtomicU64::new(0),
             sweeping: AtomicU64::new(0),
         })
+    }
+
+    /// Tells of every exchange there.
+    pub fn logged(mut self, connection: &Connection, log: Arc<Exchanges>) -> Self {
+        self.scribe = scribe(connection, &self.vars, log);
+        self
     }
 
     /// Variables for templates that need a secret (a webhook's, when it is subscribed).
@@ -160,10 +171,21 @@ impl Remote {
         turn
     }
 
-    /// Sends one request inside the budget: exactly one, but for a token that was refused. A
-    /// refusal proves that nothing was done, so it is sent once more with another.
+    /// Sends one request that is for no resource.
     pub async fn send(
         &self,
+        connector: &Connector,
+        request: &Request,
+        tables: &BTreeMap<String, kilter_core::mapping::Table>,
+    ) -> Result<Answer, Fault> {
+        self.send_for("", connector, request, tables).await
+    }
+
+    /// Sends one request inside the budget: exactly one, but for a token that was refused. A
+    /// refusal proves that nothing was done, so it is sent once more with another.
+    pub async fn send_for(
+        &self,
+        resource: &str,
         connector: &Connector,
         request: &Request,
         tables: &BTreeMap<String, kilter_core::mapping::Table>,
@@ -175,13 +197,18 @@ impl Remote {
             return Err(fault);
         }
         let Some(tokens) = &self.tokens else {
-            return self.attempt(connector, request, &env, None).await.map_err(|r| r.fault);
+            return self
+                .attempt(resource, connector, request, &env, None)
+                .await
+                .map_err(|r| r.fault);
         };
-        let access = tokens.access(&self.http, &self.vars).await?;
-        match self.attempt(connector, request, &env, Some(&access)).await {
+        let access = tokens.access(&self.http, &self.vars, &self.scribe).await?;
+        match self.attempt(resource, connector, request, &env, Some(&access)).await {
             Err(refusal) if refusal.status == 401 && tokens.refused(&access).await => {
-                let access = tokens.access(&self.http, &self.vars).await?;
-                self.attempt(connector, request, &env, Some(&access)).await.map_err(|r| r.fault)
+                let access = tokens.access(&self.http, &self.vars, &self.scribe).await?;
+                self.attempt(resource, connector, request, &env, Some(&access))
+                    .await
+                    .map_err(|r| r.fault)
             }
             outcome => outcome.map_err(|r| r.fault),
         }
@@ -189,6 +216,7 @@ impl Remote {
 
     async fn attempt(
         &self,
+        resource: &str,
         connector: &Connector,
         request: &Request,
         env: &kilter_core::mapping::Env<'_>,
@@ -197,34 +225,53 @@ impl Remote {
         let body = request.body.as_ref().map(Json::to_string);
         let admission = self.budget.admit(request, body.as_deref()).await;
         self.paced().await;
+        let bytes = body.as_ref().map_or(0, String::len);
+        let mut told = self.scribe.open(resource, request);
         let sent = match self.build(request, body, access) {
             Ok(built) => {
                 self.calls.fetch_add(1, Ordering::Relaxed);
+                told.leaves(bytes, access);
                 crash::point("before a call", &request.path);
-                self.http.execute(built).await.map_err(|e| transport(&e))
+                // Its text would name the address, and with it what was asked for.
+                self.http.execute(built).await.map_err(|e| transport(&e.without_url()))
             }
             Err(fault) => Err(fault),
         };
         let sent = match sent {
-            Err(fault) if fault.unsent => {
-                admission.unused();
+            Err(fault) => {
+                told.failed(&fault, String::new());
+                if fault.unsent {
+                    admission.unused();
+                }
                 return Err(fault.into());
             }
-            sent => sent?,
+            Ok(sent) => sent,
         };
-        let received = response::receive(sent, self.answer_bytes).await?;
+        told.status(sent.status().as_u16());
+        let received = response::receive(sent, self.answer_bytes).await;
+        let received = received.inspect_err(|fault| told.failed(fault, String::new()))?;
         crash::point("after a call", &request.path);
+        told.received(&received);
         let status = received.status();
         let figures = admission.learn(received.body(), env);
         if let Some(text) = received.other_version(connector) {
-            return Err(self.stop(connector, text).into());
+            let fault = self.stop(connector, text);
+            told.failed(&fault, String::new());
+            return Err(fault.into());
         }
-        response::judge(received, connector, env).map_err(|mut fault| {
-            if fault.kind == FaultKind::Throttled && fault.retry_after.is_none() {
-                fault.retry_after = bucket::wait_seconds(figures);
+        match response::judge(received, connector, env) {
+            Ok(answer) => {
+                told.went_well();
+                Ok(answer)
             }
-            Refusal { fault, status }
-        })
+            Err((mut fault, began)) => {
+                told.failed(&fault, began);
+                if fault.kind == FaultKind::Throttled && fault.retry_after.is_none() {
+                    fault.retry_after = bucket::wait_seconds(figures);
+                }
+                Err(Refusal { fault, status })
+            }
+        }
     }
 
     /// Another version answered. What it did, it may have done; nothing else is asked of it for a
@@ -308,6 +355,12 @@ impl Remote {
         }
         out.build().map_err(|e| unsent(&e.to_string()))
     }
+}
+
+/// What is told of a connection's exchanges, and which of its variables never are.
+fn scribe(connection: &Connection, vars: &Vars, log: Arc<Exchanges>) -> Scribe {
+    let names: Vec<&String> = connection.secrets.keys().collect();
+    Scribe::new(log, &connection.name, &names, vars)
 }
 
 /// The parts of an address, with its settings filled in.

@@ -19,11 +19,29 @@ pub struct Received {
     /// Null where nothing came, and where it cannot be read.
     body: Json,
     unreadable: Option<String>,
+    bytes: usize,
+    /// How it begins, where it cannot be read.
+    began: String,
 }
+
+/// Names under which remotes tell what they call a request.
+const REQUEST_NAMES: [&str; 3] = ["x-request-id", "request-id", "x-correlation-id"];
+
+/// Most of an answer that cannot be read that is kept to be shown.
+const BEGAN_BYTES: usize = 2048;
 
 impl Received {
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    pub fn bytes(&self) -> u64 {
+        u64::try_from(self.bytes).unwrap_or(u64::MAX)
+    }
+
+    /// What the remote calls this exchange.
+    pub fn request(&self) -> Option<&str> {
+        REQUEST_NAMES.into_iter().find_map(|name| self.headers.get(name)?.to_str().ok())
     }
 
     pub fn retry_after(&self) -> Option<u32> {
@@ -70,21 +88,31 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
         Err(_) if bytes.is_empty() => (Json::Null, None),
         Err(error) => (Json::Null, Some(format!("the answer is not JSON: {error}"))),
     };
-    Ok(Received { status, retry_after, headers, body, unreadable })
+    let shown = bytes.get(..BEGAN_BYTES).unwrap_or(&bytes);
+    let began = unreadable.as_ref().map(|_| String::from_utf8_lossy(shown).into_owned());
+    let (bytes, began) = (bytes.len(), began.unwrap_or_default());
+    Ok(Received { status, retry_after, headers, body, unreadable, bytes, began })
 }
 
-pub fn judge(received: Received, connector: &Connector, env: &Env<'_>) -> Result<Answer, Fault> {
-    let Received { status, retry_after, body, unreadable, .. } = received;
-    if !(200..300).contains(&status) {
-        // A page of HTML, from a proxy or a machine in maintenance: only the status speaks.
-        return Err(Fault { retry_after, ..connector.errors.classify(status, &body, env) });
+/// Err: the fault, and how the answer that holds it begins.
+pub fn judge(
+    received: Received,
+    connector: &Connector,
+    env: &Env<'_>,
+) -> Result<Answer, (Fault, String)> {
+    let Received { status, retry_after, body, unreadable, began, .. } = received;
+    if let (200..300, Some(text)) = (status, &unreadable) {
+        return Err((cut(status, text), began));
     }
-    if let Some(text) = unreadable {
-        return Err(cut(status, &text));
-    }
-    match connector.errors.hidden(status, &body, env) {
-        Some(fault) => Err(Fault { retry_after, ..fault }),
+    // A page of HTML, from a proxy or a machine in maintenance: only the status speaks.
+    let fault = match status {
+        200..300 => connector.errors.hidden(status, &body, env),
+        _ => Some(connector.errors.classify(status, &body, env)),
+    };
+    match fault {
         None => Ok(Answer { body }),
+        Some(fault) if body.is_null() => Err((Fault { retry_after, ..fault }, began)),
+        Some(fault) => Err((Fault { retry_after, ..fault }, body.to_string())),
     }
 }
 

@@ -15,6 +15,7 @@ use kilter_core::mapping::Env;
 use kilter_core::model::{Fault, FaultKind};
 use tokio::sync::Mutex;
 
+use super::scribe::Scribe;
 use super::{response, unsent};
 
 /// A token is renewed when this much of its life is over.
@@ -75,7 +76,12 @@ impl Tokens {
     }
 
     /// A token that may be used now. Whoever comes while one is asked for waits for it.
-    pub async fn access(&self, http: &reqwest::Client, vars: &Vars) -> Result<String, Fault> {
+    pub async fn access(
+        &self,
+        http: &reqwest::Client,
+        vars: &Vars,
+        scribe: &Scribe,
+    ) -> Result<String, Fault> {
         let mut state = self.state.lock().await;
         self.load(&mut state).await?;
         let at = seconds_now();
@@ -84,7 +90,7 @@ impl Tokens {
         {
             return Ok(token.access.clone());
         }
-        match self.renew(&mut state, http, vars).await {
+        match self.renew(&mut state, http, vars, scribe).await {
             Ok(token) => Ok(token),
             // The old one lives a little longer: an outage of the token's giver is bridged.
             Err(fault) => match &state.token {
@@ -147,13 +153,14 @@ impl Tokens {
         state: &mut State,
         http: &reqwest::Client,
         vars: &Vars,
+        scribe: &Scribe,
     ) -> Result<String, Fault> {
         let mut vars = vars.clone();
         let last = state.token.as_ref().and_then(|t| t.refresh.clone());
         if let (GrantKind::RefreshToken, Some(last)) = (self.grant.kind, &last) {
             vars.insert("refresh_token".to_owned(), Json::String(last.clone()));
         }
-        let body = self.ask(http, &vars).await?;
+        let body = self.ask(http, &vars, scribe).await?;
         let tables = std::collections::BTreeMap::new();
         let env = Env { vars: &vars, tables: &tables, root: None };
         let text = |path: &kilter_core::mapping::Path| {
@@ -179,7 +186,12 @@ impl Tokens {
     }
 
     /// The grant's call. Whatever goes wrong here, the call that wants the token never left.
-    async fn ask(&self, http: &reqwest::Client, vars: &Vars) -> Result<Json, Fault> {
+    async fn ask(
+        &self,
+        http: &reqwest::Client,
+        vars: &Vars,
+        scribe: &Scribe,
+    ) -> Result<Json, Fault> {
         let request = self.grant.call.render(vars);
         let request = request.ok_or_else(|| refused("the grant's call lacks a value"))?;
         let mut url = url::Url::parse(&format!("{}{}", self.base, request.path))
@@ -204,14 +216,28 @@ impl Tokens {
                 out.header("content-type", "application/json").body(body.to_string())
             };
         }
+        // The answer is a token, or says what of it was wrong: none of it is told.
+        let mut told = scribe.open("", &request);
         crate::crash::point("before a grant", "");
-        let sent = out.send().await.map_err(|e| unsent(&super::chain(&e)))?;
+        let sent = out.send().await.map_err(|e| unsent(&super::chain(&e)));
+        let sent = sent.inspect_err(|fault| told.failed(fault, String::new()))?;
+        told.status(sent.status().as_u16());
         let received = response::receive(sent, ANSWER_BYTES_MAX).await;
-        let received = received.map_err(|f| Fault { unsent: true, ..f })?;
+        let received = received.map_err(|f| Fault { unsent: true, ..f });
+        let received = received.inspect_err(|fault| told.failed(fault, String::new()))?;
         crate::crash::point("after a grant", "");
+        told.received(&received);
         match received.status() {
-            200..=299 => Ok(received.into_body()),
-            status => Err(denied(status, received)),
+            200..=299 => {
+                told.went_well();
+                Ok(received.into_body())
+            }
+            status => Err(denied(status, received)).inspect_err(|fault: &Fault| {
+                told.failed(
+                    &Fault::new(fault.kind, &fault.code, "no token was given"),
+                    String::new(),
+                );
+            }),
         }
     }
 }

@@ -22,15 +22,26 @@ impl super::Remote {
         let url = self.elsewhere(address)?;
         let boundary = format!("kilter-{}", uuid::Uuid::now_v7().simple());
         let kind = format!("multipart/form-data; boundary={boundary}");
+        let form = form(&boundary, parts, file)?;
+        let mut told =
+            self.scribe.open_as("", "POST", &format!("a file to {}", super::lines::place(&url)));
         let request = self.http.post(url).timeout(UPLOAD_TIMEOUT).header("content-type", kind);
         crate::crash::point("before an upload", "");
-        let sent = request.body(form(&boundary, parts, file)?).send().await;
+        told.leaves(form.len(), None);
+        let sent = request.body(form).send().await;
         crate::crash::point("after an upload", "");
         let unavailable = |text: String| Fault::new(FaultKind::Unavailable, "", text);
-        let answer = sent.map_err(|e| unavailable(super::chain(&e)))?;
+        let answer = sent.map_err(|e| unavailable(super::chain(&e.without_url())));
+        let answer = answer.inspect_err(|fault| told.failed(fault, String::new()))?;
         let status = answer.status();
-        let text = format!("the file was not taken: HTTP {}", status.as_u16());
-        if status.is_success() { Ok(()) } else { Err(unavailable(text)) }
+        told.status(status.as_u16());
+        if status.is_success() {
+            told.went_well();
+            return Ok(());
+        }
+        let fault = unavailable(format!("the file was not taken: HTTP {}", status.as_u16()));
+        told.failed(&fault, String::new());
+        Err(fault)
     }
 }
 

@@ -40,6 +40,15 @@ struct Group {
     fate: Arc<Fate>,
 }
 
+/// What somebody wants of their turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Look,
+    Write,
+    /// Writes what is only told: no place to die at.
+    Note,
+}
+
 /// What became of a group.
 #[derive(Debug, Default)]
 pub struct Fate {
@@ -80,15 +89,16 @@ impl Own {
     /// Works in the open transaction, or begins one: for writing, or for a look that ends with it.
     pub fn work<T>(
         &mut self,
-        writes: bool,
+        turn: Turn,
         work: impl FnOnce(&Tx<'_>) -> Result<T>,
     ) -> Result<Worked<T>> {
         let first = self.group.is_none();
         if first {
-            self.begin(writes)?;
+            self.begin(turn != Turn::Look)?;
         } else {
             self.sql.execute_batch("SAVEPOINT one")?;
         }
+        let before = self.sql.total_changes();
         let out = {
             let tx = Tx::new(&self.sql, &mut self.kept);
             catch_unwind(AssertUnwindSafe(|| work(&tx)))
@@ -102,6 +112,9 @@ impl Own {
         };
         if first && !good {
             self.group = None;
+        }
+        if let Some(group) = self.group.as_mut().filter(|_| turn == Turn::Note) {
+            group.before += self.sql.total_changes() - before;
         }
         // What cannot be taken back alone, is taken back with all the others.
         if let Err(error) = ended {

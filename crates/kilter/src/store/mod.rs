@@ -7,6 +7,7 @@ pub mod changes;
 mod checkpoint;
 pub mod cursors;
 pub mod deliveries;
+pub mod exchanges;
 mod group;
 mod heard;
 pub mod intents;
@@ -29,7 +30,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crash;
-use group::Own;
+use group::{Own, Turn};
 use kept::Kept;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -55,6 +56,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_tokens.sql"),
     include_str!("../../migrations/sqlite/0003_contained.sql"),
     include_str!("../../migrations/sqlite/0004_heard.sql"),
+    include_str!("../../migrations/sqlite/0005_exchanges.sql"),
 ];
 
 /// Small checkpoints, until they go beside the writer: the tail of a webhook's latency comes from them.
@@ -127,22 +129,22 @@ impl Store {
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
     pub fn write<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        self.in_line((false, true), work)
+        self.in_line((false, Turn::Write), work)
     }
 
     /// In its turn, and with whoever waits behind it (`group`).
     fn in_line<T>(
         &self,
-        (urgent, writes): (bool, bool),
+        (urgent, turn): (bool, Turn),
         work: impl FnOnce(&Tx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let turn = self.line.wait(urgent);
+        let mine = self.line.wait(urgent);
         let mut own = self.writer.lock();
-        let out = own.work(writes, work);
+        let out = own.work(turn, work);
         // Whom a remote waits for does not wait for others, and a look ends what it began.
         let fate = own.finish(!urgent && self.line.anybody_waits());
         drop(own);
-        drop(turn);
+        drop(mine);
         let out = match out? {
             Ok(out) => out?,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -151,9 +153,14 @@ impl Store {
         Ok(out)
     }
 
+    /// The same for what is only told: nothing depends on it, and it is no place to die at.
+    pub fn note(&self, work: impl FnOnce(&Tx<'_>) -> Result<()>) -> Result<()> {
+        self.in_line((false, Turn::Note), work)
+    }
+
     /// Runs `work` on one snapshot; it writes nothing.
     pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        self.in_line((false, false), work)
+        self.in_line((false, Turn::Look), work)
     }
 
     /// `write` from async code, off the runtime's threads.
@@ -183,7 +190,7 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.in_line((urgent, true), work))
+        tokio::task::spawn_blocking(move || store.in_line((urgent, Turn::Write), work))
             .await
             .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }

@@ -1,6 +1,6 @@
-//! What grows with every day is let go again: the log's changes, what was written where.
+//! What grows with every day is let go again: the log's changes, what was written where, exchanges.
 //!
-//! Reads   `changes`, `deliveries`, from their oldest.   Writes  nothing but their deletion.
+//! Reads   `changes`, `deliveries`, `exchanges`, from their oldest.   Writes  nothing but their deletion.
 //! Never   deletes a change that is open or dead, an intent, an attempt, a decision or a sum: what must
 //!         not happen twice is known for ever, and what was received is counted for ever.
 
@@ -24,6 +24,23 @@ impl Tx<'_> {
     pub fn forget_deliveries(&self, before: &str) -> Result<(usize, bool)> {
         let oldest = "SELECT id, at FROM deliveries ORDER BY id LIMIT ?1";
         self.forget(oldest, "DELETE FROM deliveries WHERE id <= ?1", before)
+    }
+
+    /// Deletes exchanges before a time, or beyond so many. True: there may be more.
+    pub fn forget_exchanges(&self, before: &str, most: usize) -> Result<(usize, bool)> {
+        let oldest = "SELECT id, at FROM exchanges ORDER BY id LIMIT ?1";
+        let gone = "DELETE FROM exchanges WHERE id <= ?1";
+        let old = self.forget(oldest, gone, before)?;
+        if old.1 {
+            return Ok(old);
+        }
+        // Only the oldest are ever deleted, so their places have no holes.
+        let ends = "SELECT ifnull(min(id), 0), ifnull(max(id), 0) FROM exchanges";
+        let (first, last): (i64, i64) =
+            self.sql.prepare_cached(ends)?.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let beyond = last.saturating_sub(i64::try_from(most).unwrap_or(i64::MAX));
+        let deleted = self.sql.prepare_cached(gone)?.execute([beyond.min(first + AT_ONCE - 1)])?;
+        Ok((old.0 + deleted, beyond > first + AT_ONCE - 1))
     }
 
     /// Places rise with time, so the oldest rows are found without looking at all of them.

@@ -114,6 +114,11 @@ weight    = "weight | decimal"
 barcode   = "barcode | text"
 tax_class = "tax | text"
 sellable  = "sellable | decimal"
+unit            = { read = "sold_by.name | text" }
+unit_id         = { read = "sold_by.id | id(text)" }
+unit_size       = { read = "sold_by.size | decimal" }
+stock_unit      = { read = "kept_by.name | text" }
+stock_unit_size = { read = "kept_by.size | decimal" }
 "#,
     ),
     (
@@ -129,6 +134,7 @@ key = { variant = "variant", list = "$price_list" }
 [facet.price.rows]
 variant = { read = "variant | id | ref(variants)" }
 amount  = "amount | money($currency, 4)"
+per     = { read = "per | enum(stock_unit=kept, ?=unit)" }
 "#,
     ),
     (
@@ -182,6 +188,7 @@ key        = { write = "key | text" }
 variant    = { write = "variant | id | ref(variants)" }
 quantity   = { write = "quantity | decimal" }
 unit_price = { write = "unit_price | decimal" }
+unit       = { write = "unit | text" }
 [lifecycle]
 state      = "state | text"
 total      = "total | decimal"

@@ -150,8 +150,8 @@ fn made_a_raise(raise: &Value, races: &Value, units: impl Fn(&Value) -> i64) -> 
     raise["to"].as_i64().unwrap() - raise["from"].as_i64().unwrap() <= raced
 }
 
-async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// Every raise over a sale that was read is explained, or wrong. The sales that were written over.
+async fn raises(stage: &Stage, market: &Market, wrong: &mut Vec<String>) -> BTreeSet<(Shop, u64)> {
     let (mut hidden, mut lowered, mut over, mut checked) = (0, 0, Vec::new(), 0);
     let mut raced: BTreeSet<(Shop, u64)> = BTreeSet::new();
     for shop in [Shop::De, Shop::Us] {
@@ -199,6 +199,12 @@ async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
     println!("{checked} raises, {hidden} over a sale that was hidden by an earlier write");
     println!("{lowered} were lowered by what was read; {} raises for no reason", over.len());
     wrong.append(&mut over);
+    raced
+}
+
+async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let raced = raises(stage, market, &mut wrong).await;
     let heard = [&stage.de, &stage.us].map(|relay| relay.told.lock().unwrap().clone());
     let told = |shop: Shop, order: u64| heard[usize::from(shop == Shop::Us)].get(&order).copied();
     for sale in &market.sales {
@@ -248,7 +254,7 @@ async fn what_was_oversold_nobody_could_have_known() {
 /// Without the stock rule what was sold is offered again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_stock_rule_what_was_sold_is_sold_again() {
-    let outcome = sold("oversell-control", seed(), 150, "stock_rule", CONTROL_CALM).await;
+    let outcome = sold("oversell-control", seed(), 300, "stock_rule", CONTROL_CALM).await;
     let says = |text: &str| outcome.wrong.iter().any(|wrong| wrong.contains(text));
     assert!(says("raised over a sale"), "no figure was raised over a sale: {:?}", outcome.wrong);
     assert!(says("while the ERP takes no orders"), "the formula holds: {:?}", outcome.wrong);

@@ -53,7 +53,7 @@ pub const FAULTS: [Fault; 12] = [
 /// A sale is noted when its answer is there: it was made a little before.
 const ANSWERED: Duration = Duration::from_millis(100);
 /// How old a read may be that a write is based on.
-const BASED_ON: Duration = Duration::from_secs(5);
+const BASED_ON: Duration = Duration::from_millis(500);
 /// What is shown of the calls about a sale.
 const AROUND: Duration = Duration::from_secs(3);
 const LATE: Duration = Duration::from_millis(700);

@@ -3,6 +3,7 @@
 Between Kilter and the ERP stands a relay that knows what is on its way, and brings it to its end,
 whoever died. What is judged is read from the ERP and from the shop.
 """
+import collections
 import http.client
 import http.server
 import os
@@ -79,6 +80,22 @@ class Relay:
         self.server.shutdown()
 
 
+def once(act, sales):
+    """Nothing of class C was made twice: a customer by e-mail; an address by its order and what it is for."""
+    mails = act.erp.search('party.contact_mechanism', [['type', '=', 'email']], ['value'])
+    people = collections.Counter(m['value'] for m in mails if m['value'].startswith('ada'))
+    fields = ['delivery', 'invoice', 'contact_mechanisms.type', 'contact_mechanisms.value']
+    addresses = collections.Counter(
+        (m['value'], a['delivery'], a['invoice'])
+        for a in act.erp.search('party.address', [['contact_mechanisms', 'where', [['type', '=', 'other']]]], fields)
+        for m in a['contact_mechanisms.'] if m['type'] == 'other')
+    act.expect(people and len(addresses) >= sales, '%d customers and %d addresses of %d orders' % (
+        len(people), len(addresses), sales))
+    double = [k for k, n in (people + addresses).items() if n > 1]
+    act.expect(not double, 'made twice: %s' % double)
+    log('kills: %d customers, %d addresses, %d of them twice' % (len(people), len(addresses), len(double)))
+
+
 def kills(act, orders):
     """`orders(act, n)` has people order."""
     seed = int(os.environ.get('KILTER_SEED') or time.time())
@@ -121,7 +138,8 @@ def kills(act, orders):
         log('kills: a person was asked about %d creates' % len(asked))
         waits = act.sync('after the answers')
     act.expect(not waits, 'something waits: %s' % waits[:3])
-    act.orders('DE')
+    sales = act.orders('DE')
+    once(act, len(sales))
     act.aligned('DE')
     act.nothing_planned()
     relay.stop()

@@ -27,6 +27,10 @@ const SAMPLE: usize = 60;
 /// Stories told side by side: they mostly wait.
 const ABREAST: usize = 4;
 
+/// How often a story moves to another port, and what `serve` says when its port is taken.
+const MOVES: usize = 1;
+const TAKEN: &str = "Address already in use";
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -145,18 +149,39 @@ impl Story {
         died
     }
 
-    /// Serves until an order that a webhook told of is in the ERP, or until it dies.
-    async fn heard(&self, env: &[(&str, String)]) -> bool {
+    fn serving(&self, env: &[(&str, String)]) -> Serving {
         let log = std::fs::File::create(self.rig.folder.join("serve.log")).unwrap();
         let mut command = self.rig.command(&["serve"]);
         command.envs(env.iter().map(|(k, v)| (*k, v.as_str())));
-        let mut serving = Serving(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        Serving(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// To another port.
+    fn move_on(&self) {
+        let text = std::fs::read_to_string(self.rig.toml()).unwrap();
+        let old = format!("127.0.0.1:{}", self.rig.port);
+        let moved = text.replace(&old, &format!("127.0.0.1:{}", support::free_port()));
+        assert_ne!(text, moved, "the config names no port");
+        std::fs::write(self.rig.toml(), moved).unwrap();
+    }
+
+    /// Serves until an order that a webhook told of is in the ERP, or until it dies.
+    async fn heard(&self, env: &[(&str, String)]) -> bool {
+        let mut serving = self.serving(env);
         let started = Instant::now();
-        let mut placed = false;
+        let (mut placed, mut moved) = (false, 0);
         loop {
             if let Some(status) = serving.0.try_wait().unwrap() {
-                let said = || std::fs::read_to_string(self.rig.folder.join("serve.log"));
-                assert!(status.signal().is_some(), "serve ended with {status}: {:?}", said());
+                let said = std::fs::read_to_string(self.rig.folder.join("serve.log")).unwrap();
+                // Nothing else is excused: between choosing a port and serving, another took it.
+                if !placed && moved < MOVES && said.contains(TAKEN) {
+                    moved += 1;
+                    println!("another took the port of {}", self.rig.folder.display());
+                    self.move_on();
+                    serving = self.serving(env);
+                    continue;
+                }
+                assert!(status.signal().is_some(), "serve ended with {status}: {said}");
                 if !placed {
                     self.act(Part::Hook).await;
                 }

@@ -42,7 +42,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         return hinted(world, object, item);
     }
     let rows = shown(&object, change, item);
-    if let Some(end) = refuse_old(&mut object, change, item, &rows) {
+    if let Some(end) = refuse_old(&view, &mut object, change, item, &rows) {
         if known {
             world.put_object(object);
         }
@@ -199,12 +199,22 @@ fn is_double(view: &View<'_>, world: &mut World, object: &Object) -> bool {
     seat::unmatched(view, world, &key).iter().any(|other| other.id != object.id)
 }
 
-fn refuse_old(object: &mut Object, change: &Change, item: &Projected, rows: &Rows) -> Option<End> {
+fn refuse_old(
+    view: &View<'_>,
+    object: &mut Object,
+    change: &Change,
+    item: &Projected,
+    rows: &Rows,
+) -> Option<End> {
     if change.via == Via::Answer {
         return None;
     }
     if change.asked > 0 && change.asked < object.settled {
         object.look = Some(change.seq);
+        // Not asked before the read that the write was based on: a sale that it shows was written over.
+        if change.asked >= object.asked && figures_differ(view, &object.shadow, rows) {
+            object.fell = Some(change.seq);
+        }
         return Some(End::Filtered("asked before our last write".into()));
     }
     if change.asked > 0 && change.asked < object.asked {
@@ -281,15 +291,23 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
     None
 }
 
+type Shown = BTreeMap<String, Json>;
+
 /// A shop's figure that fell is first taken for a sale. After a write, `before` is what was expected:
 /// what the answer shows less of was sold meanwhile.
-pub fn note_fall(
-    view: &View<'_>,
-    object: &mut Object,
-    before: &BTreeMap<String, Json>,
-    after: &BTreeMap<String, Json>,
-    seq: Seq,
-) {
+pub fn note_fall(view: &View<'_>, object: &mut Object, before: &Shown, after: &Shown, seq: Seq) {
+    if figures(view, before, after).into_iter().any(|(before, after)| after < before) {
+        object.fell = Some(seq);
+    }
+}
+
+fn figures_differ(view: &View<'_>, before: &Shown, after: &Shown) -> bool {
+    figures(view, before, after).into_iter().any(|(before, after)| after != before)
+}
+
+/// A shop's figures as two states show them, where both do.
+fn figures(view: &View<'_>, before: &Shown, after: &Shown) -> Vec<(Decimal, Decimal)> {
+    let mut out = Vec::new();
     for facet in &view.resource.facets {
         for row in &facet.rows {
             let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
@@ -297,12 +315,9 @@ pub fn note_fall(
                 continue;
             }
             let key = row_key(facet, row, "");
-            let figure = |v: Option<&Json>| v?.as_str()?.parse::<Decimal>().ok();
-            if let (Some(before), Some(after)) = (figure(before.get(&key)), figure(after.get(&key)))
-                && after < before
-            {
-                object.fell = Some(seq);
-            }
+            let figure = |rows: &Shown| rows.get(&key)?.as_str()?.parse::<Decimal>().ok();
+            out.extend(figure(before).zip(figure(after)));
         }
     }
+    out
 }

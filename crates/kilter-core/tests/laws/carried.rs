@@ -139,6 +139,48 @@ fn a_figure_stands_for_its_location_and_says_what_it_was_based_on() {
     assert_eq!(call.path, "/levels/I");
 }
 
+/// Pieces that a shop put back into its own stock: its figures are read again, at each location, for
+/// nothing else tells of them; and nobody else's.
+#[test]
+fn what_was_put_back_is_looked_for_at_each_location() {
+    let mut hub = hub();
+    mug(&mut hub);
+    variant(&mut hub, 10, "MUG-R", "7", "3");
+    let product = json!({"id": "P", "code": "MUG", "title": "Mug", "status": "on"});
+    hub.read("bazaar", "products", product);
+    let there = json!({"id": "V", "sku": "MUG-R", "product": "P", "item": "I", "price": "9.50"});
+    hub.read("bazaar", "variants", there);
+    for place in ["main", "depot"] {
+        let figure = json!({"id": "I", "variant": "V", "quantity": 9});
+        hub.read_each("bazaar", "levels", place, figure);
+    }
+    let shown = json!({"id": 50, "sku": "MUG", "name": "Mug", "state": "publish"});
+    hub.read("north", "products", shown);
+    hub.read("north", "variants", json!({"id": 70, "sku": "MUG-R", "parent": 50}));
+    let line = json!({"id": 1, "sku": "MUG-R", "variant": 70, "quantity": 2, "total": "8.32"});
+    let order = json!({"id": 5, "number": "5", "status": "paid", "total": "9.90",
+        "restocked": [{"line": 1, "quantity": "1"}], "lines": [line]});
+    hub.read("north", "orders", order);
+    // What the order did where it was placed is forgotten: it is the other shop's now.
+    hub.store.objects.values_mut().for_each(|o| o.look = None);
+    let mut orders = hub.store.records.values_mut().filter(|r| r.entity == "order");
+    let order = orders.next().unwrap();
+    order.origin = "bazaar".to_owned();
+    let (order, seq) = (order.id, hub.seq);
+    let looks = |hub: &Hub| {
+        let all = hub.store.objects.values().filter(|o| o.look.is_some());
+        let mut looks: Vec<_> = all.map(|o| format!("{} {:?}", o.connection, o.remote)).collect();
+        looks.sort();
+        looks
+    };
+    hub.step(|house, w| kilter_core::sync::sold::put_back(house, w, order, seq));
+    let looked = looks(&hub);
+    for place in ["main", "depot"] {
+        assert!(looked.contains(&format!("bazaar Some(\"I@{place}\")")), "{looked:?}");
+    }
+    assert!(looked.iter().all(|one| one.starts_with("bazaar ")), "{looked:?}");
+}
+
 /// Kilter was killed between a create and its answer: the figures that it made are read before the
 /// variant that they hang on. Each was held as a double of the seat that was sent for it.
 #[test]

@@ -71,6 +71,41 @@ fn a_figure_that_fell_in_an_answer_is_taken_for_a_sale_as_well() {
     assert_eq!(hub.store.objects[&id].fell, Some(fell));
 }
 
+/// The figure was read, then three were sold, and a page that was under way showed it; our write,
+/// planned by the read, arrived first. The page was dropped, for it was asked before the write: so
+/// nobody knew of a fall, and the next raise went over the sale.
+#[test]
+fn a_page_dropped_for_our_write_tells_of_a_sale_that_was_written_over() {
+    let mut hub = mug();
+    let id = hub.remote("north", "variants", "70").id;
+    let shown = |qty: i64| json!({"id": 70, "sku": "MUG-R", "parent": 50, "price": "9.90", "qty": qty, "ver": "v1"});
+    hub.read("north", "variants", shown(8));
+    let based_on = hub.store.objects[&id].asked;
+    hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "12"}));
+    let Plan::Write(operation) = hub.plan(id) else { panic!("not written") };
+    // The page leaves after the read that the write is based on; one left before it.
+    hub.seq += 2;
+    let (older, newer) = (based_on - 1, hub.seq - 1);
+    let written = operation.payload["qty"].as_i64().unwrap();
+    hub.settle(&operation, shown(written));
+    assert_eq!(hub.store.objects[&id].fell, None, "what we lowered or raised ourselves is no sale");
+    // What was asked before the read cannot show what the read did not.
+    hub.hear("north", "variants", "", Via::Page, older, shown(5));
+    assert_eq!(hub.store.objects[&id].fell, None);
+    // The page shows what was written already: nothing was written over.
+    hub.hear("north", "variants", "", Via::Page, newer, shown(written));
+    assert_eq!(hub.store.objects[&id].fell, None);
+    hub.hear("north", "variants", "", Via::Page, newer, shown(5));
+    let fell = hub.seq;
+    assert_eq!(hub.store.objects[&id].fell, Some(fell));
+    hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "20"}));
+    hub.store.polled.insert("north".into(), fell - 1);
+    let Plan::Wait(wait, _) = hub.plan(id) else { panic!("raised over a sale") };
+    assert_eq!(wait.kind, WaitKind::Later, "{}", wait.reason);
+    hub.store.polled.insert("north".into(), fell);
+    assert!(matches!(hub.plan(id), Plan::Write(_)), "an order poll asked later lets it go");
+}
+
 /// Somebody deleted a product that its shop had just sold. It was made again under another id before
 /// the order came; the order names the old one, and was held: "matches no product".
 #[test]

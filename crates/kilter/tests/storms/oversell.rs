@@ -29,9 +29,6 @@ const CALM: Duration = Duration::from_secs(300);
 const CONTROL_CALM: Duration = Duration::from_secs(12);
 /// An order is told by the next poll at the latest: its period, and a busy machine.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
-/// KNOWN GAP, to become 0: of 620 raises one was over a sale that no write of ours had hidden, and why
-/// is not found yet. Without the stock rule it is one in four.
-const RAISED_OVER_PERCENT: u64 = 1;
 
 struct Outcome {
     market: Market,
@@ -144,9 +141,18 @@ fn missing(market: &Market, erp: &Value) -> Vec<String> {
     wrong
 }
 
-async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let (mut hidden, mut over, mut checked) = (0, Vec::new(), 0);
+/// Did the write lower the figure by what it had read, and would it still have, had nobody bought
+/// between that read and the write? No compare-and-set: the sale in between made a raise of it.
+fn made_a_raise(raise: &Value, races: &Value, units: impl Fn(&Value) -> i64) -> bool {
+    let same = |race: &&Value| ["product", "at", "from", "to"].iter().all(|k| race[k] == raise[k]);
+    let race = races.as_array().unwrap().iter().find(same);
+    let raced = race.map_or(0, |r| r["unseen_orders"].as_array().unwrap().iter().map(units).sum());
+    raise["to"].as_i64().unwrap() - raise["from"].as_i64().unwrap() <= raced
+}
+
+/// Every raise over a sale that was read is explained, or wrong. The sales that were written over.
+async fn raises(stage: &Stage, market: &Market, wrong: &mut Vec<String>) -> BTreeSet<(Shop, u64)> {
+    let (mut hidden, mut lowered, mut over, mut checked) = (0, 0, Vec::new(), 0);
     let mut raced: BTreeSet<(Shop, u64)> = BTreeSet::new();
     for shop in [Shop::De, Shop::Us] {
         let raises = stage.rig.get(&format!("{}/_twin/stock_raises", url(stage, shop))).await;
@@ -169,13 +175,19 @@ async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
                     .find(|s| s.shop == shop && Some(s.order) == id.as_u64())
                     .unwrap()
             };
+            let units = |id: &Value| sale(id).units;
             // A figure that was written over a sale shows no fall afterwards, to nobody.
-            if unseen.iter().all(|id| relay.hidden(product, sale(id).at)) {
+            if made_a_raise(raise, races, units) {
+                lowered += 1;
+                println!("  {shop:?}: lowered by what was read, and sold meanwhile: {raise}");
+            } else if unseen.iter().all(|id| relay.hidden(product, sale(id).at)) {
                 hidden += 1;
                 raced.extend(unseen.iter().map(|id| (shop, id.as_u64().unwrap())));
                 println!("  {shop:?}: hidden by a write between read and write: {raise}");
             } else {
-                over.push(format!("{shop:?} raised over a sale: {raise}"));
+                let calls = |id| relay.around(product, sale(id).at);
+                let calls: Vec<Vec<String>> = unseen.iter().map(calls).collect();
+                over.push(format!("{shop:?} raised over a sale: {raise}, calls {calls:?}"));
             }
         }
         for race in races.as_array().unwrap() {
@@ -184,10 +196,15 @@ async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
         }
     }
     over.iter().for_each(|raise| println!("  {raise}"));
-    if over.len() as u64 * 100 > checked * RAISED_OVER_PERCENT {
-        wrong.append(&mut over);
-    }
-    println!("{hidden} raises over a sale that was hidden by an earlier write");
+    println!("{checked} raises, {hidden} over a sale that was hidden by an earlier write");
+    println!("{lowered} were lowered by what was read; {} raises for no reason", over.len());
+    wrong.append(&mut over);
+    raced
+}
+
+async fn judged(stage: &Stage, market: &Market) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let raced = raises(stage, market, &mut wrong).await;
     let heard = [&stage.de, &stage.us].map(|relay| relay.told.lock().unwrap().clone());
     let told = |shop: Shop, order: u64| heard[usize::from(shop == Shop::Us)].get(&order).copied();
     for sale in &market.sales {
@@ -237,7 +254,7 @@ async fn what_was_oversold_nobody_could_have_known() {
 /// Without the stock rule what was sold is offered again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_stock_rule_what_was_sold_is_sold_again() {
-    let outcome = sold("oversell-control", seed(), 150, "stock_rule", CONTROL_CALM).await;
+    let outcome = sold("oversell-control", seed(), 300, "stock_rule", CONTROL_CALM).await;
     let says = |text: &str| outcome.wrong.iter().any(|wrong| wrong.contains(text));
     assert!(says("raised over a sale"), "no figure was raised over a sale: {:?}", outcome.wrong);
     assert!(says("while the ERP takes no orders"), "the formula holds: {:?}", outcome.wrong);

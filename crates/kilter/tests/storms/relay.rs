@@ -52,6 +52,10 @@ pub const FAULTS: [Fault; 12] = [
 
 /// A sale is noted when its answer is there: it was made a little before.
 const ANSWERED: Duration = Duration::from_millis(100);
+/// How old a read may be that a write is based on.
+const BASED_ON: Duration = Duration::from_millis(500);
+/// What is shown of the calls about a sale.
+const AROUND: Duration = Duration::from_secs(3);
 const LATE: Duration = Duration::from_millis(700);
 const SLOW: Duration = Duration::from_millis(900);
 
@@ -112,20 +116,37 @@ impl Relay {
         }
     }
 
-    /// Was a figure written over a sale that was made between its read and its write? The platform
-    /// has no compare-and-set: nobody could have seen it.
+    /// Was a figure written over a sale that was made after what the write was based on had been asked,
+    /// and before the write was done? The platform has no compare-and-set: nobody could have seen
+    /// it. A write is based on the last read that was answered before it left, and shortly before;
+    /// what was answered while it was on its way came too late for it.
     pub fn hidden(&self, product: u64, at: Instant) -> bool {
         let touched = self.touched.lock().unwrap();
-        let mine = touched.iter().filter(|(id, ..)| *id == product);
-        let mut read = None;
-        for (_, write, begun, ended) in mine {
-            match (write, read) {
-                (false, _) => read = Some(*begun),
-                (true, Some(read)) if read <= at && at <= *ended + ANSWERED => return true,
-                (true, _) => {}
-            }
-        }
-        false
+        let mine = || touched.iter().filter(|(id, ..)| *id == product);
+        let based_on = |left: Instant| {
+            let fresh = |ended: Instant| ended <= left && left <= ended + BASED_ON;
+            let reads = mine().filter(|(_, write, _, ended)| !write && fresh(*ended));
+            reads.map(|(_, _, begun, _)| *begun).max()
+        };
+        mine().filter(|(_, write, ..)| *write).any(|(_, _, left, ended)| {
+            at <= *ended + ANSWERED && based_on(*left).is_some_and(|asked| asked <= at)
+        })
+    }
+
+    /// What was read and written of a figure around a moment, to be shown.
+    pub fn around(&self, product: u64, at: Instant) -> Vec<String> {
+        let from = |t: Instant| {
+            let before = at.checked_duration_since(t).map(|d| format!("-{}", d.as_millis()));
+            before.unwrap_or_else(|| format!("+{}", (t - at).as_millis()))
+        };
+        let touched = self.touched.lock().unwrap();
+        let near = touched.iter().filter(|(id, _, begun, ended)| {
+            *id == product && *begun <= at + AROUND && *ended + AROUND >= at
+        });
+        near.map(|(_, write, begun, ended)| {
+            format!("{} {}..{}", if *write { "write" } else { "read" }, from(*begun), from(*ended))
+        })
+        .collect()
     }
 
     /// Notes the orders that an answer or a webhook told of.

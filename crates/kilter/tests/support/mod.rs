@@ -39,8 +39,13 @@ async fn twin(name: &str, settings: &[(&str, &str)]) -> Running {
     kilter_twin::start(name, Options { port: None, seed: 7, settings }).await.unwrap()
 }
 
+/// Below what systems give to connections that name no port: those would take it while Kilter is dead.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let mut ports = std::iter::repeat_with(|| rand::random_range(PORTS)).take(PORTS.len());
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(free).expect("no port is free")
 }
 
 impl Rig {

@@ -16,8 +16,3 @@ pub mod pipeline;
 pub mod remote;
 pub mod schema;
 pub mod store;
-
-/// Batches are trees of small values, made on one thread and let go of on another: what the C
-/// library's allocator waits for there is a quarter of a merge.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

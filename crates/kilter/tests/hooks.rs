@@ -50,6 +50,15 @@ fn kept(rig: &Rig) -> Vec<(String, String, String)> {
     rows.map(Result::unwrap).collect()
 }
 
+/// The log takes over what was kept beside it a moment later.
+async fn kept_soon(rig: &Rig, n: usize) -> Vec<(String, String, String)> {
+    let started = Instant::now();
+    while kept(rig).len() < n && started.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    kept(rig)
+}
+
 /// The end of the webhook whose body holds a text, once it has one.
 async fn end_of(rig: &Rig, text: &str) -> (String, String) {
     let started = Instant::now();
@@ -121,7 +130,7 @@ async fn what_cannot_be_trusted_or_read_is_refused_and_not_kept() {
     assert_eq!(kept(&rig), []);
     assert!(serving.0.try_wait().unwrap().is_none(), "it still serves");
     assert_eq!(signed(&rig, "product.updated", &good).await, 202);
-    assert_eq!(kept(&rig).len(), 1);
+    assert_eq!(kept_soon(&rig, 1).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,8 +234,8 @@ async fn a_database_that_cannot_be_written_is_a_503() {
     assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
     assert!(serving.0.try_wait().unwrap().is_none(), "it still serves");
     serving.kill();
-    assert_eq!(kept(&rig).len(), taken, "what was acknowledged is there, nothing else is");
     let _serving = rig.served().await;
+    assert_eq!(kept(&rig).len(), taken, "what was acknowledged is there, nothing else is");
     let body = json!({ "id": 99, "type": "odd" }).to_string();
     assert_eq!(signed(&rig, "product.updated", &body).await, 202, "there is room again");
 }

@@ -278,6 +278,13 @@ pub fn now() -> String {
     after(Duration::ZERO)
 }
 
+/// A time that has been.
+pub fn before(ago: Duration) -> String {
+    let ago = jiff::SignedDuration::try_from(ago).unwrap_or(jiff::SignedDuration::MAX);
+    let at = jiff::Timestamp::now().checked_sub(ago).unwrap_or(jiff::Timestamp::MIN);
+    format!("{at:.3}")
+}
+
 /// A time from now.
 pub fn after(wait: Duration) -> String {
     let now = jiff::Timestamp::now();

@@ -275,3 +275,24 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     drop(database);
     assert_eq!(rig.status().await["conserved"], true);
 }
+
+async fn shown(rig: &Rig, url: &str) -> usize {
+    let state = rig.get(&format!("{url}/_twin/state")).await;
+    state["products"].as_array().map_or(0, Vec::len)
+}
+
+/// `sync` waited ten minutes for what was due at a shop that it had paused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_ends_though_a_shop_was_not_reached_at_first_contact() {
+    let rig = Rig::start("unreached").await;
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(MUGS, 10)).await;
+    let fault = json!({ "fail_next": 1, "status": 502, "apply": "before" });
+    rig.post(&format!("{}/_twin/faults", rig.de.url()), &fault).await;
+    let sync = tokio::time::timeout(Duration::from_secs(60), rig.run(&["sync"])).await;
+    let (_, text) = sync.expect("sync ends by itself");
+    assert!(shown(&rig, &rig.us.url()).await >= MUGS, "the other shop has them: {text}");
+    // The next one reaches it, and everything goes there.
+    let (code, text) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(shown(&rig, &rig.de.url()).await >= MUGS, "{text}");
+}

@@ -163,7 +163,7 @@ impl Scene {
             if schedule::work(&self.engine, &|_| ()).await? {
                 continue;
             }
-            let next = self.engine.store.write_async(|tx| tx.next_retry()).await?;
+            let next = self.engine.store.write_async(|tx| tx.next_retry("")).await?;
             let Some(at) = next.and_then(|at| at.parse::<jiff::Timestamp>().ok()) else { break };
             let left = at.duration_since(jiff::Timestamp::now());
             let left = Duration::try_from(left).unwrap_or_default();

@@ -51,7 +51,9 @@ pub async fn until_quiet(engine: &Arc<Engine>, extent: Extent, watch: Watch<'_>)
             poll_all(engine, Extent::SinceCursor, watch, |r| !r.holds_stock.is_empty()).await?;
             continue;
         }
-        let next = engine.store.write_async(|tx| tx.next_retry()).await?;
+        // What has been due for longer and was not worked on is a paused connection's, or out of scope.
+        let since = crate::engine::before(STALE);
+        let next = engine.store.write_async(move |tx| tx.next_retry(&since)).await?;
         let wait = next.and_then(|at| until(&at)).filter(|w| *w <= PATIENCE);
         match wait {
             Some(wait) if started.elapsed() < RETRIES_IN_SYNC => {
@@ -65,6 +67,9 @@ pub async fn until_quiet(engine: &Arc<Engine>, extent: Extent, watch: Watch<'_>)
     }
     Err(crate::store::Error::Refused(format!("sync: not quiet after {ROUNDS_MAX} rounds")))
 }
+
+/// What comes due while a round ends is the next round's.
+const STALE: Duration = Duration::from_secs(1);
 
 /// After this, retries are left to the next run.
 const RETRIES_IN_SYNC: Duration = Duration::from_secs(600);

@@ -340,11 +340,13 @@ impl Tx<'_> {
         self.ids(sql, params![connection, now, limit])
     }
 
-    /// When the next put-off object comes due, or an uncertain create is asked for.
-    pub fn next_retry(&self) -> Result<Option<String>> {
+    /// When the next put-off object comes due after a time, or an uncertain create is asked for.
+    pub fn next_retry(&self, since: &str) -> Result<Option<String>> {
         let sql = "SELECT min(t) FROM (
-                     SELECT min(due_next) AS t FROM objects WHERE due_mark IS NOT NULL
-                     UNION ALL SELECT min(next_at) FROM intents WHERE status = 'uncertain')";
-        Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+                     SELECT min(due_next) AS t FROM objects
+                       WHERE due_mark IS NOT NULL AND due_next > ?1
+                     UNION ALL SELECT min(next_at) FROM intents
+                       WHERE status = 'uncertain' AND next_at > ?1)";
+        Ok(self.sql.prepare_cached(sql)?.query_row([since], |r| r.get(0))?)
     }
 }

@@ -16,7 +16,7 @@
 //! | the database can't be written  | 503: send it again                     |
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -55,16 +55,25 @@ const COMMIT_MAX: usize = 512;
 impl Inbox {
     pub fn open(engine: Arc<Engine>) -> Self {
         let (queue, inbox) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(commit(Arc::clone(&engine), inbox));
+        let keeper = Arc::downgrade(&engine);
+        let work = move || commit(&keeper, inbox);
+        // A thread of its own: who waits for the disk holds up no other work, and is woken once.
+        let spawned = std::thread::Builder::new().name("webhooks".to_owned()).spawn(work);
+        if let Err(error) = spawned {
+            // Nobody takes from the queue: each webhook is answered with 503.
+            tracing::error!(error = %error, "webhooks cannot be kept");
+        }
         Self { engine, queue, taken: Arc::default() }
     }
 }
 
-async fn commit(engine: Arc<Engine>, mut inbox: mpsc::Receiver<Waiting>) {
+/// Until the engine is gone; it is not what keeps it.
+fn commit(engine: &Weak<Engine>, mut inbox: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(COMMIT_MAX);
-    while inbox.recv_many(&mut batch, COMMIT_MAX).await > 0 {
+    while inbox.blocking_recv_many(&mut batch, COMMIT_MAX) > 0 {
+        let Some(engine) = engine.upgrade() else { return };
         let (changes, answers): (Vec<(Change, String)>, Vec<_>) = batch.drain(..).unzip();
-        let done = engine.store.keep_said(changes).await;
+        let done = engine.store.keep_said(changes);
         if let Err(error) = &done {
             tracing::error!(error = %crate::pipeline::schedule::chain(error), "webhooks not kept");
         }

@@ -168,31 +168,15 @@ impl Store {
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.in_turn(false, work).await
-    }
-
-    /// The same, for somebody whom a remote waits for: it goes next.
-    pub async fn write_next<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.in_turn(true, work).await
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.in_line((false, Turn::Write), work))
+            .await
+            .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }
 
     /// Does a remote wait for its turn?
     pub fn waited_for(&self) -> bool {
         self.line.waited_for()
-    }
-
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        urgent: bool,
-        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let store = self.clone();
-        tokio::task::spawn_blocking(move || store.in_line((urgent, Turn::Write), work))
-            .await
-            .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }
 }
 

@@ -23,6 +23,7 @@ use kilter_core::Json;
 use kilter_core::model::{Change, Via};
 use uuid::Uuid;
 
+use super::group::Turn;
 use super::{Error, Result, Store, Tx};
 use crate::crash;
 
@@ -276,24 +277,17 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps webhooks: once this comes back, they last.
-    pub async fn keep_said(&self, mut said: Vec<(Change, String)>) -> Result<()> {
-        let store = self.clone();
-        let kept = tokio::task::spawn_blocking(move || match &store.spool {
-            Some(spool) => spool.append(&said).map(|kept| (kept, said)),
-            None => Ok((false, said)),
-        });
-        let kept = kept.await.map_err(|e| Error::Refused(format!("keep webhooks: {e}")))?;
-        let (kept, rest) = kept?;
-        if kept {
+    /// Keeps webhooks: once this comes back, they last. A remote waits for it: it goes next.
+    pub fn keep_said(&self, mut said: Vec<(Change, String)>) -> Result<()> {
+        if let Some(spool) = &self.spool
+            && spool.append(&said)?
+        {
             return Ok(());
         }
-        said = rest;
-        self.write_next(move |tx| {
+        self.in_line((true, Turn::Write), |tx| {
             tx.append_said(&mut said)?;
             tx.hear(said.iter().map(|(change, _)| change))
         })
-        .await
     }
 }
 

@@ -79,7 +79,8 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if adopted && view.resource.lifecycle.is_some() {
         born(world, &mut object);
     }
-    if reached && object.state != State::Left {
+    // A document never leaves once it is there: it was withdrawn while its create was on its way.
+    if reached && (object.state != State::Left || (adopted && is_document(&view))) {
         object.state = State::Live;
         object.wait = None;
     }
@@ -191,6 +192,10 @@ fn born(world: &mut World, object: &mut Object) {
     if let Some(record) = record.filter(|_| !object.shadow.contains_key(BIRTH_ROW)) {
         object.shadow.insert(BIRTH_ROW.to_owned(), birth(record));
     }
+}
+
+fn is_document(view: &View<'_>) -> bool {
+    view.house.entities.get(&view.resource.root).is_some_and(|entity| entity.document)
 }
 
 /// Another object bears the same key: which of them is meant, a person says.

@@ -350,6 +350,28 @@ fn a_document_is_withdrawn_before_it_is_sent_and_never_after() {
     );
 }
 
+/// Withdrawn while its create was on its way, and read before that was answered: it is there all the
+/// same, and a draft that its shop has cancelled must be looked at. It stayed a draft for ever.
+#[test]
+fn a_document_that_was_withdrawn_too_late_is_there_and_looks_again() {
+    let said = |status: &str| json!({"id": 1, "number": "1", "status": status, "total": "1.00", "lines": []});
+    let mut hub = Hub::new();
+    hub.read("north", "orders", said("paid"));
+    let root = hub.store.records.values().find(|r| r.entity == "order").unwrap().id;
+    let id = hub.object("erp", "orders", root).id;
+    let key = hub.store.records[&root].key.clone().unwrap();
+    hub.read("north", "orders", said("cancelled"));
+    assert_eq!(hub.store.objects[&id].state, State::Left);
+    hub.read(
+        "erp",
+        "orders",
+        json!({"id": 900, "reference": key, "state": "draft", "total": "1.00"}),
+    );
+    let object = &hub.store.objects[&id];
+    assert_eq!((object.state, object.remote.as_deref()), (State::Live, Some("900")));
+    assert!(object.due.is_some(), "its plan says what becomes of it");
+}
+
 /// An order that is read again after it was sent is not marked again: what it was at birth, kept
 /// beside the rows, made every read look like a change.
 #[test]

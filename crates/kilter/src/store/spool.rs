@@ -69,6 +69,8 @@ struct Own {
     end: u64,
     /// Up to here the database's log has all, for good.
     taken: u64,
+    /// The head on disk is this generation's: not where a rewind failed in the middle.
+    sound: bool,
 }
 
 impl Spool {
@@ -98,7 +100,7 @@ impl Spool {
     pub fn append(&self, said: &[(Change, String)]) -> Result<bool> {
         let mut own = self.lock();
         let Some(own) = own.as_mut() else { return Ok(false) };
-        if own.taken == own.end && own.end >= REWIND_FROM {
+        if !own.sound || (own.taken == own.end && own.end >= REWIND_FROM) {
             own.rewind().map_err(|e| self.refused("rewind", &e))?;
         }
         let mut bytes = Vec::new();
@@ -139,6 +141,8 @@ impl Spool {
 
     /// What stands there from a place on, as far as one transaction takes it, and the place behind.
     fn read(&self, known: Option<&str>) -> Result<(Vec<(Change, String)>, Place)> {
+        // What stands behind was refused: the next webhook is written over it.
+        let until = self.lock().as_ref().map_or(u64::MAX, |own| own.end);
         let nothing = |generation: &str| {
             Ok((Vec::new(), Place { generation: generation.to_owned(), at: HEAD }))
         };
@@ -159,7 +163,7 @@ impl Spool {
         if let Err(e) = file.seek(SeekFrom::Start(place.at)) {
             return Err(self.refused("read", &e));
         }
-        while out.len() < TAKEN_MAX && bytes < TAKEN_BYTES_MAX {
+        while place.at < until && out.len() < TAKEN_MAX && bytes < TAKEN_BYTES_MAX {
             let Some((said, length)) = entry_at(&mut file, generation) else { break };
             out.push(said);
             place.at += u64::try_from(length).unwrap_or(0);
@@ -176,6 +180,7 @@ impl Spool {
 impl Own {
     /// A new generation begins; what an older one left behind does not count any more.
     fn rewind(&mut self) -> std::io::Result<()> {
+        self.sound = false;
         let generation = Uuid::now_v7().simple().to_string();
         let width = usize::try_from(HEAD).unwrap_or(0);
         let head = format!("{:<width$}", format!("{TITLE}{generation}"));
@@ -183,6 +188,7 @@ impl Own {
         // Whatever became of it: what is of an older generation says nothing any more.
         self.file.set_len(HEAD)?;
         (self.generation, self.end, self.taken) = (generation, HEAD, HEAD);
+        self.sound = true;
         Ok(())
     }
 }
@@ -258,9 +264,18 @@ impl Store {
         self.spool.as_ref().map_or(Ok(()), |spool| spool.let_go())
     }
 
-    /// Takes over what a process that died left in the spool.
+    /// Takes over what a process that died left in the spool. One that lives does it itself.
     pub(super) fn recover(&self) -> Result<()> {
-        let Some(spool) = &self.spool else { return Ok(()) };
+        let Some(spool) = self.spool.as_ref().filter(|spool| spool.path.exists()) else {
+            return Ok(());
+        };
+        match spool.claim()? {
+            Some(_claimed) => self.take_over_all(spool),
+            None => Ok(()),
+        }
+    }
+
+    fn take_over_all(&self, spool: &Spool) -> Result<()> {
         while self.write(|tx| tx.take_over(spool))?.0 > 0 {}
         Ok(())
     }
@@ -270,8 +285,9 @@ impl Store {
         let Some(spool) = &self.spool else { return Ok(()) };
         let Some(file) = spool.claim()? else { return Ok(()) };
         // Nobody else appends any more, and all that was kept is in the log.
-        self.recover()?;
-        let mut own = Own { file, generation: String::new(), end: 0, taken: 0 };
+        self.take_over_all(spool)?;
+        let generation = String::new();
+        let mut own = Own { file, generation, end: 0, taken: 0, sound: false };
         own.rewind().map_err(|e| spool.refused("begin", &e))?;
         *spool.lock() = Some(own);
         Ok(())
@@ -388,6 +404,54 @@ mod tests {
         keep(&store, 4, 5);
         assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 1);
         assert_eq!(log(&store), texts(5));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A disk that filled up in the middle of a batch left a whole entry behind; taken over, the place
+    /// lay past the next webhook, which was acknowledged and never seen.
+    #[test]
+    fn what_a_failed_write_left_behind_hides_no_webhook() {
+        let folder = folder("failed");
+        let path = folder.join("k.sqlite");
+        let store = Store::open(&path).unwrap();
+        store.take_webhooks().unwrap();
+        keep(&store, 0, 2);
+        let spool = store.spool().unwrap();
+        let (end, mut left) = (spool.lock().as_ref().unwrap().end, Vec::new());
+        let (change, text) = said(7);
+        entry(&spool.lock().as_ref().unwrap().generation, &change, &text, &mut left);
+        let file = OpenOptions::new().write(true).open(folder.join("k.sqlite-hooks")).unwrap();
+        write_at(&file, end, &left).unwrap();
+        let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
+        assert_eq!((n, place.at), (2, end));
+        // Another process that opens the database leaves the spool to this one.
+        drop(Store::open(&path).unwrap());
+        spool.taken(&place);
+        keep(&store, 2, 3);
+        assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 1);
+        assert_eq!(log(&store), texts(3));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_rewind_that_failed_is_done_again_before_anything_is_kept() {
+        let folder = folder("unsound");
+        let path = folder.join("k.sqlite");
+        let store = Store::open(&path).unwrap();
+        store.take_webhooks().unwrap();
+        keep(&store, 0, 1);
+        let spool = store.spool().unwrap();
+        let (_, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
+        spool.taken(&place);
+        // As where the new head is on disk, and what came after it failed.
+        let before = spool.lock().as_ref().unwrap().generation.clone();
+        spool.lock().as_mut().unwrap().rewind().unwrap();
+        if let Some(own) = spool.lock().as_mut() {
+            (own.generation, own.sound) = (before, false);
+        }
+        keep(&store, 1, 2);
+        assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 1);
+        assert_eq!(log(&store), texts(2));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -42,11 +42,6 @@ impl Line {
         Turn(self)
     }
 
-    /// Does anybody urgent wait?
-    pub fn waited_for(&self) -> bool {
-        self.lock().waiting.last().is_some_and(|urgent| !urgent.is_empty())
-    }
-
     /// Does anybody wait?
     pub fn anybody_waits(&self) -> bool {
         self.lock().waiting.iter().any(|queue| !queue.is_empty())

@@ -174,9 +174,9 @@ impl Store {
             .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }
 
-    /// Does a remote wait for its turn?
+    /// Does anybody wait for their turn?
     pub fn waited_for(&self) -> bool {
-        self.line.waited_for()
+        self.line.anybody_waits()
     }
 }
 

@@ -33,7 +33,6 @@ pub struct Record {
     pub origin: String,
     /// field → scope ("" where it has none) → cell
     pub fields: Shared<BTreeMap<String, BTreeMap<String, Cell>>>,
-    pub version: i64,
 }
 
 impl Record {
@@ -44,7 +43,6 @@ impl Record {
             key,
             origin: origin.to_owned(),
             fields: Shared::default(),
-            version: 0,
         }
     }
 

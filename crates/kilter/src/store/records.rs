@@ -20,13 +20,13 @@ impl Tx<'_> {
         if let Some(record) = self.kept.borrow().record(id) {
             return Ok(Some(record));
         }
-        let sql = "SELECT entity, key, origin, fields, version FROM records WHERE id = ?1";
+        let sql = "SELECT entity, key, origin, fields FROM records WHERE id = ?1";
         let mut s = self.sql.prepare_cached(sql)?;
         let row = s
             .query_row([id], |r| {
                 let fields = serde_json::from_str(r.get_ref(3)?.as_str()?);
                 let (entity, key, origin) = (r.get(0)?, r.get(1)?, r.get(2)?);
-                Ok(fields.map(|fields| Record { id, entity, key, origin, fields, version: 0 }))
+                Ok(fields.map(|fields| Record { id, entity, key, origin, fields }))
             })
             .optional()?;
         let Some(record) = row else { return Ok(None) };

@@ -132,14 +132,14 @@ fn append(engine: &Engine, bodies: &[String]) -> Result<()> {
                 let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
                 changes.push(Change {
                     seq: 0,
-                    connection: "stockroom".to_owned(),
-                    collection: "items".to_owned(),
-                    remote: body["id"].to_string(),
-                    each: String::new(),
+                    connection: "stockroom".into(),
+                    collection: "items".into(),
+                    remote: body["id"].to_string().into(),
+                    each: kilter_core::model::Text::default(),
                     via: Via::Page,
                     asked,
                     body,
-                    at: at.clone(),
+                    at: at.as_str().into(),
                 });
             }
             tx.append(&mut changes)

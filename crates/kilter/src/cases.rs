@@ -219,7 +219,7 @@ fn check_project(view: &View<'_>, case: &Case) -> anyhow::Result<()> {
         "read every row: {:?}",
         found.unreadable
     );
-    let unreadable: Vec<&String> = found.unreadable.iter().map(|(row, _)| row).collect();
+    let unreadable: Vec<&str> = found.unreadable.iter().map(|(row, _)| row.as_str()).collect();
     let rows = serde_json::to_value(&found.rows)?;
     let expected = case.expect.get("rows").unwrap_or(&Json::Null);
     for (row, value) in expected.as_object().into_iter().flatten() {

@@ -143,7 +143,7 @@ fn buffers(inner: &mut Reader<'_>, problems: &mut Vec<Problem>) -> BTreeMap<Stri
         let pieces = if let Val::Number(n) = &node.val { n.parse::<u32>().ok() } else { None };
         match pieces {
             Some(pieces) => {
-                out.insert(crate::model::record::fold(sku), pieces);
+                out.insert(crate::model::record::fold(sku).into(), pieces);
             }
             None => inner.problem(
                 node.line,

@@ -1,6 +1,6 @@
 //! A change: what a remote said, verbatim, with its place in the log; and how it ended.
 
-use super::Seq;
+use super::{Seq, Text};
 use crate::Json;
 
 /// How the change came to us.
@@ -41,17 +41,17 @@ impl Via {
 pub struct Change {
     /// 0 until appended.
     pub seq: Seq,
-    pub connection: String,
+    pub connection: Text,
     /// A collection of the connection; which resource it is, `keep` decides.
-    pub collection: String,
-    pub remote: String,
+    pub collection: Text,
+    pub remote: Text,
     /// The scope value of a `for_each` listing, or "".
-    pub each: String,
+    pub each: Text,
     pub via: Via,
     /// Place of the log when the request left. 0 for webhooks.
     pub asked: Seq,
     pub body: Json,
-    pub at: String,
+    pub at: Text,
 }
 
 /// Each change ends in exactly one of these.

@@ -19,7 +19,12 @@ pub type ObjectId = i64;
 /// A place in the change log.
 pub type Seq = i64;
 
+/// A short text, as names, ids and times are: up to 24 bytes take no memory of their own.
+pub type Text = compact_str::CompactString;
+/// A sorted map of few entries, side by side: a tree takes a page of memory for one of them.
+pub type Flat<K, V> = litemap::LiteMap<K, V>;
+
 /// A row of a mapping: `facet.field`.
-pub type RowKey = String;
+pub type RowKey = Text;
 /// Row → canonical value.
-pub type Rows = Shared<std::collections::BTreeMap<RowKey, crate::Json>>;
+pub type Rows = Shared<Flat<RowKey, crate::Json>>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectId, RecordId, RowKey, Rows, Seq};
+use super::{Flat, ObjectId, RecordId, RowKey, Rows, Seq, Text};
 use crate::Json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +84,9 @@ pub struct Wait {
 pub struct Due {
     /// Counts marks; 0 = never. Cleared only by a delivery that saw the last mark.
     pub mark: i64,
-    pub since: Option<String>,
-    pub next_at: Option<String>,
-    pub not_before: Option<String>,
+    pub since: Option<Text>,
+    pub next_at: Option<Text>,
+    pub not_before: Option<Text>,
     pub tries: u32,
     pub lane: u8,
 }
@@ -94,20 +94,20 @@ pub struct Due {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     pub id: ObjectId,
-    pub connection: String,
-    pub resource: String,
+    pub connection: Text,
+    pub resource: Text,
     /// Resources over one remote collection share its objects.
-    pub collection: String,
-    pub remote: Option<String>,
+    pub collection: Text,
+    pub remote: Option<Text>,
     pub root: Option<RecordId>,
     /// facet → record. The root's facet too.
-    pub bindings: BTreeMap<String, RecordId>,
+    pub bindings: Flat<Text, RecordId>,
     /// The match key of an object that matches no record yet.
-    pub unmatched_key: Option<String>,
+    pub unmatched_key: Option<Text>,
     /// Row → canonical value as last read, in the target's own normal form.
     pub shadow: Rows,
     /// The remote's own version, if it has one.
-    pub version: Option<String>,
+    pub version: Option<Text>,
     /// Place of the last settled write: reads asked before it are stale.
     pub settled: Seq,
     /// Place of the newest read merged.
@@ -127,12 +127,12 @@ impl Object {
     pub fn seat(id: ObjectId, connection: &str, resource: &str, collection: &str) -> Self {
         Self {
             id,
-            connection: connection.to_owned(),
-            resource: resource.to_owned(),
-            collection: collection.to_owned(),
+            connection: connection.into(),
+            resource: resource.into(),
+            collection: collection.into(),
             remote: None,
             root: None,
-            bindings: BTreeMap::new(),
+            bindings: Flat::new(),
             unmatched_key: None,
             shadow: Rows::default(),
             version: None,

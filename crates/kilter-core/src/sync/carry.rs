@@ -96,7 +96,11 @@ fn children(child: &View<'_>, world: &mut World, root: RecordId) -> Vec<RecordId
         return vec![root];
     }
     let Some(field) = facet.of.clone() else { return Vec::new() };
-    let mut ids = world.ids(&Key::Referrers(child.resource.root.clone(), field, root));
+    let mut ids = world.ids(&Key::Referrers(
+        child.resource.root.as_str().into(),
+        field.as_str().into(),
+        root,
+    ));
     ids.sort_unstable();
     ids
 }

@@ -106,7 +106,7 @@ fn offered(
         sum = figure.map(|f| sum.unwrap_or_default() + f).or(sum);
     }
     let sku = world.record(variant).and_then(|r| r.key.as_deref()).map(fold);
-    let own = sku.and_then(|sku| view.connection.buffers.get(&sku).copied());
+    let own = sku.and_then(|sku| view.connection.buffers.get(sku.as_str()).copied());
     let mut less = Decimal::from(own.unwrap_or(view.connection.buffer));
     if sold {
         let rows = world.sold_rows(&Key::SoldOfVariant(variant)).into_iter();
@@ -135,7 +135,7 @@ fn handle(view: &View<'_>, world: &mut World, id: RecordId) -> Option<Json> {
     }
     let objects = world.ids(&Key::ObjectsOfRoot(record.origin.clone(), id));
     let remote = objects.iter().find_map(|o| world.object(*o).and_then(|o| o.remote.clone()))?;
-    let account = &view.house.config.connections.get(&record.origin)?.account;
+    let account = &view.house.config.connections.get(record.origin.as_str())?.account;
     let name = document::reference("P", &remote, account, &record.entity, &remote);
     Some(Json::String(name))
 }

@@ -10,7 +10,7 @@ use crate::Json;
 use crate::manifest::{Entries, Facet, Kind, ListPart, ListStyle, Places, Row};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
-use crate::model::{Object, Record, RecordId, Wait, WaitKind};
+use crate::model::{Object, Record, RecordId, RowKey, Text, Wait, WaitKind};
 use crate::sync::guards::Guards;
 use crate::sync::house::{SELF, View, row_key};
 use crate::sync::plan::{Changed, Stop, stop};
@@ -164,7 +164,7 @@ fn draft_entries(
     view: &View<'_>,
     object: &Object,
     spec: &Entries,
-    (key, value, (by, change), each): (String, &Json, (String, i64), &str),
+    (key, value, (by, change), each): (RowKey, &Json, (Text, i64), &str),
     draft: &mut Draft,
 ) -> Result<(), Stop> {
     let vars = view.connection.vars(each);
@@ -175,7 +175,7 @@ fn draft_entries(
     };
     let written = write.at.write(&mut draft.payload, json!(items), &env);
     written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))?;
-    let old = object.shadow.get(&key).cloned();
+    let old = object.shadow.get(key.as_str()).cloned();
     draft.fields.push(Changed { row: key, old, new, by, change });
     Ok(())
 }
@@ -185,7 +185,7 @@ fn draft_places(
     view: &View<'_>,
     object: &Object,
     (row, spec): (&Row, &Places),
-    (key, value, (by, change), each): (String, &Json, (String, i64), &str),
+    (key, value, (by, change), each): (RowKey, &Json, (Text, i64), &str),
     draft: &mut Draft,
 ) -> Result<(), Stop> {
     let differs = match places::compare(spec, object, &key, value) {
@@ -214,7 +214,7 @@ fn draft_places(
     let env = view.env(&vars, None);
     let written = places::write(row, &differs, object.remote.as_deref(), &mut draft.payload, &env);
     written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))?;
-    let old = object.shadow.get(&key).cloned();
+    let old = object.shadow.get(key.as_str()).cloned();
     draft.fields.push(Changed { row: key, old, new: value.clone(), by, change });
     draft.places.push(differs);
     Ok(())
@@ -254,7 +254,7 @@ fn said(
     unresolve(view, world, value, &resources).or_else(|unresolved| match unresolved {
         Unresolved::NotThere(record) => {
             let what = world.record(record).map(|r| {
-                format!("{} {}", r.entity, r.key.clone().unwrap_or_else(|| r.id.to_string()))
+                format!("{} {}", r.entity, r.key.clone().unwrap_or_else(|| r.id.to_string().into()))
             });
             let what = what.unwrap_or_else(|| "a record".to_owned());
             let reason = format!("waits for {what} in {}", view.connection.name);

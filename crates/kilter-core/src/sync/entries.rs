@@ -12,7 +12,7 @@ use crate::model::{Object, RowKey};
 
 /// Beside the row: which versions the values have.
 pub(super) fn versions_key(row: &str) -> RowKey {
-    format!("{row}~was")
+    compact_str::format_compact!("{row}~was")
 }
 
 /// The values by our names, null where there is none; and their versions, where they have any.

@@ -4,10 +4,10 @@
 //! Writes  its state, its children's; a wait for a person, or a seat that is created again.
 //! Never   creates a document again by itself; never takes a stale answer for a delete.
 
-use std::collections::BTreeMap;
-
 use crate::config::{Gone, Owner};
-use crate::model::{Cell, Change, End, Object, ObjectId, RecordId, State, Wait, WaitKind};
+use crate::model::{
+    Cell, Change, End, Flat, Object, ObjectId, RecordId, State, Text, Wait, WaitKind,
+};
 use crate::sync::house::{House, View};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::take::{double_gone, succeeded};
@@ -82,12 +82,12 @@ fn ended(view: &View<'_>, world: &mut World, root: RecordId, change: &Change) {
     let Some(mut record) = world.record(root).cloned() else { return };
     let cell = Cell {
         value: serde_json::json!("gone"),
-        by: view.connection.name.clone(),
+        by: view.connection.name.as_str().into(),
         change: change.seq,
-        at: change.at.clone(),
+        at: change.at.as_str().into(),
         seed: false,
     };
-    record.fields.insert(EXISTENCE.to_owned(), BTreeMap::from([(String::new(), cell)]));
+    record.fields.insert(EXISTENCE.into(), Flat::from_iter([(Text::default(), cell)]));
     world.put_record(record);
     mark::record_changed(view.house, world, root, &change.at);
 }
@@ -128,7 +128,7 @@ fn follow(house: &House, world: &mut World, id: ObjectId, change: &Change) {
     let reason = match policy {
         Gone::Leave => return,
         Gone::Recreate if !document && times < RECREATED_MAX => {
-            object.repairs.insert(RECREATED.to_owned(), (times + 1, crate::Json::Null));
+            object.repairs.insert(RECREATED.into(), (times + 1, crate::Json::Null));
             world.put_object(object);
             recreate(house, world, id, &change.at);
             return;
@@ -175,13 +175,13 @@ pub fn recreate(house: &House, world: &mut World, id: ObjectId, now: &str) {
 }
 
 /// What names the id that it had, as a line of an order does, means it still.
-fn remember(world: &mut World, object: &Object, was: String, root: RecordId) {
+fn remember(world: &mut World, object: &Object, was: Text, root: RecordId) {
     let id = world.fresh_object();
     let mut old = Object::seat(id, &object.connection, &object.resource, &object.collection);
     old.state = State::Gone;
     old.remote = Some(was);
     old.asked = object.asked;
-    old.bindings.insert(WAS.to_owned(), root);
+    old.bindings.insert(WAS.into(), root);
     world.put_object(old);
 }
 
@@ -196,7 +196,7 @@ pub(super) fn children(house: &House, world: &mut World, id: ObjectId) -> Vec<Ob
             let parent = view.and_then(|v| v.resource.parent.as_ref());
             o.connection == object.connection
                 && parent.is_some_and(|p| {
-                    p.resource == object.resource && o.bindings.get(&p.facet) == Some(&root)
+                    p.resource == object.resource && o.bindings.get(p.facet.as_str()) == Some(&root)
                 })
         };
         *other != id && world.object(*other).is_some_and(below)

@@ -228,9 +228,9 @@ impl<'h> View<'h> {
 
 pub fn row_key(facet: &Facet, row: &Row, scope: &str) -> RowKey {
     if scope.is_empty() {
-        format!("{}.{}", facet.name, row.field)
+        compact_str::format_compact!("{}.{}", facet.name, row.field)
     } else {
-        format!("{}.{}@{scope}", facet.name, row.field)
+        compact_str::format_compact!("{}.{}@{scope}", facet.name, row.field)
     }
 }
 

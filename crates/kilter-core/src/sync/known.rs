@@ -59,7 +59,7 @@ fn keep(view: &View<'_>, world: &mut World, id: &str, record: Option<RecordId>, 
             Object::seat(id, connection, &resource.name, &resource.collection)
         }
     };
-    object.remote = Some(id.to_owned());
+    object.remote = Some(id.into());
     object.root = record;
     object.unmatched_key = None;
     // Nothing of it was read yet.

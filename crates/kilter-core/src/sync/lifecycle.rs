@@ -91,7 +91,7 @@ pub(super) fn goals(view: &View<'_>, cycle: &Lifecycle, goal: &str) -> Option<Ve
 pub fn leave(view: &View<'_>, record: &Record, object: &mut Object) {
     let goal = view.resource.lifecycle.as_ref().and_then(|c| record.text(&c.goal_field));
     if let Some(goal) = goal {
-        object.shadow.insert(DECIDED_ROW.to_owned(), json!(goal));
+        object.shadow.insert(DECIDED_ROW.into(), json!(goal));
     }
 }
 
@@ -167,7 +167,7 @@ fn settle_total(
                     ("difference".to_owned(), difference.clone()),
                     ("reference".to_owned(), reference),
                 ]),
-                once: Some((ROUNDED_ROW.to_owned(), difference)),
+                once: Some((ROUNDED_ROW.into(), difference)),
                 repeats: rounding.repeats,
             }))
         }

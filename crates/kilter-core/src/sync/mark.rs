@@ -26,9 +26,9 @@ pub fn mark_object(object: &mut Object, now: &str, lane: u8) {
     due.lane = due.lane.min(lane);
     // It may have been due at a time to come (a sale that ends).
     due.since = due.since.take().filter(|since| since.as_str() < now);
-    due.since.get_or_insert_with(|| now.to_owned());
+    due.since.get_or_insert_with(|| now.into());
     // A mark never lowers a back-off.
-    let earliest = due.not_before.as_deref().filter(|t| *t > now).unwrap_or(now).to_owned();
+    let earliest = due.not_before.as_deref().filter(|t| *t > now).unwrap_or(now).into();
     due.next_at = Some(match due.next_at.take() {
         Some(at) if at < earliest => at,
         _ => earliest,
@@ -58,7 +58,9 @@ fn showing(house: &House, world: &mut World, record: RecordId, whole: RecordId) 
         return world.ids(&Key::ObjectsShowing(whole));
     }
     let connections = house.config.connections.keys();
-    connections.flat_map(|name| world.ids(&Key::ObjectsOfRoot(name.clone(), whole))).collect()
+    connections
+        .flat_map(|name| world.ids(&Key::ObjectsOfRoot(name.as_str().into(), whole)))
+        .collect()
 }
 
 /// The record, and the records that it is part of: a price, its variant, its product.
@@ -69,7 +71,7 @@ pub fn with_wholes(house: &House, world: &mut World, record: RecordId) -> Vec<Re
         if let Some(record) = world.hold_record(out[at]) {
             let fields = house.entities.get(&record.entity).map(|e| &e.fields);
             for (field, to) in reference::direct(&record) {
-                let part = fields.and_then(|f| f.get(&field)).is_some_and(|f| f.part_of);
+                let part = fields.and_then(|f| f.get(field.as_str())).is_some_and(|f| f.part_of);
                 if part && !out.contains(&to) {
                     out.push(to);
                 }
@@ -164,7 +166,7 @@ fn wake(house: &House, world: &mut World, pending: &Pending, now: &str) {
     for id in world.ids(&Key::Waiting(pending.clone())) {
         let Some(mut record) = world.record(id).cloned() else { continue };
         let mut changed = false;
-        for cell in record.fields.values_mut().flat_map(|scopes| scopes.values_mut()) {
+        for cell in record.cells_mut() {
             let value = reference::resolve_again(house, world, &cell.value);
             changed |= value != cell.value;
             cell.value = value;

@@ -11,11 +11,8 @@
 //! no record for its key → born here, or kept unmatched until one comes
 //! ```
 
-use std::collections::BTreeMap;
-
 use rust_decimal::Decimal;
 
-use crate::Json;
 use crate::model::{Change, End, Object, ObjectId, Rows, Seq, State, Via};
 use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
@@ -190,7 +187,7 @@ fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -
 fn born(world: &mut World, object: &mut Object) {
     let record = object.root.and_then(|id| world.record(id));
     if let Some(record) = record.filter(|_| !object.shadow.contains_key(BIRTH_ROW)) {
-        object.shadow.insert(BIRTH_ROW.to_owned(), birth(record));
+        object.shadow.insert(BIRTH_ROW.into(), birth(record));
     }
 }
 
@@ -273,7 +270,7 @@ fn keep_own(before: &Rows, mut rows: Rows) -> Rows {
     let ours = [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW];
     for own in ours.into_iter().chain([crate::sync::plan::ARCHIVED_ROW]) {
         if let Some(value) = before.get(own) {
-            rows.insert(own.to_owned(), value.clone());
+            rows.insert(own.into(), value.clone());
         }
     }
     rows
@@ -296,22 +293,20 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
     None
 }
 
-type Shown = BTreeMap<String, Json>;
-
 /// A shop's figure that fell is first taken for a sale. After a write, `before` is what was expected:
 /// what the answer shows less of was sold meanwhile.
-pub fn note_fall(view: &View<'_>, object: &mut Object, before: &Shown, after: &Shown, seq: Seq) {
+pub fn note_fall(view: &View<'_>, object: &mut Object, before: &Rows, after: &Rows, seq: Seq) {
     if figures(view, before, after).into_iter().any(|(before, after)| after < before) {
         object.fell = Some(seq);
     }
 }
 
-fn figures_differ(view: &View<'_>, before: &Shown, after: &Shown) -> bool {
+fn figures_differ(view: &View<'_>, before: &Rows, after: &Rows) -> bool {
     figures(view, before, after).into_iter().any(|(before, after)| after != before)
 }
 
 /// A shop's figures as two states show them, where both do.
-fn figures(view: &View<'_>, before: &Shown, after: &Shown) -> Vec<(Decimal, Decimal)> {
+fn figures(view: &View<'_>, before: &Rows, after: &Rows) -> Vec<(Decimal, Decimal)> {
     let mut out = Vec::new();
     for facet in &view.resource.facets {
         for row in &facet.rows {
@@ -320,7 +315,7 @@ fn figures(view: &View<'_>, before: &Shown, after: &Shown) -> Vec<(Decimal, Deci
                 continue;
             }
             let key = row_key(facet, row, "");
-            let figure = |rows: &Shown| rows.get(&key)?.as_str()?.parse::<Decimal>().ok();
+            let figure = |rows: &Rows| rows.get(key.as_str())?.as_str()?.parse::<Decimal>().ok();
             out.extend(figure(before).zip(figure(after)));
         }
     }

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::Json;
-use crate::model::{Object, Record, RecordId};
+use crate::model::{Object, Record, RecordId, Text};
 use crate::sync::document::amount;
 use crate::sync::existence::EXISTENCE;
 use crate::sync::house::View;
@@ -95,7 +95,7 @@ fn number(sale: &Record) -> (usize, String) {
 }
 
 /// A due mark for a time to come.
-pub fn due_at(turn: String, lane: u8) -> crate::model::Due {
+pub fn due_at(turn: Text, lane: u8) -> crate::model::Due {
     let (since, next_at) = (Some(turn.clone()), Some(turn));
     crate::model::Due { mark: 1, since, next_at, not_before: None, tries: 0, lane }
 }
@@ -113,10 +113,10 @@ mod tests {
                 value,
                 by: "erp".into(),
                 change: 1,
-                at: String::new(),
+                at: Text::default(),
                 seed: false,
             };
-            record.fields.entry(field.to_owned()).or_default().insert(String::new(), cell);
+            record.fields.entry(field.into()).or_default().insert(Text::default(), cell);
         };
         set("number", json!(number));
         set("amount", json!(amount));

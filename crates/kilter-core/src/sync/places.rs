@@ -20,7 +20,7 @@ use crate::Json;
 use crate::manifest::parts::fits;
 use crate::manifest::{Places, Row, plain, render};
 use crate::mapping::Env;
-use crate::model::{Object, RowKey, Seq, Wait, WaitKind};
+use crate::model::{Flat, Object, RowKey, Seq, Wait, WaitKind};
 use crate::sync::house::PLACES_ROW;
 
 /// One of ours: what it is known by, and its id, where that is known.
@@ -73,13 +73,13 @@ pub(super) enum Found {
     Differs(Change),
 }
 
-fn notes(shadow: &std::collections::BTreeMap<RowKey, Json>, row: &str) -> Noted {
+fn notes(shadow: &Flat<RowKey, Json>, row: &str) -> Noted {
     let noted = shadow.get(PLACES_ROW).and_then(|all| all.get(row)).cloned();
     noted.and_then(|n| serde_json::from_value(n).ok()).unwrap_or_default()
 }
 
-fn put(shadow: &mut std::collections::BTreeMap<RowKey, Json>, row: &str, noted: &Noted) {
-    let all = shadow.entry(PLACES_ROW.to_owned()).or_insert_with(|| json!({}));
+fn put(shadow: &mut Flat<RowKey, Json>, row: &str, noted: &Noted) {
+    let all = shadow.entry(PLACES_ROW.into()).or_insert_with(|| json!({}));
     if *noted == Noted::default() {
         if let Some(all) = all.as_object_mut() {
             all.remove(row);
@@ -92,7 +92,7 @@ fn put(shadow: &mut std::collections::BTreeMap<RowKey, Json>, row: &str, noted: 
     }
 }
 
-fn shown(shadow: &std::collections::BTreeMap<RowKey, Json>, row: &str) -> Vec<Json> {
+fn shown(shadow: &Flat<RowKey, Json>, row: &str) -> Vec<Json> {
     shadow.get(row).and_then(Json::as_array).cloned().unwrap_or_default()
 }
 
@@ -169,7 +169,7 @@ pub(super) fn compare(places: &Places, object: &Object, row: &str, value: &Json)
     let both = places.of.is_some() || join.is_empty();
     let leave = if both { leave } else { Vec::new() };
     let known = places.of.is_some();
-    Found::Differs(Change { row: row.to_owned(), join, leave, before: here, known })
+    Found::Differs(Change { row: row.into(), join, leave, before: here, known })
 }
 
 /// What the remote could not do with one of ours, in a sentence; or that it is at it still.
@@ -266,9 +266,9 @@ pub fn arrived(object: &mut Object, changes: &[Change], told: bool, since: Seq) 
 }
 
 /// A read says what came of what was sent before it was asked.
-pub(super) fn observed(shadow: &mut std::collections::BTreeMap<RowKey, Json>, asked: Seq) {
+pub(super) fn observed(shadow: &mut Flat<RowKey, Json>, asked: Seq) {
     let rows: Vec<RowKey> = match shadow.get(PLACES_ROW).and_then(Json::as_object) {
-        Some(all) => all.keys().cloned().collect(),
+        Some(all) => all.keys().map(RowKey::from).collect(),
         None => return,
     };
     for row in rows {
@@ -322,7 +322,7 @@ mod tests {
 
     fn shows(object: &mut Object, ids: &[&str]) {
         let list: Json = ids.iter().map(|id| json!({ "id": id })).collect();
-        object.shadow.insert(ROW.to_owned(), list);
+        object.shadow.insert(ROW.into(), list);
     }
 
     fn change(places: &Places, object: &Object, wanted: &Json) -> Change {

@@ -21,7 +21,7 @@ use serde_json::{Map, json};
 
 use crate::Json;
 use crate::manifest::{Call, Facet, Kind, Parent, plain};
-use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Wait, WaitKind};
+use crate::model::{Object, ObjectId, RecordId, RowKey, Seq, State, Text, Wait, WaitKind};
 use crate::sync::derive;
 use crate::sync::draft::{Draft, draft};
 use crate::sync::guards::Guards;
@@ -51,7 +51,7 @@ pub struct Changed {
     pub old: Option<Json>,
     pub new: Json,
     /// Who says so, and by which change. Empty and 0 for derived fields.
-    pub by: String,
+    pub by: Text,
     pub change: Seq,
 }
 
@@ -290,10 +290,10 @@ fn archive(view: &View<'_>, world: &mut World, object: &Object, root: RecordId) 
     let shown = replace::shown_parent(view, object).map(Json::String);
     let parent = shown.or_else(|| parent(view, world, root).ok().flatten());
     let field = Changed {
-        row: ARCHIVED_ROW.to_owned(),
+        row: ARCHIVED_ROW.into(),
         old: None,
         new: json!(true),
-        by: String::new(),
+        by: Text::default(),
         change: 0,
     };
     Plan::Write(Operation {
@@ -301,7 +301,7 @@ fn archive(view: &View<'_>, world: &mut World, object: &Object, root: RecordId) 
         kind: Kind::Archive,
         fields: vec![field],
         payload: json!({}),
-        id: Some(remote.clone()),
+        id: Some(remote.to_string()),
         each: String::new(),
         above: above(view, world, root),
         parent,
@@ -316,7 +316,7 @@ fn archive(view: &View<'_>, world: &mut World, object: &Object, root: RecordId) 
 pub(super) fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Result<(), Stop> {
     let Some(record) = world.record(root).cloned() else { return Ok(()) };
     let Some(key) = &record.key else { return Ok(()) };
-    let doubles: Vec<String> =
+    let doubles: Vec<Text> =
         seat::unmatched(view, world, key).into_iter().filter_map(|o| o.remote).collect();
     if !doubles.is_empty() {
         let name = &view.connection.name;
@@ -328,8 +328,8 @@ pub(super) fn rivals(view: &View<'_>, world: &mut World, root: RecordId) -> Resu
     }
     let others = world.records_by_key(&record.entity, key);
     for other in others.into_iter().filter(|id| *id != root) {
-        let here =
-            world.ids(&super::world::Key::ObjectsOfRoot(view.connection.name.clone(), other));
+        let here = world
+            .ids(&super::world::Key::ObjectsOfRoot(view.connection.name.as_str().into(), other));
         // What left before it was sent holds no key there.
         let stands = |o: &Object| o.state != State::Left || o.remote.is_some();
         if here.into_iter().any(|id| world.object(id).is_some_and(stands)) {
@@ -397,7 +397,7 @@ pub fn parent(view: &View<'_>, world: &mut World, root: RecordId) -> Result<Opti
 /// What a parent's object says `$parent` is.
 pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<Json> {
     match row {
-        None => parent.remote.clone().map(Json::String),
+        None => parent.remote.as_deref().map(Json::from),
         Some(row) => {
             let told = |v: &&Json| !v.is_null() && v.as_array().is_none_or(|list| !list.is_empty());
             parent.shadow.get(row).filter(told).cloned()
@@ -407,7 +407,7 @@ pub fn parent_id(parent: &Object, row: Option<&str>) -> Option<Json> {
 
 /// The remote id of the object that stands above a root, whatever `$parent` is.
 pub fn above(view: &View<'_>, world: &mut World, root: RecordId) -> Option<String> {
-    over(view, world, root)?.remote
+    over(view, world, root)?.remote.map(String::from)
 }
 
 /// The object that stands above a root.

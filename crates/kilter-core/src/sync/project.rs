@@ -9,20 +9,20 @@ use crate::Json;
 use crate::manifest::parts::fits;
 use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
 use crate::mapping::{Env, Lens, Path};
-use crate::model::{RowKey, Rows};
+use crate::model::{RowKey, Rows, Text};
 use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
 use crate::sync::{entries, places};
 
 /// One item, understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projected {
-    pub resource: String,
+    pub resource: Text,
     /// The remote's own id.
-    pub id: String,
+    pub id: Text,
     /// The object's id: the remote's, and for which `each` it was listed.
-    pub remote: String,
-    pub each: String,
-    pub version: Option<String>,
+    pub remote: Text,
+    pub each: Text,
+    pub version: Option<Text>,
     pub rows: Rows,
     /// Rows that are there and cannot be read.
     pub unreadable: Vec<(RowKey, String)>,
@@ -86,11 +86,11 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
     }
     let version = view.resource.version.as_ref().and_then(|l| l.read(item, &env).ok().flatten());
     let mut projected = Projected {
-        resource: view.resource.name.clone(),
-        remote: remote_of(&id, each),
-        id,
-        each: each.to_owned(),
-        version: version.map(|v| plain(&v)),
+        resource: view.resource.name.as_str().into(),
+        remote: remote_of(&id, each).into(),
+        id: id.into(),
+        each: each.into(),
+        version: version.map(|v| plain(&v).into()),
         rows: Rows::default(),
         unreadable: Vec::new(),
         hints: Vec::new(),
@@ -131,7 +131,7 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
     }
     if view.resource.facets.is_empty() {
         let hash = blake3::hash(item.to_string().as_bytes()).to_hex();
-        projected.rows.insert(HASH_ROW.to_owned(), json!(hash.as_str()));
+        projected.rows.insert(HASH_ROW.into(), json!(hash.as_str()));
     }
     projected.hints = hints(view, item, &env, false);
     projected.sides = hints(view, item, &env, true);

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::Json;
 use crate::model::record::record_of;
-use crate::model::{Object, ObjectId, RecordId, Seq, State};
+use crate::model::{Object, ObjectId, RecordId, Seq, State, Text};
 use crate::sync::house::{House, View};
 use crate::sync::mark::{mark_if_written, object_bound};
 use crate::sync::take::give_way;
@@ -20,7 +20,7 @@ pub const MERGED_ROW: &str = "~merged";
 const MERGES_MAX: usize = 8;
 
 /// By which id an object is named over there. None: it has none, or is gone and nobody stands in.
-pub(super) fn named(world: &mut World, object: &Object) -> Option<String> {
+pub(super) fn named(world: &mut World, object: &Object) -> Option<Text> {
     let mut object = object.clone();
     for _ in 0..MERGES_MAX {
         if object.state != State::Gone {
@@ -31,7 +31,7 @@ pub(super) fn named(world: &mut World, object: &Object) -> Option<String> {
         let known = world.object_by_remote(&connection, &collection, &heir);
         match known.and_then(|id| world.object(id)).cloned() {
             Some(next) if next.state == State::Gone => object = next,
-            _ => return Some(heir),
+            _ => return Some(heir.into()),
         }
     }
     None
@@ -48,10 +48,10 @@ pub fn redirect(house: &House, world: &mut World, id: ObjectId, heir: &str, now:
     give_way(world, &connection, &collection, heir, id);
     object.wait = None;
     if world.object_by_remote(&connection, &collection, heir).is_some_and(|other| other != id) {
-        object.shadow.insert(MERGED_ROW.to_owned(), json!(heir));
+        object.shadow.insert(MERGED_ROW.into(), json!(heir));
         world.put_object(object);
     } else {
-        object.remote = Some(heir.to_owned());
+        object.remote = Some(heir.into());
         object.state = State::Live;
         object.look = Some(0);
         world.put_object(object);
@@ -69,7 +69,11 @@ pub fn wake(house: &House, world: &mut World, connection: &str, root: RecordId, 
     for (name, other) in &house.entities.0 {
         for (field, spec) in &other.fields {
             if spec.to.as_deref() == Some(entity.as_str()) {
-                named_by.extend(world.ids(&Key::Referrers(name.clone(), field.clone(), root)));
+                named_by.extend(world.ids(&Key::Referrers(
+                    name.as_str().into(),
+                    field.as_str().into(),
+                    root,
+                )));
             }
         }
     }
@@ -93,7 +97,7 @@ pub fn suspect(view: &View<'_>, world: &mut World, root: RecordId, seq: Seq) {
     }
     names.truncate(SUSPECTS_MAX);
     for name in names {
-        for id in world.ids(&Key::ObjectsOfRoot(view.connection.name.clone(), name)) {
+        for id in world.ids(&Key::ObjectsOfRoot(view.connection.name.as_str().into(), name)) {
             let there = |o: &&Object| o.state == State::Live && o.remote.is_some();
             let Some(mut object) = world.object(id).filter(there).cloned() else { continue };
             object.look = object.look.max(Some(seq));

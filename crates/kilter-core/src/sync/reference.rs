@@ -16,7 +16,7 @@ use serde_json::{Map, json};
 
 use crate::Json;
 use crate::model::record::{fold, record_of, record_ref};
-use crate::model::{Object, ObjectId, Record, RecordId, State};
+use crate::model::{Object, ObjectId, Record, RecordId, State, Text};
 use crate::sync::existence::WAS;
 use crate::sync::house::{House, View};
 use crate::sync::redirect;
@@ -26,9 +26,9 @@ use crate::sync::world::World;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pending {
     /// Connection, remote id of one of its resources.
-    Remote(String, String),
+    Remote(Text, Text),
     /// Entity, folded key.
-    Key(String, String),
+    Key(Text, Text),
 }
 
 impl Pending {
@@ -197,8 +197,8 @@ fn collect(value: &Json, connection: &str, out: &mut BTreeSet<Pending>) {
         Json::Object(map) => {
             let from = map.get("$from").and_then(Json::as_str).unwrap_or(connection);
             let (remote, key) = (remote_parts(value), key_parts(value));
-            out.extend(remote.map(|(_, id)| Pending::Remote(from.to_owned(), id.to_owned())));
-            out.extend(key.map(|(entity, key)| Pending::Key(entity.to_owned(), fold(key))));
+            out.extend(remote.map(|(_, id)| Pending::Remote(from.into(), id.into())));
+            out.extend(key.map(|(entity, key)| Pending::Key(entity.into(), fold(key))));
             if remote.is_none() && key.is_none() {
                 map.values().for_each(|v| collect(v, connection, out));
             }
@@ -226,7 +226,7 @@ pub fn pending_of_object(object: &Object) -> BTreeSet<Pending> {
 }
 
 /// The resolved references of a record that stand in a field of their own.
-pub fn direct(record: &Record) -> Vec<(String, RecordId)> {
+pub fn direct(record: &Record) -> Vec<(Text, RecordId)> {
     record
         .fields
         .iter()

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::Json;
 use crate::config::{Owner, Replace};
 use crate::manifest::Kind;
-use crate::model::{Object, ObjectId, RecordId, Seq, State, Wait, WaitKind};
+use crate::model::{Object, ObjectId, RecordId, Seq, State, Text, Wait, WaitKind};
 use crate::sync::house::{House, View};
 use crate::sync::mark::{WAITS_ON, mark_if_written};
 use crate::sync::plan::{Changed, Operation, Plan};
@@ -45,7 +45,8 @@ pub(super) fn moved(view: &View<'_>, world: &mut World, object: &Object) -> Opti
     let facet = view.resource.facets.iter().find(|f| f.name == parent.facet)?;
     let should = seat::facet_record(view, world, object.root?, facet)?;
     let there = world.object_of_root(&view.connection.name, &parent.resource, should);
-    let wanted = there.and_then(|id| world.object(id)).and_then(|o| o.remote.clone());
+    let wanted =
+        there.and_then(|id| world.object(id)).and_then(|o| o.remote.as_deref().map(str::to_owned));
     (wanted.as_ref() != Some(&shown)).then_some(Moved { shown, wanted, should })
 }
 
@@ -131,7 +132,7 @@ pub(super) fn out_of_the_way(view: &View<'_>, world: &mut World, object: &Object
 /// The parent that an object was last shown under, where its resource tells.
 pub fn shown_parent(view: &View<'_>, object: &Object) -> Option<String> {
     let row = view.resource.parent.as_ref()?.shown.as_ref()?;
-    Some(object.shadow.get(row)?.get("$remote")?.get(1)?.as_str()?.to_owned())
+    Some(object.shadow.get(row.as_str())?.get("$remote")?.get(1)?.as_str()?.to_owned())
 }
 
 /// The object of ours that left and holds what a refusal says that somebody holds. Marks it.
@@ -152,7 +153,7 @@ pub fn in_the_way(
                 continue;
             }
             let mut other = other;
-            other.shadow.entry(REPLACE_ROW.to_owned()).or_insert_with(|| json!([ASKED, ""]));
+            other.shadow.entry(REPLACE_ROW.into()).or_insert_with(|| json!([ASKED, ""]));
             world.put_object(other);
             mark_if_written(view.house, world, id, now);
             ask_owner(view, world, seat, seq);
@@ -168,7 +169,7 @@ fn ask_owner(view: &View<'_>, world: &mut World, seat: &Object, seq: Seq) {
     let (Some(Owner::Connection(owner)), Some(root)) = (own.map(|o| &o.owner), seat.root) else {
         return;
     };
-    for id in world.ids(&Key::ObjectsOfRoot(owner.clone(), root)) {
+    for id in world.ids(&Key::ObjectsOfRoot(owner.as_str().into(), root)) {
         let Some(mut object) = world.object(id).filter(|o| o.state == State::Live).cloned() else {
             continue;
         };
@@ -252,7 +253,7 @@ pub fn decide(view: &View<'_>, world: &mut World, object: &mut Object, word: &st
         },
         _ => return false,
     };
-    object.shadow.insert(REPLACE_ROW.to_owned(), json!([word, wanted]));
+    object.shadow.insert(REPLACE_ROW.into(), json!([word, wanted]));
     true
 }
 
@@ -262,7 +263,7 @@ pub fn waits(seat: &mut Object, connection: &str, holder: &str, root: Option<Rec
     seat.due = None;
     seat.wait = Some(Wait { kind: WaitKind::Parked, reason });
     if let Some(root) = root {
-        seat.bindings.insert(WAITS_ON.to_owned(), root);
+        seat.bindings.insert(WAITS_ON.into(), root);
     }
 }
 
@@ -280,12 +281,12 @@ fn deletes(view: &View<'_>) -> bool {
 }
 
 fn delete(object: &Object, parent: Option<String>) -> Operation {
-    let remote = object.remote.clone();
+    let remote = object.remote.as_deref().map(str::to_owned);
     let field = Changed {
-        row: REPLACE_ROW.to_owned(),
-        old: remote.clone().map(Json::String),
+        row: REPLACE_ROW.into(),
+        old: remote.as_deref().map(Json::from),
         new: Json::Null,
-        by: String::new(),
+        by: Text::default(),
         change: 0,
     };
     Operation {

@@ -6,7 +6,7 @@
 use crate::Json;
 use crate::config::Connection;
 use crate::manifest::{Facet, Select, Test};
-use crate::model::{Object, ObjectId, Record, RecordId, State};
+use crate::model::{Object, ObjectId, Record, RecordId, State, Text};
 use crate::sync::existence::EXISTENCE;
 use crate::sync::house::{House, View};
 use crate::sync::mark::mark_object;
@@ -40,7 +40,7 @@ fn roots(view: &View<'_>, world: &mut World, id: RecordId, wholes: &[RecordId]) 
     let mut out = Vec::new();
     for (field, spec) in fields.into_iter().flatten() {
         if spec.part_of && spec.to.as_deref() == Some(record.entity.as_str()) {
-            out.extend(world.ids(&Key::Referrers(root.clone(), field.clone(), id)));
+            out.extend(world.ids(&Key::Referrers(root.as_str().into(), field.as_str().into(), id)));
         }
     }
     out
@@ -116,7 +116,8 @@ fn seat(view: &View<'_>, world: &mut World, root: RecordId, now: &str) {
 pub fn unmatched(view: &View<'_>, world: &mut World, key: &str) -> Vec<Object> {
     let folded = crate::model::record::fold(key);
     let resource = view.resource;
-    let index = Key::Unmatched(view.connection.name.clone(), resource.name.clone(), folded);
+    let index =
+        Key::Unmatched(view.connection.name.as_str().into(), resource.name.as_str().into(), folded);
     let ids = world.ids(&index);
     let all: Vec<Object> = ids.into_iter().filter_map(|id| world.object(id).cloned()).collect();
     let same = |o: &Object| resource.fold || o.unmatched_key.as_deref() == Some(key);
@@ -128,7 +129,7 @@ pub fn bind_facets(view: &View<'_>, world: &mut World, object: &mut Object) {
     let Some(root) = object.root else { return };
     for facet in &view.resource.facets {
         if let Some(record) = facet_record(view, world, root, facet) {
-            object.bindings.insert(facet.name.clone(), record);
+            object.bindings.insert(facet.name.as_str().into(), record);
         }
     }
 }
@@ -151,7 +152,7 @@ pub fn facet_record(
 }
 
 /// `17/retail`: the key of a record that hangs on a root.
-pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<String> {
+pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<Text> {
     let entity = view.house.entities.get(&facet.entity)?;
     let vars = view.vars("");
     let mut parts = Vec::new();
@@ -163,7 +164,7 @@ pub fn facet_key(view: &View<'_>, facet: &Facet, root: RecordId) -> Option<Strin
             None => return None,
         });
     }
-    Some(parts.join("/"))
+    Some(parts.join("/").into())
 }
 
 /// Does a root record pass the resource's `select`, and the rules of its kind?
@@ -229,7 +230,7 @@ pub fn each_of(view: &View<'_>, world: &mut World, root: RecordId) -> Option<Str
 /// A document that is part of another flows where the other does, or was sent already.
 fn flows(view: &View<'_>, world: &mut World, record: &Record) -> bool {
     let wanted = |record: &Record| {
-        let origin = view.house.config.connections.get(&record.origin);
+        let origin = view.house.config.connections.get(record.origin.as_str());
         origin.is_some_and(|o| imports(o, record))
     };
     if !whole::is_part(view, record) {

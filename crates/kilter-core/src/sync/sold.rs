@@ -28,7 +28,7 @@ pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) 
     let location = house
         .config
         .connections
-        .get(&record.origin)
+        .get(record.origin.as_str())
         .and_then(|c| c.locations.first())
         .map(|(name, _)| name.clone());
     let Some(location) = location else { return };
@@ -155,7 +155,7 @@ pub fn figure_read(view: &View<'_>, world: &mut World, change: &Change, item: &P
 /// How much of a line the ERP was sent: as much as it was when its document was born. A line that
 /// the document does not know, as one that was linked by a person, is taken as it is.
 fn sent(world: &mut World, connection: &str, row: &Sold) -> Decimal {
-    let documents = world.ids(&Key::ObjectsOfRoot(connection.to_owned(), row.order));
+    let documents = world.ids(&Key::ObjectsOfRoot(connection.into(), row.order));
     let mut lines = documents.into_iter().filter_map(|id| {
         let birth = world.object(id)?.shadow.get(BIRTH_ROW)?;
         birth.get("lines")?.as_array().cloned()

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::Json;
 use crate::manifest::{Spread, plain, render};
 use crate::model::record::{fold, record_of};
-use crate::model::{Object, ObjectId, RecordId, Seq, WaitKind};
+use crate::model::{Object, ObjectId, RecordId, Rows, Seq, WaitKind};
 use crate::sync::derive::decimal;
 use crate::sync::house::View;
 use crate::sync::plan::{Plan, Stop, over, stop};
@@ -235,7 +235,7 @@ fn lines_of(world: &mut World, record: RecordId, field: &str) -> Vec<Line> {
         let quantity = item.get("quantity").and_then(decimal).unwrap_or_default();
         let variant = item.get("variant").and_then(record_of);
         let sku = item.get("sku").and_then(Json::as_str).map(str::to_owned);
-        let key = || world.record(variant?).and_then(|r| r.key.clone());
+        let key = || world.record(variant?).and_then(|r| r.key.clone()).map(String::from);
         let sku = sku.or_else(key).unwrap_or_default();
         let line = Line { variant, sku, quantity };
         match out.iter_mut().find(|known| known.is(&line)) {
@@ -250,7 +250,7 @@ fn lines_of(world: &mut World, record: RecordId, field: &str) -> Vec<Line> {
 /// What the whole showed as open when it was last read.
 fn open(view: &View<'_>, world: &mut World, whole: &Object) -> Vec<Open> {
     let row = view.resource.parent.as_ref().and_then(|p| p.row.as_ref());
-    let list = row.and_then(|row| whole.shadow.get(row)).and_then(Json::as_array).cloned();
+    let list = row.and_then(|row| whole.shadow.get(row.as_str())).and_then(Json::as_array).cloned();
     let mut out = Vec::new();
     for item in list.into_iter().flatten() {
         let item = reference::resolve(view, world, &item);
@@ -281,7 +281,7 @@ fn close(
     let facet = parent.and_then(|p| view.resource.facets.iter().find(|f| f.name == p.facet));
     let (Some(field), Some(order)) = (facet.and_then(|f| f.of.clone()), whole.root) else { return };
     let entity = view.resource.root.clone();
-    for other in world.ids(&Key::Referrers(entity, field, order)) {
+    for other in world.ids(&Key::Referrers(entity.into(), field.into(), order)) {
         let object = world.object_of_root(&view.connection.name, &view.resource.name, other);
         let live = object.and_then(|id| world.object(id)).is_some_and(|o| o.remote.is_some());
         if other == root || !live {
@@ -303,11 +303,11 @@ fn close(
 }
 
 /// Does what is open of a whole differ? Then its parts look again, those that were refused too.
-pub(super) fn moved(view: &View<'_>, before: &Object, rows: &BTreeMap<String, Json>) -> bool {
+pub(super) fn moved(view: &View<'_>, before: &Object, rows: &Rows) -> bool {
     view.connector.resources.iter().filter(|r| r.spread.is_some()).any(|resource| {
         let parent = resource.parent.as_ref().filter(|p| p.resource == view.resource.name);
         let row = parent.and_then(|p| p.row.as_ref());
-        row.is_some_and(|row| before.shadow.get(row) != rows.get(row))
+        row.is_some_and(|row| before.shadow.get(row.as_str()) != rows.get(row.as_str()))
     })
 }
 

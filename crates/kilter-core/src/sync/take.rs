@@ -3,10 +3,12 @@
 //! Reads   an object's shadow, its records.   Writes  records, bindings – in the world only.
 //! Never   takes a field that the connection does not own.
 
+use compact_str::format_compact;
+
 use crate::Json;
 use crate::manifest::Facet;
 use crate::model::record::record_ref;
-use crate::model::{Cell, Object, ObjectId, Record, RecordId, State};
+use crate::model::{Cell, Object, ObjectId, Record, RecordId, State, Text};
 use crate::sync::house::{House, View, row_key};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
@@ -88,7 +90,7 @@ pub(super) fn double_gone(view: &View<'_>, world: &mut World, key: &str, now: &s
 // ---- roots and facets -----------------------------------------------------------------------
 
 /// The match key of an item's root, from its rows.
-fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<String> {
+fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<Text> {
     let facet = view.root_facet()?;
     let entity = view.house.entities.get(&facet.entity)?;
     let vars = view.vars(&item.each);
@@ -99,20 +101,20 @@ fn root_key(view: &View<'_>, world: &mut World, item: &Projected) -> Option<Stri
             parts.push(vars.get(var)?.as_str()?.to_owned());
             continue;
         }
-        let value = item.rows.get(&format!("{}.{source}", facet.name))?;
+        let value = item.rows.get(&*format_compact!("{}.{source}", facet.name))?;
         let value = reference::resolve(view, world, value);
         match crate::model::record::record_of(&value) {
             Some(record) => parts.push(record.to_string()),
             None => parts.push(value.as_str().filter(|t| !t.is_empty())?.to_owned()),
         }
     }
-    Some(parts.join("/"))
+    Some(parts.join("/").into())
 }
 
 pub(super) fn find_root(view: &View<'_>, world: &mut World, item: &Projected) -> Option<RecordId> {
     if let Some(facet) = view.root_facet().filter(|f| f.by.is_some()) {
         let row = format!("{}.{}", facet.name, facet.by.as_deref().unwrap_or_default());
-        let value = reference::resolve(view, world, item.rows.get(&row)?);
+        let value = reference::resolve(view, world, item.rows.get(row.as_str())?);
         return crate::model::record::record_of(&value);
     }
     let key = root_key(view, world, item)?;
@@ -221,7 +223,7 @@ fn name_document(view: &View<'_>, record: &mut Record, item: &Projected, said: &
         said,
         false,
     );
-    record.key = Some(reference);
+    record.key = Some(reference.into());
 }
 
 /// Key fields of records that hang on others are fields as well: `variant`, `list`, `location`.
@@ -239,7 +241,7 @@ fn set_key_cells(
         let value = match (source.strip_prefix('$'), root) {
             (Some(var), _) => vars.get(var).cloned(),
             (None, Some(root)) if source == "root" => Some(record_ref(root)),
-            _ => item.rows.get(&format!("{}.{source}", facet.name)).cloned(),
+            _ => item.rows.get(&*format_compact!("{}.{source}", facet.name)).cloned(),
         };
         if let Some(value) = value {
             let value = reference::resolve(view, world, &value);
@@ -262,7 +264,7 @@ fn set_cell(
     if record.cell(field, scope).is_some_and(same) {
         return false;
     }
-    let scopes = record.fields.entry(field.to_owned()).or_default();
+    let scopes = record.fields.entry(field.into()).or_default();
     if let Some(cell) = scopes.get_mut(scope)
         && cell.value == value
     {
@@ -270,12 +272,12 @@ fn set_cell(
         let spoke = cell.seed && !seed;
         cell.seed &= seed;
         if spoke {
-            cell.by = by.to_owned();
+            cell.by = by.into();
         }
         return false;
     }
-    let cell = Cell { value, by: by.to_owned(), change: said.change, at: said.at.to_owned(), seed };
-    scopes.insert(scope.to_owned(), cell);
+    let cell = Cell { value, by: by.into(), change: said.change, at: said.at.into(), seed };
+    scopes.insert(scope.into(), cell);
     true
 }
 
@@ -290,8 +292,8 @@ pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said
     let item = Projected {
         resource: object.resource.clone(),
         remote: remote.clone(),
-        id: raw.to_owned(),
-        each: each.to_owned(),
+        id: raw.into(),
+        each: each.into(),
         version: None,
         rows: object.shadow.clone(),
         unreadable: Vec::new(),
@@ -395,10 +397,10 @@ fn take_facet(
     changed.then_some(id)
 }
 
-fn birth_key(view: &View<'_>, facet: &Facet, root: RecordId, item: &Projected) -> Option<String> {
+fn birth_key(view: &View<'_>, facet: &Facet, root: RecordId, item: &Projected) -> Option<Text> {
     if let Some(row) = &facet.born {
-        let value = item.rows.get(&format!("{}.{row}", facet.name))?;
-        return value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+        let value = item.rows.get(&*format_compact!("{}.{row}", facet.name))?;
+        return value.as_str().filter(|t| !t.is_empty()).map(Text::from);
     }
     if facet.of.is_some() { None } else { seat::facet_key(view, facet, root) }
 }
@@ -409,6 +411,6 @@ fn rekey(view: &View<'_>, record: &mut Record) {
     if let [only] = entity.key.as_slice()
         && let Some(text) = record.text(only).filter(|t| !t.is_empty())
     {
-        record.key = Some(text.to_owned());
+        record.key = Some(text.into());
     }
 }

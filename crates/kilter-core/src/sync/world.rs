@@ -5,14 +5,13 @@
 //!         and whoever runs it loads what was missing and runs it again. So a stage needs a few
 //!         batched loads, not one a row, and the core stays free of I/O.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
 
+use foldhash::fast::FixedState;
 use rust_decimal::Decimal;
 
 use crate::model::record::fold;
-use crate::model::{Object, ObjectId, Record, RecordId, Seq, Shared};
+use crate::model::{Object, ObjectId, Record, RecordId, Seq, Shared, Text};
 use crate::sync::reference::{self, Pending};
 
 /// A question to the store. Each answers with a list of ids (of records, objects or orders).
@@ -20,27 +19,27 @@ use crate::sync::reference::{self, Pending};
 pub enum Key {
     Record(RecordId),
     /// Records of an entity with this folded match key.
-    RecordByKey(String, String),
+    RecordByKey(Text, Text),
     /// Records of an entity whose reference field names this record.
-    Referrers(String, String, RecordId),
+    Referrers(Text, Text, RecordId),
     /// Records that wait for a reference to be resolved.
     Waiting(Pending),
     Object(ObjectId),
     /// Connection, collection, remote id.
-    ObjectByRemote(String, String, String),
+    ObjectByRemote(Text, Text, Text),
     /// Connection, root record: objects of any resource.
-    ObjectsOfRoot(String, RecordId),
+    ObjectsOfRoot(Text, RecordId),
     /// Objects in which this record stands somewhere.
     ObjectsShowing(RecordId),
     /// Connection, resource, folded key: objects that match no record yet.
-    Unmatched(String, String, String),
+    Unmatched(Text, Text, Text),
     /// Objects whose root waits for a reference to be resolved.
     Unbound(Pending),
     /// Sold lines of a variant.
     SoldOfVariant(RecordId),
     SoldOfOrder(RecordId),
     /// A connection's order polls: asked when last complete, and what is open.
-    OrdersPolled(String),
+    OrdersPolled(Text),
 }
 
 /// A line sold that the ERP's figure may not contain yet.
@@ -68,7 +67,7 @@ impl Sold {
 type SoldKey = (RecordId, String);
 
 /// Always the same: the core has no randomness. Nobody walks over these.
-type Table<K, T> = HashMap<K, T, BuildHasherDefault<DefaultHasher>>;
+type Table<K, T> = HashMap<K, T, FixedState>;
 type Index<T> = Table<Key, T>;
 
 #[derive(Debug, Default)]
@@ -209,7 +208,7 @@ impl World {
     }
 
     pub fn records_by_key(&mut self, entity: &str, key: &str) -> Vec<RecordId> {
-        self.ids(&Key::RecordByKey(entity.to_owned(), fold(key)))
+        self.ids(&Key::RecordByKey(entity.into(), fold(key)))
     }
 
     /// The record with exactly this key, else the only one whose folded key fits.
@@ -245,7 +244,7 @@ impl World {
         resource: &str,
         root: RecordId,
     ) -> Option<ObjectId> {
-        let ids = self.ids(&Key::ObjectsOfRoot(connection.to_owned(), root));
+        let ids = self.ids(&Key::ObjectsOfRoot(connection.into(), root));
         ids.into_iter().find(|id| self.object(*id).is_some_and(|o| o.resource == resource))
     }
 
@@ -268,7 +267,7 @@ impl World {
         match self.polled.get(connection) {
             Some(asked) => *asked,
             None => {
-                self.missing.insert(Key::OrdersPolled(connection.to_owned()));
+                self.missing.insert(Key::OrdersPolled(connection.into()));
                 0
             }
         }
@@ -415,7 +414,7 @@ fn forget<K: Ord>(set: &mut BTreeSet<K>, key: &K, fresh: bool) {
 
 /// Are both found under the same keys? Asked of every change, so nothing is copied for it.
 pub fn found_alike(before: &Record, after: &Record) -> bool {
-    fn composed(record: &Record) -> impl Iterator<Item = (&String, &String, &crate::Json)> {
+    fn composed(record: &Record) -> impl Iterator<Item = (&Text, &Text, &crate::Json)> {
         let cells = record.fields.iter().flat_map(|(field, scopes)| {
             scopes.iter().map(move |(scope, cell)| (field, scope, &cell.value))
         });

@@ -165,7 +165,7 @@ fn what_was_put_back_is_looked_for_at_each_location() {
     hub.store.objects.values_mut().for_each(|o| o.look = None);
     let mut orders = hub.store.records.values_mut().filter(|r| r.entity == "order");
     let order = orders.next().unwrap();
-    order.origin = "bazaar".to_owned();
+    order.origin = "bazaar".into();
     let (order, seq) = (order.id, hub.seq);
     let looks = |hub: &Hub| {
         let all = hub.store.objects.values().filter(|o| o.look.is_some());

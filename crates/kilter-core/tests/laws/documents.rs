@@ -1,9 +1,7 @@
 //! Documents: born once, with the money that the shop took, and led by their states.
 
-use std::collections::BTreeMap;
-
 use kilter_core::Json;
-use kilter_core::model::{Cell, Object, Record, Rows, State, WaitKind};
+use kilter_core::model::{Cell, Flat, Object, Record, Rows, State, WaitKind};
 use kilter_core::sync::document::{birth, document, reference};
 use kilter_core::sync::house::{BIRTH_ROW, STATE_ROW, TOTAL_ROW};
 use kilter_core::sync::plan::Plan;
@@ -20,7 +18,7 @@ const DOCUMENT: i64 = 200;
 fn set(record: &mut Record, field: &str, value: Json) {
     let cell =
         Cell { value, by: "north".into(), change: 1, at: crate::support::NOW.into(), seed: false };
-    record.fields.entry(field.to_owned()).or_default().insert(String::new(), cell);
+    record.fields.entry(field.into()).or_default().insert("".into(), cell);
 }
 
 fn edit(hub: &mut Hub, field: &str, value: Json) {
@@ -67,10 +65,10 @@ fn hub_of(config: &str) -> Hub {
 fn target(hub: &mut Hub, state: &str, total: &str) {
     let birth = birth(&hub.store.records[&ORDER]);
     hub.edit(DOCUMENT, |o| {
-        o.shadow = Rows::from(BTreeMap::from([
-            (STATE_ROW.to_owned(), json!(state)),
-            (TOTAL_ROW.to_owned(), json!(total)),
-            (BIRTH_ROW.to_owned(), birth),
+        o.shadow = Rows::from(Flat::from_iter([
+            (STATE_ROW.into(), json!(state)),
+            (TOTAL_ROW.into(), json!(total)),
+            (BIRTH_ROW.into(), birth),
         ]));
     });
 }
@@ -276,10 +274,10 @@ fn a_cancellation_ends_the_question_what_changed() {
     assert!(held(&mut hub).contains("lines"));
     edit(&mut hub, "status", json!("cancelled"));
     assert_eq!(step(&mut hub), Some(("cancel".into(), "cancelled".into())));
-    let birth = hub.store.objects[&DOCUMENT].shadow[BIRTH_ROW].clone();
+    let birth = hub.store.objects[&DOCUMENT].shadow.get(BIRTH_ROW).unwrap().clone();
     target(&mut hub, "cancelled", "28.15");
     hub.edit(DOCUMENT, |o| {
-        o.shadow.insert(BIRTH_ROW.to_owned(), birth);
+        o.shadow.insert(BIRTH_ROW.into(), birth);
     });
     assert_eq!(step(&mut hub), None);
 }
@@ -382,7 +380,7 @@ fn a_read_that_says_the_same_of_a_document_is_unchanged() {
     hub.read("erp", "orders", body.clone());
     let birth = birth(&hub.store.records[&ORDER]);
     hub.edit(DOCUMENT, |o| {
-        o.shadow.insert(BIRTH_ROW.to_owned(), birth);
+        o.shadow.insert(BIRTH_ROW.into(), birth);
         o.due = None;
     });
     assert_eq!(hub.read("erp", "orders", body), kilter_core::model::End::Unchanged);

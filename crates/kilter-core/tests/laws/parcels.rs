@@ -172,7 +172,7 @@ fn what_the_shop_holds_back_is_told_once_it_is_released() {
     }
     // It looks again after a long while; a release comes first.
     hub.edit(id, |o| {
-        o.due.as_mut().unwrap().not_before = Some("2027-01-01T00:00:00Z".to_owned());
+        o.due.as_mut().unwrap().not_before = Some("2027-01-01T00:00:00Z".into());
     });
     hub.read("kiosk", "orders", order(all_open()));
     let due = hub.store.objects[&id].due.clone().unwrap();

@@ -52,7 +52,7 @@ fn root(hub: &Hub, entity: &str, number: &str) -> RecordId {
 }
 
 fn key(hub: &Hub, entity: &str, number: &str) -> String {
-    hub.store.records[&root(hub, entity, number)].key.clone().unwrap()
+    hub.store.records[&root(hub, entity, number)].key.clone().unwrap().into()
 }
 
 /// The order stands in the ERP, in this state.
@@ -320,7 +320,7 @@ fn a_refund_in_another_currency_is_held() {
     let cell = hub.store.records[&order].cell("number", "").unwrap().clone();
     let cell = kilter_core::model::Cell { value: json!("USD"), ..cell };
     let record = hub.store.records.get_mut(&order).unwrap();
-    record.fields.entry("currency".into()).or_default().insert(String::new(), cell);
+    record.fields.entry("currency".into()).or_default().insert("".into(), cell);
     let wait = born(&mut hub, "7").unwrap_err();
     assert!(wait.reason.contains("USD") && wait.reason.contains("EUR"), "{}", wait.reason);
 }

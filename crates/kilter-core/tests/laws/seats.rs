@@ -114,7 +114,7 @@ fn a_child_is_parked_until_its_parent_has_an_id() {
     hub.edit(child, |o| {
         o.due = None;
         o.wait = Some(wait);
-        o.bindings.insert("~waits".to_owned(), on);
+        o.bindings.insert("~waits".into(), on);
     });
     assert_eq!(hub.align("north", &mut shop), 2);
     assert_eq!(hub.store.objects[&child].remote.as_deref(), Some("502"));
@@ -261,7 +261,7 @@ fn what_a_hint_named_first_gives_way_to_the_seat() {
         if answered {
             let known = hub.step(|_, w| give_way(w, "north", "products", "77", seat));
             assert!(known.is_some_and(|o| o.look.is_some()));
-            hub.edit(seat, |o| o.remote = Some("77".to_owned()));
+            hub.edit(seat, |o| o.remote = Some("77".into()));
         }
         let body = json!({"id": 77, "sku": "MUG", "name": "Ding MUG", "state": "publish"});
         hub.read("north", "products", body);
@@ -293,7 +293,7 @@ fn a_seat_that_was_told_its_id_wakes_who_waits_for_it() {
     assert!(hub.store.sold.is_empty(), "nobody knows what was sold");
     let root = hub.record("variant", "MUG-R").id;
     let seat = hub.object("north", "variants", root).id;
-    hub.edit(seat, |o| o.remote = Some("70".to_owned()));
+    hub.edit(seat, |o| o.remote = Some("70".into()));
     hub.read("north", "variants", json!({"id": 70, "sku": "MUG-R", "parent": 50}));
     assert_eq!(hub.store.sold.values().map(|s| s.variant).collect::<Vec<_>>(), [root]);
 }

@@ -62,7 +62,7 @@ fn order(id: i64, status: &str, quantity: i64) -> Json {
 fn reference(hub: &Hub, number: &str) -> String {
     let mut all = hub.store.records.values();
     let found = all.find(|r| r.entity == "order" && r.text("number") == Some(number)).unwrap();
-    found.key.clone().unwrap()
+    found.key.clone().unwrap().into()
 }
 
 fn erp_order(hub: &Hub, id: i64, state: &str) -> Json {

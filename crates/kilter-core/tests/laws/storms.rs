@@ -114,7 +114,7 @@ fn an_order_that_names_what_was_made_again_means_it_still() {
     let id = hub.remote("north", "variants", "70").id;
     hub.hear("north", "variants", "", Via::Gone, hub.seq, json!({"id": 70}));
     hub.step(|house, w| existence::recreate(house, w, id, NOW));
-    hub.edit(id, |o| o.remote = Some("71".to_owned()));
+    hub.edit(id, |o| o.remote = Some("71".into()));
     hub.read("north", "orders", order(&json!(null)));
     let variant = hub.record("variant", "MUG-R").id;
     let mut orders = hub.store.records.values().filter(|r| r.entity == "order");

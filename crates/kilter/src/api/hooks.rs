@@ -27,7 +27,7 @@ use kilter_core::Json;
 use kilter_core::manifest::parts::fits;
 use kilter_core::manifest::{Body, Connector, Each, Route, Signature, Webhook, plain};
 use kilter_core::mapping::Env;
-use kilter_core::model::{Change, Via};
+use kilter_core::model::{Change, Text, Via};
 use kilter_core::sync::house::House;
 use kilter_core::sync::project::remote_of;
 use subtle::ConstantTimeEq;
@@ -119,7 +119,7 @@ pub async fn receive(
     let mut change = change(&house, connection, connector, webhook, topic, &item);
     if id.as_ref().is_some_and(|id| lock(&inbox.taken).known.contains(id)) {
         // Counted, like any other: it ends as filtered.
-        (change.collection, change.remote) = (connector.name.clone(), String::new());
+        (change.collection, change.remote) = (connector.name.as_str().into(), Text::default());
         change.body = serde_json::json!({ "$hint": topic, "again": true });
     }
     let text = match &change.body {
@@ -208,14 +208,14 @@ fn change(
     let body = if hint { serde_json::json!({ "$hint": topic }) } else { Json::Null };
     Change {
         seq: 0,
-        connection: connection.name.clone(),
-        collection,
-        remote,
-        each: String::new(),
+        connection: connection.name.as_str().into(),
+        collection: collection.into(),
+        remote: remote.into(),
+        each: Text::default(),
         via: Via::Hook,
         asked: 0,
         body,
-        at: now(),
+        at: now().into(),
     }
 }
 

@@ -150,15 +150,15 @@ fn sort(
             let (there, here) = (shown_key(view, &object), key.unwrap_or_default());
             if let Some(there) = there.filter(|there| *there != here && fold(there) == fold(&here))
             {
-                found.doubtful.push((there, here, id.clone()));
+                found.doubtful.push((there, here.into(), id.to_string()));
             }
         }
         (Some(id), None, State::Live) => {
             let key = object.unmatched_key.clone().unwrap_or_default();
             let linked = linked(tx, house, view, &key)?;
             let key = if view.resource.fold { fold(&key) } else { key };
-            let all = found.doubles.entry(key).or_default();
-            all.push(id.clone());
+            let all = found.doubles.entry(key.into()).or_default();
+            all.push(id.to_string());
             all.extend(linked.filter(|id| !all.contains(id)));
         }
         (None, Some(_), State::Seat) => {
@@ -168,7 +168,7 @@ fn sort(
                 tx.step(house, &mut world, |w| plan(view, w, &object, 0, Guards::default()))?;
             match planned {
                 Plan::Wait(Wait { kind: WaitKind::Held | WaitKind::Dead, reason }, _) => {
-                    found.held.push((key.unwrap_or_default(), reason));
+                    found.held.push((key.unwrap_or_default().into(), reason));
                 }
                 _ => found.missing += 1,
             }
@@ -190,7 +190,7 @@ fn linked(
     tx.step(house, &mut world, |w| {
         let root = w.record_by_key(&resource.root, key, resource.fold)?;
         let object = w.object_of_root(connection, &resource.name, root)?;
-        w.object(object)?.remote.clone()
+        w.object(object)?.remote.as_deref().map(str::to_owned)
     })
 }
 
@@ -198,7 +198,7 @@ fn linked(
 fn shown_key(view: &View<'_>, object: &Object) -> Option<String> {
     let facet = view.root_facet()?;
     let [field] = view.house.entities.get(&facet.entity)?.key.as_slice() else { return None };
-    let shown = object.shadow.get(&format!("{}.{field}", facet.name))?;
+    let shown = object.shadow.get(format!("{}.{field}", facet.name).as_str())?;
     shown.as_str().map(str::to_owned)
 }
 

@@ -128,7 +128,7 @@ fn answer(
         Answer::Shop | Answer::Erp => {
             let record = object.root.map(|id| tx.record(id)).transpose()?.flatten();
             if let Some(record) = record {
-                object.shadow.insert(BIRTH_ROW.to_owned(), document::birth(&record));
+                object.shadow.insert(BIRTH_ROW.into(), document::birth(&record));
             }
             retry(&mut object);
             if matches!(answer, Answer::Shop) { "shop" } else { "erp" }
@@ -158,7 +158,7 @@ fn link(
     let (mut world, at, this) = (tx.world()?, now(), object.id);
     let gone = object.state == State::Gone;
     if !gone {
-        object.remote = Some(id.to_owned());
+        object.remote = Some(id.into());
         object.state = State::Live;
         object.look = Some(tx.last_seq()?);
         retry(&mut object);

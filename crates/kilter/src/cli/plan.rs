@@ -159,7 +159,7 @@ fn kind(operation: &Operation) -> &'static str {
 }
 
 fn name(object: &Object) -> String {
-    let id = object.remote.clone().unwrap_or_else(|| "new".to_owned());
+    let id = object.remote.clone().unwrap_or_else(|| "new".into());
     format!("{} {} {id}", object.connection, object.resource)
 }
 
@@ -207,7 +207,7 @@ fn print_text(_engine: &Engine, found: &Found, calls: usize) {
             table.add_row([
                 name(object),
                 kind(operation).to_owned(),
-                field.row.clone(),
+                field.row.to_string(),
                 old,
                 super::cell(&field.new),
                 owner.to_owned(),

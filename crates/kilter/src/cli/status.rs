@@ -169,7 +169,7 @@ impl Found {
         }
         for object in self.waiting.iter().take(SHOWN_MAX) {
             if let Some(wait) = &object.wait {
-                let id = object.remote.clone().unwrap_or_else(|| "new".to_owned());
+                let id = object.remote.clone().unwrap_or_else(|| "new".into());
                 let place = format!("{} {} {id}", object.connection, object.resource);
                 println!("{:>6}  {:<6} {place}: {}", object.id, wait.kind.name(), wait.reason);
             }
@@ -204,7 +204,7 @@ impl Found {
         }
         for object in &self.waiting {
             let entity = entity(house, &object.connection, &object.resource);
-            let sum = all.get_mut(&(object.connection.clone(), entity));
+            let sum = all.get_mut(&(object.connection.to_string(), entity));
             if let (Some(sum), Some(wait)) = (sum, &object.wait) {
                 match sum.waits.iter_mut().find(|w| w.reason == wait.reason) {
                     Some(known) => known.objects += 1,

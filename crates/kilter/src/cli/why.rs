@@ -78,7 +78,7 @@ pub fn run(config: &Path, args: &WhyArgs) -> anyhow::Result<ExitCode> {
         );
     }
     for (object, deliveries) in &objects {
-        let id = object.remote.clone().unwrap_or_else(|| "not there yet".to_owned());
+        let id = object.remote.clone().unwrap_or_else(|| "not there yet".into());
         println!("\n{} {} {id} ({})", object.connection, object.resource, object.state.name());
         if let Some(wait) = &object.wait {
             println!("    {}: {}", wait.kind.name(), wait.reason);
@@ -142,7 +142,7 @@ fn cells_of(
                 || "nobody".to_owned(),
                 |o| match &o.owner {
                     kilter_core::config::Owner::Connection(name) => name.clone(),
-                    kilter_core::config::Owner::Origin => record.origin.clone(),
+                    kilter_core::config::Owner::Origin => record.origin.to_string(),
                     kilter_core::config::Owner::Nobody => "nobody".to_owned(),
                 },
             );
@@ -162,7 +162,7 @@ fn cells_of(
 fn label(record: &Record) -> String {
     match record.text("list").or(record.text("location")) {
         Some(place) => format!("{}[{place}]", record.entity),
-        None => record.entity.clone(),
+        None => record.entity.to_string(),
     }
 }
 

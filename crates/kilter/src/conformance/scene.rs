@@ -244,7 +244,7 @@ impl Scene {
                     continue;
                 }
                 if let Ok(seen) = project(&view, &item, &each) {
-                    found.insert((view.resource.collection.clone(), seen.remote.clone()), seen);
+                    found.insert((view.resource.collection.clone(), seen.remote.to_string()), seen);
                 }
             }
         }

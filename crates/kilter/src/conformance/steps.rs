@@ -127,7 +127,7 @@ impl Story {
         let row = format!("{}.sku", root.name);
         for (each, item) in self.scene.items(&view).await? {
             let Ok(seen) = project(&view, &item, &each) else { continue };
-            if let Some(sku) = seen.rows.get(&row).and_then(Json::as_str) {
+            if let Some(sku) = seen.rows.get(row.as_str()).and_then(Json::as_str) {
                 let mut good = self.scene.good(1);
                 good.sku = sku.to_owned();
                 let known = json!({ "id": good.n, "sku": sku });

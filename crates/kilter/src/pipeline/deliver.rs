@@ -234,7 +234,7 @@ fn plan_one(
         clear(world, object.id, None);
         return Ok(());
     };
-    if view.connection.observe.contains(&object.resource) {
+    if view.connection.observe.iter().any(|r| *r == object.resource) {
         observed(world, object.id);
         return Ok(());
     }
@@ -246,7 +246,11 @@ fn plan_one(
     match planned {
         Plan::Nothing => {
             let turn = tx.step(house, world, |w| offer::turns(&view, w, &object))?;
-            clear(world, object.id, turn.map(|turn| offer::due_at(turn, view.resource.lane)));
+            clear(
+                world,
+                object.id,
+                turn.map(|turn| offer::due_at(turn.into(), view.resource.lane)),
+            );
         }
         Plan::Wait(reason, on) => {
             wait(world, object.id, reason, on);
@@ -258,13 +262,13 @@ fn plan_one(
         Plan::ReadAbove(above) => round.read_above(world, object.id, above),
         Plan::Bind(id) => {
             let mut object = world.object(object.id).cloned().unwrap_or(object);
-            object.remote = Some(id);
+            object.remote = Some(id.into());
             world.put_object(object.clone());
             round.read_first.push(object);
         }
         Plan::Step(step) => {
             round.marks.insert(object.id, mark);
-            round.steps.entry(object.resource).or_default().push(step);
+            round.steps.entry(object.resource.into_string()).or_default().push(step);
         }
         Plan::Write(operation) if too_early(tx, &view, &operation, guards)? => {
             let name = &object.connection;
@@ -285,7 +289,7 @@ fn plan_one(
             round.marks.insert(object.id, mark);
             let by_permit = view.resource.permit.is_some() && operation.kind == Kind::Create;
             let to = if by_permit { &mut round.creates } else { &mut round.writes };
-            to.entry(object.resource).or_default().push(operation);
+            to.entry(object.resource.into_string()).or_default().push(operation);
         }
     }
     Ok(())
@@ -342,7 +346,7 @@ pub(super) fn listed(tx: &Tx<'_>, view: &kilter_core::sync::house::View<'_>) -> 
 fn observed(world: &mut World, id: ObjectId) {
     let Some(mut object) = world.object(id).cloned() else { return };
     if let Some(due) = &mut object.due {
-        due.next_at = Some(after(LATER));
+        due.next_at = Some(after(LATER).into());
     }
     let reason = "only observed: `kilter plan` shows what would be written".to_owned();
     object.wait = Some(Wait { kind: WaitKind::Held, reason });
@@ -365,14 +369,14 @@ fn wait(world: &mut World, id: ObjectId, reason: Wait, on: Option<i64>) {
     if reason.kind == WaitKind::Later {
         // It looks again by itself, or when the poll it waits for is done.
         if let Some(due) = &mut object.due {
-            due.next_at = Some(after(LATER));
+            due.next_at = Some(after(LATER).into());
         }
     } else {
         object.due = None;
     }
     object.bindings.remove(WAITS_ON);
     if let Some(record) = on {
-        object.bindings.insert(WAITS_ON.to_owned(), record);
+        object.bindings.insert(WAITS_ON.into(), record);
     }
     object.wait = Some(reason);
     world.put_object(object);
@@ -382,7 +386,7 @@ fn wait(world: &mut World, id: ObjectId, reason: Wait, on: Option<i64>) {
 fn counted(world: &mut World, id: ObjectId, reason: Wait) {
     let Some(mut object) = world.object(id).cloned() else { return };
     if let Some(due) = &mut object.due {
-        due.next_at = Some(after(LATER));
+        due.next_at = Some(after(LATER).into());
     }
     object.wait = Some(reason);
     world.put_object(object);
@@ -396,8 +400,8 @@ fn seldom(world: &mut World, id: ObjectId) {
         let waited = since.map_or(0, |t| jiff::Timestamp::now().as_second() - t.as_second());
         let waited = std::time::Duration::from_secs(u64::try_from(waited).unwrap_or(0));
         let at = after(waited.clamp(LATER, SELDOM));
-        due.not_before = Some(at.clone());
-        due.next_at = Some(at);
+        due.not_before = Some(at.as_str().into());
+        due.next_at = Some(at.into());
     }
     world.put_object(object);
 }
@@ -409,7 +413,7 @@ const SELDOM: std::time::Duration = std::time::Duration::from_secs(3600);
 fn soon(world: &mut World, id: ObjectId) {
     let Some(mut object) = world.object(id).cloned() else { return };
     if let Some(due) = &mut object.due {
-        due.next_at = Some(after(std::time::Duration::from_secs(1)));
+        due.next_at = Some(after(std::time::Duration::from_secs(1)).into());
     }
     world.put_object(object);
 }

@@ -214,7 +214,7 @@ async fn read_chunk(
                     }
                     _ => continue,
                 };
-                missing.remove(&projected.id);
+                missing.remove(projected.id.as_str());
                 changes.push(source.change(&projected.remote, item));
             }
             for id in missing {

@@ -106,7 +106,7 @@ fn merge(tx: &Tx<'_>, house: &House, world: &mut World, said: Said) -> Result<En
     for (change, said) in said {
         let end = merge_understood(tx, house, world, &change, said)?;
         if let End::Dead(reason) = &end {
-            tracing::warn!(connection.id = change.connection, reason, "dead letter");
+            tracing::warn!(connection.id = change.connection.as_str(), reason, "dead letter");
         }
         ended.push((change, end));
     }

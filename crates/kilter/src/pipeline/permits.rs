@@ -205,7 +205,8 @@ fn intent(
     let root = object.root.unwrap_or_default();
     let record = tx.record(root)?;
     let origin = record.as_ref().map(|r| r.origin.clone()).unwrap_or_default();
-    let key = record.as_ref().and_then(|r| r.key.clone()).unwrap_or_else(|| root.to_string());
+    let key =
+        record.as_ref().and_then(|r| r.key.clone()).unwrap_or_else(|| root.to_string().into());
     let target = account(house, &view.connection.name);
     let source = account(house, &origin);
     let what = &view.resource.name;
@@ -215,7 +216,7 @@ fn intent(
         object: object.id,
         connection: view.connection.name.clone(),
         resource: view.resource.name.clone(),
-        reference: key,
+        reference: key.into(),
         payload: None,
         class: class.name().to_owned(),
         status: Status::Ready,
@@ -233,8 +234,8 @@ fn account(house: &House, connection: &str) -> String {
 
 pub(super) fn retry_at(object: &mut Object, at: &str) {
     if let Some(due) = &mut object.due {
-        due.next_at = Some(at.to_owned());
-        due.not_before = Some(at.to_owned());
+        due.next_at = Some(at.into());
+        due.not_before = Some(at.into());
     }
 }
 
@@ -433,7 +434,7 @@ pub fn fact(
             w.put_object(object);
             return;
         }
-        object.remote = Some(external.to_owned());
+        object.remote = Some(external.into());
         object.state = State::Live;
         object.wait = None;
         object.look = Some(seq);
@@ -442,10 +443,10 @@ pub fn fact(
             object.due = None;
         } else if let Some(due) = &mut object.due {
             due.not_before = None;
-            due.next_at = Some(at.clone());
+            due.next_at = Some(at.as_str().into());
         }
         if let Some(record) = record {
-            object.shadow.insert(BIRTH_ROW.to_owned(), document::birth(&record));
+            object.shadow.insert(BIRTH_ROW.into(), document::birth(&record));
         }
         let id = object.id;
         w.put_object(object);

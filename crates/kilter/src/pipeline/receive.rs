@@ -4,7 +4,7 @@
 //! Never   appends what equals the shadow; never calls a remote.
 
 use kilter_core::Json;
-use kilter_core::model::{Change, End, Rows, Seq, Via};
+use kilter_core::model::{Change, End, Rows, Seq, Text, Via};
 use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW};
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
 use kilter_core::sync::replace::REPLACE_ROW;
@@ -29,14 +29,14 @@ impl Source<'_> {
     pub fn change(&self, remote: &str, body: Json) -> Change {
         Change {
             seq: 0,
-            connection: self.connection.to_owned(),
-            collection: self.collection.to_owned(),
-            remote: remote.to_owned(),
-            each: self.each.to_owned(),
+            connection: self.connection.into(),
+            collection: self.collection.into(),
+            remote: remote.into(),
+            each: self.each.into(),
             via: self.via,
             asked: self.asked,
             body,
-            at: self.at.to_owned(),
+            at: self.at.into(),
         }
     }
 }
@@ -64,7 +64,7 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
             unchanged += 1;
             continue;
         }
-        let remote = projected.map_or_else(String::new, |p| p.remote);
+        let remote = projected.map_or_else(Text::default, |p| p.remote);
         changes.push(source.change(&remote, item));
     }
     tx.append(&mut changes)?;
@@ -188,7 +188,11 @@ pub fn merge_understood(
         let (connection, remote) = (&change.connection, remote.clone());
         let known = |w: &mut World| w.object_by_remote(connection, collection, &remote);
         if tx.step(house, world, known)?.is_some() {
-            let side = Change { collection: collection.clone(), remote, ..change.clone() };
+            let side = Change {
+                collection: collection.as_str().into(),
+                remote: remote.into(),
+                ..change.clone()
+            };
             hint(tx, house, world, &side)?;
         }
     }
@@ -197,7 +201,11 @@ pub fn merge_understood(
     }
     for (collection, id) in &item.hints {
         for remote in hinted(house, &change.connection, collection, id) {
-            let hint = Change { collection: collection.clone(), remote, ..change.clone() };
+            let hint = Change {
+                collection: collection.as_str().into(),
+                remote: remote.into(),
+                ..change.clone()
+            };
             self::hint(tx, house, world, &hint)?;
         }
     }

@@ -177,7 +177,7 @@ fn not_found(tx: &Tx<'_>, intent: &Intent, class: Class, quiet: i64) -> Result<(
         let at = now();
         kilter_core::sync::mark::mark_object(&mut object, &at, 1);
         if let Some(due) = &mut object.due {
-            due.next_at = Some(at);
+            due.next_at = Some(at.into());
             due.not_before = None;
         }
         object.wait = None;

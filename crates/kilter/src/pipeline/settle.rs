@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use kilter_core::Json;
 use kilter_core::manifest::{AnswerKind, Carry, Kind, plain};
-use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Via, Wait, WaitKind};
+use kilter_core::model::{Fault, FaultKind, Object, ObjectId, Rows, State, Via, Wait, WaitKind};
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
@@ -144,7 +144,7 @@ fn applied(
         let remote = remote_of(given, &done.operation.each);
         let (connection, collection) = (&view.connection.name, &view.resource.collection);
         tx.step(house, world, |w| give_way(w, connection, collection, &remote, id))?;
-        object.remote = Some(remote);
+        object.remote = Some(remote.into());
     }
     let Some(remote) = object.remote.clone() else {
         // It was created, and the answer does not say as what: it will be found by its key.
@@ -161,7 +161,7 @@ fn applied(
         expected.insert(field.row.clone(), field.new.clone());
     }
     if done.operation.kind == Kind::Archive {
-        object.shadow.insert(ARCHIVED_ROW.to_owned(), json!(true));
+        object.shadow.insert(ARCHIVED_ROW.into(), json!(true));
     }
     let is_object = done.what == AnswerKind::Object;
     if !is_object {
@@ -257,7 +257,7 @@ fn finish(
     world: &mut World,
     done: &Done<'_>,
     seq: i64,
-    expected: &BTreeMap<String, Json>,
+    expected: &Rows,
     created: bool,
 ) -> Result<()> {
     let id = done.operation.object;
@@ -276,7 +276,7 @@ fn finish(
         }
         if object.due.is_none() {
             let turn = offer::turns(view, w, &object);
-            object.due = turn.map(|turn| offer::due_at(turn, view.resource.lane));
+            object.due = turn.map(|turn| offer::due_at(turn.into(), view.resource.lane));
         }
         object.wait.clone_from(&done.operation.partial);
         w.put_object(object);
@@ -367,8 +367,8 @@ pub fn retry(object: &mut Object, tries: u32, retry_after: Option<u32>) {
     let at = after(backoff(tries, retry_after));
     if let Some(due) = &mut object.due {
         due.tries = tries;
-        due.not_before = Some(at.clone());
-        due.next_at = Some(at);
+        due.not_before = Some(at.as_str().into());
+        due.next_at = Some(at.into());
     }
 }
 
@@ -413,7 +413,7 @@ fn adopt(
             // A listing found it first: the seat's records move there, and the seat is free.
             let id = other.id;
             other.root = object.root;
-            other.bindings.append(&mut object.bindings);
+            other.bindings.extend(std::mem::take(&mut object.bindings));
             other.unmatched_key = None;
             other.look = Some(tx.last_seq()?);
             mark_object(&mut other, at, view.resource.lane);
@@ -427,7 +427,7 @@ fn adopt(
         }
         None => {
             let id = object.id;
-            object.remote = Some(holder.to_owned());
+            object.remote = Some(holder.into());
             object.look = Some(tx.last_seq()?);
             world.put_object(object);
             tx.step(view.house, world, |w| object_bound(view.house, w, id, at))?;

@@ -7,7 +7,7 @@ use kilter_core::model::{Change, End, Seq, Via};
 use rusqlite::{OptionalExtension, params};
 
 use super::sums::{Sums, count};
-use super::{Result, Tx};
+use super::{Result, Tx, text};
 
 /// Open changes, in their order, and the texts of their bodies: who reads them, has the time.
 #[derive(Debug, Default)]
@@ -40,14 +40,14 @@ impl Tx<'_> {
         let mut sums = Sums::new();
         for (change, text) in changes {
             s.execute(params![
-                change.connection,
-                change.collection,
-                change.remote,
-                change.each,
+                change.connection.as_str(),
+                change.collection.as_str(),
+                change.remote.as_str(),
+                change.each.as_str(),
                 change.via.name(),
                 change.asked,
                 text,
-                change.at
+                change.at.as_str()
             ])?;
             change.seq = self.sql.last_insert_rowid();
             count(&mut sums, &change.connection, &change.collection, "received", 1);
@@ -79,14 +79,14 @@ impl Tx<'_> {
             open.texts.push(r.get(7)?);
             open.changes.push(Change {
                 seq: r.get(0)?,
-                connection: r.get(1)?,
-                collection: r.get(2)?,
-                remote: r.get(3)?,
-                each: r.get(4)?,
+                connection: text(r, 1)?,
+                collection: text(r, 2)?,
+                remote: text(r, 3)?,
+                each: text(r, 4)?,
                 via: Via::parse(&r.get::<_, String>(5)?),
                 asked: r.get(6)?,
                 body: Json::Null,
-                at: r.get(8)?,
+                at: text(r, 8)?,
             });
         }
         Ok(open)

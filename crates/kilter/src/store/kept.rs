@@ -3,8 +3,7 @@
 //! Reads   nothing.   Writes  nothing: it is what the store would read again.
 //! Never   outlives a transaction that was undone, nor what another process wrote; never grows past a bound.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use kilter_core::model::{Object, ObjectId, Record, RecordId, Shared};
 use kilter_core::sync::world::{Key, found_alike, object_keys, record_keys, shown_alike};
 

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::crash;
 use group::{Own, Turn};
 use kept::Kept;
+use kilter_core::model::Text;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use spool::Spool;
@@ -49,6 +50,14 @@ pub enum Error {
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
+
+fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Text> {
+    Ok(row.get_ref(column)?.as_str()?.into())
+}
+
+fn some_text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Text>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(Text::from))
+}
 
 /// Migrations are applied in their order, each once, and never changed afterwards.
 const MIGRATIONS: &[&str] = &[

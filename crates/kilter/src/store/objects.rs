@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kilter_core::model::{Due, Object, ObjectId, Rows, Shared, State, Wait, WaitKind};
+use kilter_core::model::{Due, Flat, Object, ObjectId, Rows, Shared, State, Wait, WaitKind};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, some_text, text};
 
 const COLUMNS: &str = "id, connection, resource, collection, remote, root, unmatched, shadow,
     version, settled, asked, fell, state, wait_kind, wait_reason, due_mark, due_since, due_next,
@@ -39,9 +39,9 @@ fn raw(r: &Row<'_>) -> rusqlite::Result<Raw> {
     let due = match mark {
         Some(mark) => Some(Due {
             mark,
-            since: r.get(16)?,
-            next_at: r.get(17)?,
-            not_before: r.get(18)?,
+            since: some_text(r, 16)?,
+            next_at: some_text(r, 17)?,
+            not_before: some_text(r, 18)?,
             tries: r.get(19)?,
             lane: r.get(20)?,
         }),
@@ -53,15 +53,15 @@ fn raw(r: &Row<'_>) -> rusqlite::Result<Raw> {
     };
     let object = Object {
         id: r.get(0)?,
-        connection: r.get(1)?,
-        resource: r.get(2)?,
-        collection: r.get(3)?,
-        remote: r.get(4)?,
+        connection: text(r, 1)?,
+        resource: text(r, 2)?,
+        collection: text(r, 3)?,
+        remote: some_text(r, 4)?,
         root: r.get(5)?,
-        bindings: BTreeMap::new(),
-        unmatched_key: r.get(6)?,
+        bindings: Flat::new(),
+        unmatched_key: some_text(r, 6)?,
         shadow: Rows::default(),
-        version: r.get(8)?,
+        version: some_text(r, 8)?,
         settled: r.get(9)?,
         asked: r.get(10)?,
         fell: r.get(11)?,

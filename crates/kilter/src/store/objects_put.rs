@@ -3,14 +3,12 @@
 //! Reads   what stands there, where nobody says what it was.   Writes  objects, bindings, pending.
 //! Never   touches an index whose columns stayed.
 
-use std::collections::BTreeMap;
-
 use kilter_core::model::record::fold;
-use kilter_core::model::{Object, Shared};
+use kilter_core::model::{Flat, Object, Shared, Text};
 use kilter_core::sync::reference;
 use rusqlite::params;
 
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, text};
 
 impl Tx<'_> {
     pub fn write_objects<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<()> {
@@ -50,15 +48,15 @@ impl Tx<'_> {
         let due = o.due.as_ref();
         s.execute(params![
             o.id,
-            o.connection,
-            o.resource,
-            o.collection,
-            o.remote,
+            o.connection.as_str(),
+            o.resource.as_str(),
+            o.collection.as_str(),
+            o.remote.as_deref(),
             o.root,
-            o.unmatched_key,
-            o.unmatched_key.as_deref().map(fold),
+            o.unmatched_key.as_deref(),
+            o.unmatched_key.as_deref().map(fold).as_deref(),
             shadow,
-            o.version,
+            o.version.as_deref(),
             o.settled,
             o.asked,
             o.fell,
@@ -66,9 +64,9 @@ impl Tx<'_> {
             o.wait.as_ref().map(|w| w.kind.name()),
             o.wait.as_ref().map(|w| &w.reason),
             due.map(|d| d.mark),
-            due.and_then(|d| d.since.as_ref()),
-            due.and_then(|d| d.next_at.as_ref()),
-            due.and_then(|d| d.not_before.as_ref()),
+            due.and_then(|d| d.since.as_deref()),
+            due.and_then(|d| d.next_at.as_deref()),
+            due.and_then(|d| d.not_before.as_deref()),
             due.map(|d| d.tries),
             due.map(|d| d.lane),
             o.look,
@@ -135,15 +133,15 @@ impl Tx<'_> {
     fn write_bindings(&self, o: &Object) -> Result<()> {
         let sql = "SELECT facet, record FROM bindings WHERE object = ?1";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([o.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        let before: BTreeMap<String, i64> = rows.collect::<rusqlite::Result<_>>()?;
+        let rows = s.query_map([o.id], |r| Ok((text(r, 0)?, r.get(1)?)))?;
+        let before: Flat<Text, i64> = rows.collect::<rusqlite::Result<_>>()?;
         if before == o.bindings {
             return Ok(());
         }
         self.sql.prepare_cached("DELETE FROM bindings WHERE object = ?1")?.execute([o.id])?;
         let mut bind = self.sql.prepare_cached("INSERT INTO bindings VALUES (?1, ?2, ?3)")?;
         for (facet, record) in &o.bindings {
-            bind.execute(params![o.id, facet, record])?;
+            bind.execute(params![o.id, facet.as_str(), record])?;
         }
         Ok(())
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use kilter_core::model::record::fold;
-use kilter_core::model::{Record, RecordId, Shared};
+use kilter_core::model::{Record, RecordId, Shared, Text};
 use kilter_core::sync::reference;
 use kilter_core::sync::world::found_alike;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, some_text, text};
 
 impl Tx<'_> {
     pub fn record(&self, id: RecordId) -> Result<Option<Record>> {
@@ -25,7 +25,7 @@ impl Tx<'_> {
         let row = s
             .query_row([id], |r| {
                 let fields = serde_json::from_str(r.get_ref(3)?.as_str()?);
-                let (entity, key, origin) = (r.get(0)?, r.get(1)?, r.get(2)?);
+                let (entity, key, origin) = (text(r, 0)?, some_text(r, 1)?, text(r, 2)?);
                 Ok(fields.map(|fields| Record { id, entity, key, origin, fields }))
             })
             .optional()?;
@@ -90,7 +90,14 @@ impl Tx<'_> {
             Some(was) if was.key == record.key => "UPDATE records SET fields = ?6 WHERE id = ?1",
             Some(_) => "UPDATE records SET key = ?3, folded = ?4, fields = ?6 WHERE id = ?1",
         };
-        let all = params![record.id, record.entity, record.key, folded, record.origin, fields];
+        let all = params![
+            record.id,
+            record.entity.as_str(),
+            record.key.as_deref(),
+            folded.as_deref(),
+            record.origin.as_str(),
+            fields
+        ];
         self.sql.prepare_cached(sql)?.execute(all)?;
         self.write_refs(record)?;
         let waits = reference::pending_of_record(record);
@@ -101,16 +108,16 @@ impl Tx<'_> {
     fn write_refs(&self, record: &Record) -> Result<()> {
         let sql = "SELECT field, target FROM refs WHERE record = ?1";
         let mut s = self.sql.prepare_cached(sql)?;
-        let rows = s.query_map([record.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        let before: BTreeMap<String, i64> = rows.collect::<rusqlite::Result<_>>()?;
-        let now: BTreeMap<String, i64> = reference::direct(record).into_iter().collect();
+        let rows = s.query_map([record.id], |r| Ok((text(r, 0)?, r.get(1)?)))?;
+        let before: BTreeMap<Text, i64> = rows.collect::<rusqlite::Result<_>>()?;
+        let now: BTreeMap<Text, i64> = reference::direct(record).into_iter().collect();
         if before == now {
             return Ok(());
         }
         self.sql.prepare_cached("DELETE FROM refs WHERE record = ?1")?.execute([record.id])?;
         let mut refer = self.sql.prepare_cached("INSERT INTO refs VALUES (?1, ?2, ?3, ?4)")?;
         for (field, target) in now {
-            refer.execute(params![record.id, record.entity, field, target])?;
+            refer.execute(params![record.id, record.entity.as_str(), field.as_str(), target])?;
         }
         Ok(())
     }

@@ -309,12 +309,14 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use kilter_core::model::Text;
+
     use super::*;
 
     fn said(n: usize) -> (Change, String) {
-        let (connection, collection) = ("shop".to_owned(), "orders".to_owned());
-        let (each, via, at) = (String::new(), Via::Hook, "2026-11-28T10:00:00Z".to_owned());
-        let (seq, asked, remote, body) = (0, 0, n.to_string(), Json::Null);
+        let (connection, collection) = ("shop".into(), "orders".into());
+        let (each, via, at) = (Text::default(), Via::Hook, "2026-11-28T10:00:00Z".into());
+        let (seq, asked, remote, body) = (0, 0, n.to_string().into(), Json::Null);
         let change = Change { seq, connection, collection, remote, each, via, asked, body, at };
         (change, format!("{{\"id\":{n},\"note\":\"a\\nline\"}}"))
     }

@@ -100,7 +100,7 @@ impl Tx<'_> {
             let Some(record) = world.records.get(&id) else { continue };
             let fields = house.entities.get(&record.entity).map(|e| &e.fields);
             for (field, to) in reference::direct(record) {
-                if fields.and_then(|f| f.get(&field)).is_some_and(|f| f.part_of) {
+                if fields.and_then(|f| f.get(field.as_str())).is_some_and(|f| f.part_of) {
                     wholes.insert(to);
                     if !records.contains(&to) {
                         records.push(to);
@@ -131,7 +131,7 @@ impl Tx<'_> {
     /// The objects whose root is this record, in every connection.
     fn roots(&self, house: &House, world: &mut World, root: RecordId) -> Result<()> {
         let mut connections = house.config.connections.keys();
-        let key = |connection: &String| Key::ObjectsOfRoot(connection.clone(), root);
+        let key = |connection: &String| Key::ObjectsOfRoot(connection.as_str().into(), root);
         if connections.all(|connection| world.knows(&key(connection))) {
             return Ok(());
         }
@@ -186,7 +186,7 @@ impl Tx<'_> {
                 }
                 Key::OrdersPolled(connection) => {
                     let asked = self.orders_polled(house, connection)?;
-                    world.polled.insert(connection.clone(), asked);
+                    world.polled.insert(connection.to_string(), asked);
                 }
                 _ => {
                     let ids = self.found_by(&key)?;

@@ -90,14 +90,14 @@ impl Hub {
         let id = kilter_core::manifest::plain(&body["id"]);
         let change = Change {
             seq: self.seq,
-            connection: connection.to_owned(),
-            collection: collection.to_owned(),
-            remote: remote_of(&id, each),
-            each: each.to_owned(),
+            connection: connection.into(),
+            collection: collection.into(),
+            remote: remote_of(&id, each).into(),
+            each: each.into(),
             via,
             asked,
             body,
-            at: NOW.to_owned(),
+            at: NOW.into(),
         };
         if via == Via::Gone {
             return self.step(|house, w| existence::gone(house, w, &change));
@@ -175,7 +175,7 @@ impl Hub {
         let archive = operation.kind == kilter_core::manifest::Kind::Archive;
         let remote = kilter_core::manifest::plain(&answer["id"]);
         self.edit(operation.object, |o| {
-            o.remote = Some(remote);
+            o.remote = Some(remote.into());
             o.wait = None;
             o.due = None;
             o.bindings.remove(mark::WAITS_ON);
@@ -183,7 +183,7 @@ impl Hub {
                 o.state = State::Live;
             }
             if archive {
-                o.shadow.insert(ARCHIVED_ROW.to_owned(), json!(true));
+                o.shadow.insert(ARCHIVED_ROW.into(), json!(true));
             }
         });
         let (connection, collection) = (before.connection.clone(), before.collection.clone());
@@ -249,7 +249,7 @@ impl Hub {
                         o.due = None;
                         o.wait = Some(wait);
                         if let Some(on) = on {
-                            o.bindings.insert(mark::WAITS_ON.to_owned(), on);
+                            o.bindings.insert(mark::WAITS_ON.into(), on);
                         }
                     }),
                     Plan::Nothing => self.edit(id, |o| {

@@ -40,8 +40,8 @@ impl Store {
                     world.answer_sold(key.clone(), rows.cloned().collect());
                 }
                 Key::OrdersPolled(connection) => {
-                    let asked = self.polled.get(connection).copied().unwrap_or(0);
-                    world.polled.insert(connection.clone(), asked);
+                    let asked = self.polled.get(connection.as_str()).copied().unwrap_or(0);
+                    world.polled.insert(connection.to_string(), asked);
                 }
                 _ => self.answer(world, key),
             }

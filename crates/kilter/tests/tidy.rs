@@ -13,8 +13,11 @@ const FUNCTION_LINES_MAX: usize = 70;
 const CORE_DEPENDENCIES: &[&str] = &[
     "base64",
     "blake3",
+    "compact_str",
+    "foldhash",
     "hmac",
     "jiff",
+    "litemap",
     "percent-encoding",
     "rust_decimal",
     "serde",

@@ -24,7 +24,7 @@ pub(super) fn bind(
     said: &Said<'_>,
 ) {
     let (Some(root), Some(facet)) = (root, view.root_facet()) else { return };
-    let vars = view.connection.vars(&item.each);
+    let vars = view.vars(&item.each);
     for row in facet.rows.iter().filter(|row| row.key.is_some()) {
         let value = item.rows.get(&row_key(facet, row, &view.scope(facet, row, &vars)));
         let Some((resources, id)) = value.and_then(reference::remote_parts) else { continue };

@@ -3,7 +3,7 @@
 //!
 //! Reads   the world.   Writes  due marks, resolved references.   Never  calls a remote.
 
-use crate::model::{Due, Object, ObjectId, RecordId, State, WaitKind};
+use crate::model::{Due, Object, ObjectId, Record, RecordId, State, WaitKind};
 use crate::sync::house::House;
 use crate::sync::reference::{self, Pending};
 use crate::sync::world::{Key, World};
@@ -41,12 +41,13 @@ pub fn mark_object(object: &mut Object, now: &str, lane: u8) {
 
 /// A record changed, or was born: everyone who shows it, or what it is part of, must look.
 pub fn record_changed(house: &House, world: &mut World, record: RecordId, now: &str) {
-    for id in with_wholes(house, world, record) {
+    let wholes = with_wholes(house, world, record);
+    for id in wholes.iter().copied() {
         for object in showing(house, world, record, id) {
             mark_if_written(house, world, object, now);
         }
     }
-    seat::reconsider(house, world, record, now);
+    seat::reconsider_with(house, world, (record, &wholes), now);
 }
 
 /// The objects that show a record, or a whole of it. Of a thing with many parts only those that stand
@@ -69,10 +70,8 @@ pub fn with_wholes(house: &House, world: &mut World, record: RecordId) -> Vec<Re
     let mut at = 0;
     while at < out.len() && out.len() < WHOLES_MAX {
         if let Some(record) = world.hold_record(out[at]) {
-            let fields = house.entities.get(&record.entity).map(|e| &e.fields);
-            for (field, to) in reference::direct(&record) {
-                let part = fields.and_then(|f| f.get(field.as_str())).is_some_and(|f| f.part_of);
-                if part && !out.contains(&to) {
+            for to in wholes_of(house, &record) {
+                if !out.contains(&to) {
                     out.push(to);
                 }
             }
@@ -80,6 +79,16 @@ pub fn with_wholes(house: &House, world: &mut World, record: RecordId) -> Vec<Re
         at += 1;
     }
     out
+}
+
+/// The records that one is part of itself.
+pub fn wholes_of<'a>(
+    house: &'a House,
+    record: &'a Record,
+) -> impl Iterator<Item = RecordId> + use<'a> {
+    let fields = house.entities.get(&record.entity).into_iter().flat_map(|e| &e.fields);
+    let part_of = fields.filter(|(_, field)| field.part_of);
+    part_of.filter_map(|(name, _)| record.reference(name))
 }
 
 /// A thing is part of a thing is part of a thing: deeper than this is a mistake in `entities/`.

@@ -156,9 +156,11 @@ fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
 fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -> (Object, bool) {
     let found = world.object_by_remote(&change.connection, &change.collection, &item.remote);
     let found = found.and_then(|id| world.object(id)).cloned();
-    if let Some(object) = found.as_ref().filter(|o| o.root.is_some() || is_double(view, world, o)) {
-        return (object.clone(), true);
-    }
+    let known = found.as_ref().is_some_and(|o| o.root.is_some() || is_double(view, world, o));
+    let found = match found {
+        Some(object) if known => return (object, true),
+        found => found,
+    };
     // We deleted it ourselves: what was asked before that, or says nothing of when, is not it again.
     let old = change.asked == 0 || found.as_ref().is_some_and(|o| change.asked < o.settled);
     if let Some(tomb) = found.as_ref().filter(|o| o.state == State::Gone && o.settled > 0 && old) {

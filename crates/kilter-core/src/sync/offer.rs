@@ -95,7 +95,8 @@ fn number(sale: &Record) -> (usize, String) {
 }
 
 /// A due mark for a time to come.
-pub fn due_at(turn: Text, lane: u8) -> crate::model::Due {
+pub fn due_at(turn: String, lane: u8) -> crate::model::Due {
+    let turn = Text::from(turn);
     let (since, next_at) = (Some(turn.clone()), Some(turn));
     crate::model::Due { mark: 1, since, next_at, not_before: None, tries: 0, lane }
 }

@@ -15,10 +15,19 @@ use crate::sync::{take, whole};
 
 /// A record changed: every resource that may show it, or something it belongs to, is asked.
 pub fn reconsider(house: &House, world: &mut World, record: RecordId, now: &str) {
-    // The same for every resource, of which there may be many.
     let wholes = super::mark::with_wholes(house, world, record);
+    reconsider_with(house, world, (record, &wholes), now);
+}
+
+/// What it is part of is the same for every resource, of which there may be many.
+pub fn reconsider_with(
+    house: &House,
+    world: &mut World,
+    (record, wholes): (RecordId, &[RecordId]),
+    now: &str,
+) {
     for view in house.views().filter(View::creates) {
-        for root in roots(&view, world, record, &wholes) {
+        for root in roots(&view, world, record, wholes) {
             consider(&view, world, root, now);
         }
     }

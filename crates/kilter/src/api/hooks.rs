@@ -109,7 +109,8 @@ pub async fn receive(
     if !signed(webhook, connection, &query, &headers, &body) {
         return (StatusCode::UNAUTHORIZED, "the signature does not hold\n");
     }
-    let Some(item) = sketch(webhook, &body) else {
+    let text = std::str::from_utf8(&body).ok();
+    let Some((text, item)) = text.and_then(|text| Some((text, sketch(webhook, text)?))) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n");
     };
     let topic = webhook.topic_header.as_deref().map(header).unwrap_or_default();
@@ -124,7 +125,7 @@ pub async fn receive(
     }
     let text = match &change.body {
         // As it came: read once, when it is merged.
-        Json::Null => String::from_utf8_lossy(&body).into_owned(),
+        Json::Null => text.to_owned(),
         ours => ours.to_string(),
     };
     let (answer, done) = oneshot::channel();

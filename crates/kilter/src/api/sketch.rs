@@ -16,8 +16,7 @@ use serde_json::Map;
 const DEPTH_MAX: usize = 127;
 
 /// What routes ask for of a body; whole where that cannot be said beforehand. None: it is no JSON.
-pub fn sketch(webhook: &Webhook, body: &[u8]) -> Option<Json> {
-    let text = std::str::from_utf8(body).ok()?;
+pub fn sketch(webhook: &Webhook, text: &str) -> Option<Json> {
     // Halves of a letter (`\ud83d` alone) are told only by a whole reading.
     let halves = text.contains("\\ud") || text.contains("\\uD");
     let Some(keys) = keys(webhook).filter(|_| !halves) else {

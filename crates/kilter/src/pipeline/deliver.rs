@@ -246,11 +246,7 @@ fn plan_one(
     match planned {
         Plan::Nothing => {
             let turn = tx.step(house, world, |w| offer::turns(&view, w, &object))?;
-            clear(
-                world,
-                object.id,
-                turn.map(|turn| offer::due_at(turn.into(), view.resource.lane)),
-            );
+            clear(world, object.id, turn.map(|turn| offer::due_at(turn, view.resource.lane)));
         }
         Plan::Wait(reason, on) => {
             wait(world, object.id, reason, on);

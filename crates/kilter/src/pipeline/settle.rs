@@ -276,7 +276,7 @@ fn finish(
         }
         if object.due.is_none() {
             let turn = offer::turns(view, w, &object);
-            object.due = turn.map(|turn| offer::due_at(turn.into(), view.resource.lane));
+            object.due = turn.map(|turn| offer::due_at(turn, view.resource.lane));
         }
         object.wait.clone_from(&done.operation.partial);
         w.put_object(object);

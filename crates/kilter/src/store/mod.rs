@@ -19,6 +19,7 @@ mod objects_put;
 pub mod records;
 pub mod report;
 mod retain;
+pub mod scout;
 pub mod sold;
 mod spool;
 pub mod sums;
@@ -35,6 +36,7 @@ use kept::Kept;
 use kilter_core::model::Text;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use scout::Scout;
 use spool::Spool;
 
 #[derive(Debug, thiserror::Error)]
@@ -87,13 +89,16 @@ pub struct Store {
 /// Dropped in this order: the connection that writes closes last.
 #[derive(Debug)]
 struct Writer {
+    scout: Option<Arc<Scout>>,
     _beside: Option<checkpoint::Beside>,
     all: Mutex<Own>,
 }
 
 impl Writer {
     fn new(sql: Connection, beside: Option<checkpoint::Beside>) -> Arc<Self> {
-        Arc::new(Self { _beside: beside, all: Mutex::new(Own::new(sql)) })
+        let file = sql.path().filter(|path| beside.is_some() && !path.is_empty());
+        let scout = file.map(|path| Arc::new(Scout::beside(Path::new(path))));
+        Arc::new(Self { scout, _beside: beside, all: Mutex::new(Own::new(sql)) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Own> {
@@ -119,21 +124,30 @@ impl Store {
 
     /// Opens what is there, without a write; for `status`, `plan`, `why` beside a running `serve`.
     pub fn open_read_only(path: &Path) -> Result<Self> {
+        let writer = Writer::new(Self::connect_read_only(path)?, None);
+        Ok(Self { writer, line: Arc::default(), spool: None })
+    }
+
+    fn connect_read_only(path: &Path) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self { writer: Writer::new(connection, None), line: Arc::default(), spool: None })
+        keep_statements(&connection)?;
+        Ok(connection)
+    }
+
+    /// Reads ahead of the writer, where there is a file.
+    pub fn scout(&self) -> Option<Arc<Scout>> {
+        self.writer.scout.clone()
     }
 
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
-        // Else a statement is prepared again whenever what it asks for is another value.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        keep_statements(&connection)?;
         migrate(&mut connection)?;
         let beside = checkpoint::Beside::of(&mut connection)?;
-        Ok(Self { writer: Writer::new(connection, beside), line: Arc::default(), spool: None })
+        let writer = Writer::new(connection, beside);
+        Ok(Self { writer, line: Arc::default(), spool: None })
     }
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
@@ -193,6 +207,13 @@ impl<'c> Tx<'c> {
     fn new(sql: &'c Connection, kept: &'c mut Kept) -> Self {
         Self { sql, kept: RefCell::new(kept) }
     }
+}
+
+fn keep_statements(connection: &Connection) -> Result<()> {
+    // Else a statement is prepared again whenever what it asks for is another value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<()> {

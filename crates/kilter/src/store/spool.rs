@@ -71,7 +71,12 @@ struct Own {
     taken: u64,
     /// The head on disk is this generation's: not where a rewind failed in the middle.
     sound: bool,
+    /// What is written at once; kept, since the system clears each page that it gives.
+    bytes: Vec<u8>,
 }
+
+/// What is kept of it between two writes, at most.
+const BUFFER_MAX: usize = 4 << 20;
 
 impl Spool {
     pub fn beside(database: &Path) -> Self {
@@ -103,16 +108,17 @@ impl Spool {
         if !own.sound || (own.taken == own.end && own.end >= REWIND_FROM) {
             own.rewind().map_err(|e| self.refused("rewind", &e))?;
         }
-        let mut bytes = Vec::new();
+        own.bytes.clear();
+        own.bytes.shrink_to(BUFFER_MAX);
         for (change, text) in said {
-            entry(&own.generation, change, text, &mut bytes);
+            entry(&own.generation, change, text, &mut own.bytes);
         }
-        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let more = u64::try_from(own.bytes.len()).unwrap_or(u64::MAX);
         if own.end.saturating_add(more) > SPOOL_MAX {
             return Err(Error::Refused(format!("keep more webhooks: {SPOOL_MAX} bytes wait")));
         }
         crash::point("before webhooks are kept", "");
-        let kept = write_at(&own.file, own.end, &bytes);
+        let kept = write_at(&own.file, own.end, &own.bytes);
         kept.map_err(|e| self.refused("write", &e))?;
         crash::point("after webhooks are kept", "");
         own.end += more;
@@ -286,8 +292,8 @@ impl Store {
         let Some(file) = spool.claim()? else { return Ok(()) };
         // Nobody else appends any more, and all that was kept is in the log.
         self.take_over_all(spool)?;
-        let generation = String::new();
-        let mut own = Own { file, generation, end: 0, taken: 0, sound: false };
+        let (generation, bytes) = (String::new(), Vec::new());
+        let mut own = Own { file, generation, end: 0, taken: 0, sound: false, bytes };
         own.rewind().map_err(|e| spool.refused("begin", &e))?;
         *spool.lock() = Some(own);
         Ok(())

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kilter_core::model::record::fold;
 use kilter_core::model::{Change, Object, ObjectId, RecordId, Seq};
 use kilter_core::sync::house::House;
-use kilter_core::sync::reference;
+use kilter_core::sync::mark;
 use kilter_core::sync::world::{Key, World};
 
 use super::{Result, Tx};
@@ -98,13 +98,10 @@ impl Tx<'_> {
             at += 1;
             self.learn(world, &Key::Record(id), &[id])?;
             let Some(record) = world.records.get(&id) else { continue };
-            let fields = house.entities.get(&record.entity).map(|e| &e.fields);
-            for (field, to) in reference::direct(record) {
-                if fields.and_then(|f| f.get(field.as_str())).is_some_and(|f| f.part_of) {
-                    wholes.insert(to);
-                    if !records.contains(&to) {
-                        records.push(to);
-                    }
+            for to in mark::wholes_of(house, record) {
+                wholes.insert(to);
+                if !records.contains(&to) {
+                    records.push(to);
                 }
             }
             // A root is known by its object, a whole by its part; only the rest is found by key.

@@ -132,8 +132,7 @@ impl Shop {
             return "[]".to_owned();
         }
         let of = |name: &str, or| asked.get(name).and_then(|v| v.parse().ok()).unwrap_or(or);
-        let (page, size): (usize, usize) = (of("page", 1), of("per_page", PAGE));
-        let from = page.saturating_sub(1) * size;
+        let (from, size): (usize, usize) = (of("offset", 0), of("per_page", PAGE));
         let after = asked.get("modified_after").and_then(|at| {
             let at: jiff::Timestamp = format!("{at}Z").parse().ok()?;
             Some(at.as_second())

@@ -15,7 +15,6 @@ use kilter_core::sync::world::World;
 use crate::engine::Engine;
 use crate::pipeline::receive::{Understood, merge_understood, understand};
 use crate::store::changes::Open;
-use crate::store::scout::Scout;
 use crate::store::{Error, Result, Tx};
 
 /// From so many on, what they leave is let go of by a thread of its own.
@@ -47,10 +46,10 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     loop {
         let house = Arc::clone(&engine.house);
         let spool = engine.store.spool().filter(|spool| spool.waits());
-        let (from, scout) = (spool.clone(), engine.store.scout());
+        let from = spool.clone();
         let batch = move |tx: &Tx<'_>| {
             let taken = from.map(|spool| tx.take_over(&spool)).transpose()?;
-            Ok((taken, batch(tx, &house, limit, ahead, scout.as_deref())?))
+            Ok((taken, batch(tx, &house, limit, ahead)?))
         };
         let (taken, (ended, next)) = engine.store.write_async(batch).await?;
         if let (Some(spool), Some((_, place))) = (&spool, &taken) {
@@ -71,13 +70,7 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
 }
 
 /// Merges what was read ahead, or the oldest; reads up to `limit` for the next.
-fn batch(
-    tx: &Tx<'_>,
-    house: &House,
-    limit: usize,
-    ahead: Ahead,
-    scout: Option<&Scout>,
-) -> Result<(Ended, Ahead)> {
+fn batch(tx: &Tx<'_>, house: &House, limit: usize, ahead: Ahead) -> Result<(Ended, Ahead)> {
     let written = tx.written();
     let mut world = match ahead.known.filter(|(_, then)| *then == written) {
         Some((world, _)) => tx.go_on(world),
@@ -89,22 +82,15 @@ fn batch(
     }
     let last = said.last().map_or(0, |(change, _)| change.seq);
     let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, limit)? };
-    let errand = scout.and_then(|scout| Some((scout, tx.errand(&next.changes)?)));
-    let (ended, said, found) = std::thread::scope(|scope| {
-        let beside = || {
-            let found = errand.map(|(scout, errand)| scout.run(house, &errand));
-            found.transpose().map(|found| (read(house, next), found))
-        };
-        let reading = scope.spawn(beside);
-        let ended = merge(tx, house, &mut world, said)?;
-        let beside = reading.join().map_err(|_| Error::Refused("read ahead".to_owned()))?;
-        beside.map(|(said, found)| (ended, said, found))
+    let (ended, said) = std::thread::scope(|scope| {
+        let reading = (!next.changes.is_empty()).then(|| scope.spawn(|| read(house, next)));
+        let ended = merge(tx, house, &mut world, said);
+        let next = reading.map_or(Ok(Said::new()), std::thread::ScopedJoinHandle::join);
+        let next = next.map_err(|_| Error::Refused("read bodies".to_owned()))?;
+        ended.map(|ended| (ended, next))
     })?;
     let alone = tx.written() == written;
     tx.save(&world)?;
-    if let Some(found) = found {
-        tx.scouted(found);
-    }
     tx.end_changes(&ended)?;
     world.written();
     let fits = world.records.len() + world.objects.len() <= WORLD_MAX;

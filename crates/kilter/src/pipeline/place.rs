@@ -8,6 +8,7 @@
 use base64::Engine as _;
 use kilter_core::Json;
 use kilter_core::manifest::{Page, Vars};
+use kilter_core::model::{Fault, FaultKind};
 use kilter_core::sync::house::View;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,12 @@ pub struct Place {
     /// How many rows there were the last time.
     pub total: Option<usize>,
     salt: u64,
+    /// Pages in a row that showed nothing new.
+    still: usize,
 }
+
+/// As many may be shown again: whoever steps back sees what he saw.
+const STILL_MAX: usize = 50;
 
 pub fn seconds() -> i64 {
     jiff::Timestamp::now().as_second()
@@ -136,12 +142,31 @@ impl Place {
     }
 
     /// A page was read: its rows without the one that ended the page before.
-    pub fn passed(&mut self, at: At, rows: usize, fresh: usize, last: Option<String>, vars: &Vars) {
+    /// `new`: some of them were not shown before.
+    pub fn passed(
+        &mut self,
+        at: At,
+        (rows, fresh): (usize, usize),
+        new: bool,
+        last: Option<String>,
+        vars: &Vars,
+    ) {
         self.page += 1;
         self.offset = at.offset + rows;
         self.rows += fresh;
+        self.still = if new { 0 } else { self.still + 1 };
         self.after = vars.get("after").cloned();
         self.last = last.or(self.last.take());
+    }
+
+    /// A remote that does not know what an offset is shows the same page for ever.
+    pub fn moves_on(&self) -> std::result::Result<(), Fault> {
+        if self.still <= STILL_MAX {
+            return Ok(());
+        }
+        let text =
+            "its pages show the same rows again and again: the remote does not go on by offset";
+        Err(Fault::new(FaultKind::Rejected, "", text))
     }
 
     /// What is written down with a page that is not the last.
@@ -224,4 +249,30 @@ pub fn under_way(tx: &Tx<'_>) -> Result<Vec<Progress>> {
         });
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(place: &mut Place, new: bool) {
+        let at = place.next(Page::Offset { size: 100 }, &mut Vars::default());
+        place.passed(at, (100, 99), new, Some("100".to_owned()), &Vars::default());
+    }
+
+    /// A shop that did not know `offset` was read for a day: its first page, again and again.
+    #[test]
+    fn a_listing_that_shows_the_same_for_ever_ends() {
+        let mut place = Place::default();
+        read(&mut place, true);
+        for _ in 0..STILL_MAX {
+            read(&mut place, false);
+            assert!(place.moves_on().is_ok());
+        }
+        read(&mut place, false);
+        assert!(place.moves_on().unwrap_err().to_string().contains("the same rows"));
+        // Who stepped back saw some of it again, and goes on.
+        read(&mut place, true);
+        assert!(place.moves_on().is_ok());
+    }
 }

@@ -263,6 +263,7 @@ impl Reading<'_> {
                 }
                 continue;
             }
+            self.place.moves_on()?;
             self.note(&items);
             held.extend(items);
             if more && let Some(spec) = bulk.take_if(|spec| held.len() >= spec.least) {
@@ -305,7 +306,10 @@ impl Reading<'_> {
         if self.place.seam(at) {
             items.remove(0);
         }
-        self.place.passed(at, rows, items.len(), last, &self.vars);
+        let shown = self.shown.as_ref().filter(|_| by_id);
+        let known = |item| self.remote(item).is_some_and(|id| shown.is_some_and(|s| s.holds(&id)));
+        let fresh = items.iter().any(|item| !known(item));
+        self.place.passed(at, (rows, items.len()), fresh, last, &self.vars);
         true
     }
 

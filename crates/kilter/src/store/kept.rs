@@ -3,7 +3,7 @@
 //! Reads   nothing.   Writes  nothing: it is what the store would read again.
 //! Never   outlives a transaction that was undone, nor what another process wrote; never grows past a bound.
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use kilter_core::model::{Object, ObjectId, Record, RecordId, Shared};
 use kilter_core::sync::world::{Key, found_alike, object_keys, record_keys, shown_alike};
 
@@ -22,14 +22,10 @@ pub struct Kept {
     written: u64,
     /// A transaction is under way: what it did is not certain yet.
     open: bool,
-    /// The count of writes when it began.
-    began: u64,
-    /// What moved while a scout reads.
-    since: Option<HashSet<Key>>,
 }
 
 #[derive(Debug, Default)]
-pub struct Rows {
+struct Rows {
     records: HashMap<RecordId, Shared<Record>>,
     objects: HashMap<ObjectId, Shared<Object>>,
     answers: HashMap<Key, Vec<i64>>,
@@ -43,7 +39,7 @@ impl Kept {
         if self.open || full || self.others != others {
             self.clear();
         }
-        (self.open, self.others, self.began) = (true, others, self.written);
+        (self.open, self.others) = (true, others);
     }
 
     /// Another figure than before: a world that was loaded then may be wrong now.
@@ -59,47 +55,12 @@ impl Kept {
     /// So many trees take their time to be let go of: nobody waits for it.
     pub fn clear(&mut self) {
         self.written += 1;
-        self.since = None;
         let rows = std::mem::take(&mut self.rows);
         if rows.records.len() + rows.objects.len() < ROWS_MAX / 16 {
             return;
         }
         // Where no thread can be had, it is dropped here.
         std::thread::Builder::new().spawn(move || drop(rows)).ok();
-    }
-
-    /// From here on a scout reads what was last committed. False: that is not all that was written.
-    pub fn scouting(&mut self) -> bool {
-        let all = self.written == self.began;
-        self.since = all.then(HashSet::default);
-        all
-    }
-
-    /// What a scout found is kept, as far as nobody wrote it since.
-    pub fn scouted(&mut self, found: Rows) {
-        let Some(moved) = self.since.take() else { return };
-        for (id, record) in found.records {
-            self.rows.records.entry(id).or_insert(record);
-        }
-        for (id, object) in found.objects {
-            self.rows.objects.entry(id).or_insert(object);
-        }
-        for (key, ids) in found.answers.into_iter().filter(|(key, _)| !moved.contains(key)) {
-            self.rows.answers.entry(key).or_insert(ids);
-        }
-    }
-
-    pub fn into_rows(self) -> Rows {
-        self.rows
-    }
-
-    fn moved(&mut self, keys: impl IntoIterator<Item = Key>) {
-        for key in keys {
-            self.rows.answers.remove(&key);
-            if let Some(since) = &mut self.since {
-                since.insert(key);
-            }
-        }
     }
 
     pub fn record(&self, id: RecordId) -> Option<Shared<Record>> {
@@ -129,7 +90,9 @@ impl Kept {
     /// A record was written over what it was: who was found by what moved is asked anew.
     pub fn record_written(&mut self, was: Option<&Record>, record: &Shared<Record>) {
         if !was.is_some_and(|was| found_alike(was, record)) {
-            self.moved(&record_keys(was) | &record_keys(Some(record)));
+            for key in record_keys(was).union(&record_keys(Some(record))) {
+                self.rows.answers.remove(key);
+            }
         }
         self.written += 1;
         self.keep_record(record);
@@ -137,7 +100,9 @@ impl Kept {
 
     pub fn object_written(&mut self, was: Option<&Object>, object: &Shared<Object>) {
         if !was.is_some_and(|was| shown_alike(was, object)) {
-            self.moved(&object_keys(was) | &object_keys(Some(object)));
+            for key in object_keys(was).union(&object_keys(Some(object))) {
+                self.rows.answers.remove(key);
+            }
         }
         self.written += 1;
         self.keep_object(object);
@@ -146,13 +111,11 @@ impl Kept {
     /// Columns of these were set beside it, none by which an object is found.
     pub fn forget_objects(&mut self, which: impl Fn(&Object) -> bool) {
         self.written += 1;
-        self.since = None;
         self.rows.objects.retain(|_, object| !which(object));
     }
 
     pub fn forget_object(&mut self, id: ObjectId) {
         self.written += 1;
-        self.since = None;
         self.rows.objects.remove(&id);
     }
 }

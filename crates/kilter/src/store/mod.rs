@@ -19,7 +19,6 @@ mod objects_put;
 pub mod records;
 pub mod report;
 mod retain;
-pub mod scout;
 pub mod sold;
 mod spool;
 pub mod sums;
@@ -36,7 +35,6 @@ use kept::Kept;
 use kilter_core::model::Text;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use scout::Scout;
 use spool::Spool;
 
 #[derive(Debug, thiserror::Error)]
@@ -89,16 +87,13 @@ pub struct Store {
 /// Dropped in this order: the connection that writes closes last.
 #[derive(Debug)]
 struct Writer {
-    scout: Option<Arc<Scout>>,
     _beside: Option<checkpoint::Beside>,
     all: Mutex<Own>,
 }
 
 impl Writer {
     fn new(sql: Connection, beside: Option<checkpoint::Beside>) -> Arc<Self> {
-        let file = sql.path().filter(|path| beside.is_some() && !path.is_empty());
-        let scout = file.map(|path| Arc::new(Scout::beside(Path::new(path))));
-        Arc::new(Self { scout, _beside: beside, all: Mutex::new(Own::new(sql)) })
+        Arc::new(Self { _beside: beside, all: Mutex::new(Own::new(sql)) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Own> {
@@ -124,30 +119,21 @@ impl Store {
 
     /// Opens what is there, without a write; for `status`, `plan`, `why` beside a running `serve`.
     pub fn open_read_only(path: &Path) -> Result<Self> {
-        let writer = Writer::new(Self::connect_read_only(path)?, None);
-        Ok(Self { writer, line: Arc::default(), spool: None })
-    }
-
-    fn connect_read_only(path: &Path) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
-        keep_statements(&connection)?;
-        Ok(connection)
-    }
-
-    /// Reads ahead of the writer, where there is a file.
-    pub fn scout(&self) -> Option<Arc<Scout>> {
-        self.writer.scout.clone()
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(Self { writer: Writer::new(connection, None), line: Arc::default(), spool: None })
     }
 
     fn prepare(mut connection: Connection) -> Result<Self> {
         connection.execute_batch(PRAGMAS)?;
-        keep_statements(&connection)?;
+        // Else a statement is prepared again whenever what it asks for is another value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         migrate(&mut connection)?;
         let beside = checkpoint::Beside::of(&mut connection)?;
-        let writer = Writer::new(connection, beside);
-        Ok(Self { writer, line: Arc::default(), spool: None })
+        Ok(Self { writer: Writer::new(connection, beside), line: Arc::default(), spool: None })
     }
 
     /// Runs `work` in one transaction; it is committed if `work` succeeds, else undone.
@@ -207,13 +193,6 @@ impl<'c> Tx<'c> {
     fn new(sql: &'c Connection, kept: &'c mut Kept) -> Self {
         Self { sql, kept: RefCell::new(kept) }
     }
-}
-
-fn keep_statements(connection: &Connection) -> Result<()> {
-    // Else a statement is prepared again whenever what it asks for is another value.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<()> {

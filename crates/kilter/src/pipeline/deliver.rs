@@ -279,7 +279,7 @@ fn plan_one(
             }
             if !operation.places.is_empty() {
                 let mut object = world.object(object.id).cloned().unwrap_or_else(|| object.clone());
-                places::leaves(&mut object, &operation.places, fresh);
+                places::leaves(&mut object, &operation.places, fresh, in_seconds);
                 world.put_object(object);
             }
             round.marks.insert(object.id, mark);
@@ -289,6 +289,10 @@ fn plan_one(
         }
     }
     Ok(())
+}
+
+fn in_seconds(seconds: u64) -> String {
+    after(std::time::Duration::from_secs(seconds))
 }
 
 /// A create that carries others creates them as well: each resource was listed whole before.

@@ -110,7 +110,7 @@ fn draft_row(
         let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
         let now = world.now.clone();
         let said = (key, &new, cell, each);
-        return draft_places(view, object, (row, places), said, (&now, draft));
+        return draft_places(view, object, (row, places), said, (&now, guards, draft));
     }
     if left_alone(row, &new, &view.env(&vars, None)) {
         return Ok(());
@@ -188,7 +188,7 @@ fn draft_places(
     object: &Object,
     (row, spec): (&Row, &Places),
     (key, value, (by, change), each): (String, &Json, (String, i64), &str),
-    (now, draft): (&str, &mut Draft),
+    (now, guards, draft): (&str, Guards, &mut Draft),
 ) -> Result<(), Stop> {
     let differs = match places::compare(spec, object, &key, value, now) {
         places::Found::Nothing => return Ok(()),
@@ -208,7 +208,7 @@ fn draft_places(
     };
     // What stands there now tells ours from what somebody else put there since.
     // What somebody put there since would be gone with a list that does not name it.
-    draft.unsure |= differs.asks() || spec.stays.is_some();
+    draft.unsure |= guards.places && (differs.asks() || spec.stays.is_some());
     if row.list.is_some() {
         let new = places::sent(spec, &differs, value);
         write_row(view, each, row, &mut draft.payload, &new, &key)?;

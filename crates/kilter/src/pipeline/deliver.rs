@@ -277,7 +277,7 @@ fn plan_one(
                 counted(world, object.id, reason);
                 return Ok(());
             }
-            if !operation.places.is_empty() {
+            if !operation.places.is_empty() && guards.places {
                 let mut object = world.object(object.id).cloned().unwrap_or_else(|| object.clone());
                 places::leaves(&mut object, &operation.places, fresh, in_seconds);
                 world.put_object(object);

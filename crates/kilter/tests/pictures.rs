@@ -1,0 +1,179 @@
+//! Pictures of a shop that replaces whole lists: each is sent once, whatever becomes of the answer;
+//! what an editor put there stays where it stands.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Rig, seed};
+
+const MUG: &str = "MUG-001";
+
+async fn ask(rig: &Rig, shop: &str, method: reqwest::Method, path: &str, body: &Value) -> Value {
+    let url = format!("{shop}/wp-json/wc/v3/{path}");
+    let request = rig.http.request(method, url).basic_auth("ck_test", Some("cs_test"));
+    let request = request.header("content-type", "application/json").body(body.to_string());
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    assert!(status.is_success(), "{path}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The product that a shop sells under this SKU, or whose variant it is.
+async fn product(rig: &Rig, shop: &str, sku: &str) -> Value {
+    let get = reqwest::Method::GET;
+    let found = ask(rig, shop, get.clone(), &format!("products?sku={sku}"), &json!({})).await;
+    let parent = found[0]["parent_id"].as_u64().unwrap();
+    match parent {
+        0 => found[0].clone(),
+        parent => ask(rig, shop, get, &format!("products/{parent}"), &json!({})).await,
+    }
+}
+
+/// As an editor there would: those that are there by their id, others by their address.
+async fn put(rig: &Rig, shop: &str, sku: &str, images: &[Value]) {
+    let path = format!("products/{}", product(rig, shop, sku).await["id"]);
+    ask(rig, shop, reqwest::Method::PUT, &path, &json!({ "images": images })).await;
+}
+
+fn new(name: &str) -> Value {
+    json!({ "src": format!("https://pictures.example.com/{name}.png"), "alt": name })
+}
+
+fn there(place: &Place) -> Value {
+    json!({ "id": place.0 })
+}
+
+/// A picture's id there, and what it is called: a shop keeps each under a name that ends with the
+/// name it had where it came from.
+type Place = (u64, String);
+
+async fn shown(rig: &Rig, shop: &str, sku: &str) -> Vec<Place> {
+    let product = product(rig, shop, sku).await;
+    let named = |image: &Value| {
+        let name = image["src"].as_str().unwrap().rsplit('-').next().unwrap();
+        (image["id"].as_u64().unwrap(), name.trim_end_matches(".png").to_owned())
+    };
+    product["images"].as_array().unwrap().iter().map(named).collect()
+}
+
+async fn names(rig: &Rig, shop: &str, sku: &str) -> Vec<String> {
+    shown(rig, shop, sku).await.into_iter().map(|(_, name)| name).collect()
+}
+
+/// How often one product alone was written, by whomever.
+async fn puts(rig: &Rig) -> u64 {
+    let calls = rig.get(&format!("{}/_twin/calls", rig.us.url())).await;
+    calls["routes"]["PUT /products/{id}"]["calls"].as_u64().unwrap_or(0)
+}
+
+/// Until the next plan is empty; `without`: the guard that is off.
+async fn settled(rig: &Rig, without: &str) {
+    for _ in 0..20 {
+        let mut command = rig.command(&["sync"]);
+        command.env("KILTER_UNSAFE_WITHOUT", without);
+        let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        if rig.run(&["plan"]).await.0 == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    panic!("the plan is not empty:\n{}", rig.run(&["plan"]).await.1);
+}
+
+/// Two shops and an ERP; the pictures of the second are those of the first.
+async fn rigged(name: &str) -> Rig {
+    let rig = Rig::start(name).await;
+    let text = std::fs::read_to_string(rig.toml()).unwrap();
+    let owners = "[own.product]\n\"*\" = \"erp\"";
+    assert!(text.contains(owners));
+    let text = text.replace(owners, &format!("{owners}\nimages = \"de\""));
+    std::fs::write(rig.toml(), text).unwrap();
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(3, 50)).await;
+    settled(&rig, "").await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_is_sent_once_in_its_order_and_an_editors_stays() {
+    let rig = rigged("pictures").await;
+    let (de, us) = (rig.de.url(), rig.us.url());
+    put(&rig, &de, MUG, &[new("one"), new("two")]).await;
+    put(&rig, &de, "TEE-000-M", &[new("shirt")]).await;
+    settled(&rig, "").await;
+    assert_eq!(names(&rig, &us, MUG).await, ["one", "two"]);
+    assert_eq!(names(&rig, &us, "TEE-000-M").await, ["shirt"], "of a product with variations");
+    assert_eq!(puts(&rig).await, 3, "one write a picture");
+    let alt = product(&rig, &us, MUG).await["images"][0]["alt"].clone();
+    assert_eq!(alt, "one");
+
+    // An editor puts one of theirs first. The second is another at the source, and the answer lost.
+    let ours = shown(&rig, &us, MUG).await;
+    put(&rig, &us, MUG, &[new("theirs"), there(&ours[0]), there(&ours[1])]).await;
+    let source = shown(&rig, &de, MUG).await;
+    put(&rig, &de, MUG, &[there(&source[0]), new("three")]).await;
+    let lost = json!({ "fail_next": 1, "status": 502, "writes_only": true, "apply": "before" });
+    rig.post(&format!("{us}/_twin/faults"), &lost).await;
+    settled(&rig, "").await;
+    assert_eq!(names(&rig, &us, MUG).await, ["theirs", "one", "three"]);
+    assert_eq!(puts(&rig).await, 5, "the editor's, and one of ours");
+    let before = shown(&rig, &us, MUG).await;
+    assert_eq!(before[1], ours[0], "it is the one that was sent first");
+
+    // Another order at the source; theirs was moved between.
+    put(&rig, &us, MUG, &[there(&before[1]), there(&before[0]), there(&before[2])]).await;
+    let source = shown(&rig, &de, MUG).await;
+    put(&rig, &de, MUG, &[there(&source[1]), there(&source[0])]).await;
+    settled(&rig, "").await;
+    let turned = [&before[2], &before[0], &before[1]].map(Clone::clone);
+    assert_eq!(shown(&rig, &us, MUG).await, turned, "moved, not sent again");
+
+    // None is wanted any more: theirs stays.
+    put(&rig, &de, MUG, &[]).await;
+    settled(&rig, "").await;
+    assert_eq!(shown(&rig, &us, MUG).await, [before[0].clone()]);
+}
+
+/// Without the notes and the look just before, a lost answer sends it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_notes_a_picture_is_sent_again_and_an_editors_is_dropped() {
+    let rig = rigged("pictures-control").await;
+    let (de, us) = (rig.de.url(), rig.us.url());
+    put(&rig, &de, MUG, &[new("one")]).await;
+    let lost = json!({ "fail_next": 1, "status": 502, "writes_only": true, "apply": "before" });
+    rig.post(&format!("{us}/_twin/faults"), &lost).await;
+    settled(&rig, "places").await;
+    assert_eq!(puts(&rig).await, 2, "sent twice");
+
+    let ours = shown(&rig, &us, MUG).await;
+    put(&rig, &us, MUG, &[there(&ours[0]), new("theirs")]).await;
+    put(&rig, &de, MUG, &[]).await;
+    settled(&rig, "places").await;
+    assert_eq!(names(&rig, &us, MUG).await, [""; 0], "theirs is lost");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_the_shop_cannot_fetch_is_told_and_undoes_none_of_the_others() {
+    let rig = rigged("pictures-broken").await;
+    let (de, us) = (rig.de.url(), rig.us.url());
+    put(&rig, &de, MUG, &[new("good")]).await;
+    settled(&rig, "").await;
+    let good = shown(&rig, &us, MUG).await;
+    let refused = json!({ "code": "woocommerce_product_image_upload_error", // tidy: names
+        "message": "Error getting remote image. Error: cURL error 7",
+        "data": { "status": 400 } });
+    let faults = json!({ "fail_next": 1, "status": 400, "writes_only": true, "body": refused });
+    rig.post(&format!("{us}/_twin/faults"), &faults).await;
+    let source = shown(&rig, &de, MUG).await;
+    put(&rig, &de, MUG, &[there(&source[0]), new("bad")]).await;
+    rig.run(&["sync"]).await;
+    let (_, told) = rig.run(&["status"]).await;
+    assert!(told.contains("Error getting remote image"), "{told}");
+    assert_eq!(shown(&rig, &us, MUG).await, good);
+
+    put(&rig, &de, MUG, &[there(&source[0]), new("better")]).await;
+    settled(&rig, "").await;
+    assert_eq!(names(&rig, &us, MUG).await, ["good", "better"]);
+    assert_eq!(shown(&rig, &us, MUG).await[0], good[0], "it was not sent again");
+}

@@ -108,9 +108,8 @@ fn draft_row(
     }
     if let Some(places) = &row.places {
         let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
-        let now = world.now.clone();
         let said = (key, &new, cell, each);
-        return draft_places(view, object, (row, places), said, (&now, guards, draft));
+        return draft_places(view, object, (row, places), said, (&world.now, guards, draft));
     }
     if left_alone(row, &new, &view.env(&vars, None)) {
         return Ok(());

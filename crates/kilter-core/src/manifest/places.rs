@@ -30,6 +30,9 @@ pub struct Places {
     pub leave: Option<Said>,
     /// A write replaces the list: how what stays there is said. What leaves is not said.
     pub stays: Option<Said>,
+    /// What the remote itself puts where nothing else is shows these values, or `$settings` that
+    /// hold them: it is not said back beside others.
+    pub filler: Vec<(Path, Vec<Json>)>,
     /// So many new ones in one write.
     pub at_once: usize,
     /// What was sent and answered by nobody may arrive this much later.
@@ -62,6 +65,7 @@ pub(super) fn places(reader: &mut Reader<'_>, problems: &mut Problems) -> Option
         join: said(&mut inner, "join", problems),
         leave: said(&mut inner, "leave", problems),
         stays: said(&mut inner, "stays", problems),
+        filler: keep(&mut inner, "filler", problems),
         at_once: at_once.map_or(usize::MAX, |n| n.max(1)),
         quiescence_seconds: quiescence.unwrap_or(0),
     };

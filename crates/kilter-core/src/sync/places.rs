@@ -27,7 +27,7 @@ use crate::Json;
 use crate::manifest::parts::fits;
 use crate::manifest::places::Said;
 use crate::manifest::{Places, Row, plain, render};
-use crate::mapping::Env;
+use crate::mapping::{Env, Path};
 use crate::model::{Object, RowKey, Seq, Wait, WaitKind};
 use crate::sync::batch::id_json;
 use crate::sync::house::PLACES_ROW;
@@ -146,9 +146,21 @@ pub(super) fn read(places: &Places, item: &Json, env: &Env<'_>) -> Result<Option
         } else if is(&places.open) {
             place["open"] = json!(true);
         }
+        if !places.filler.is_empty() && fills(&places.filler, one, env) {
+            place["filler"] = json!(true);
+        }
         out.push(place);
     }
     Ok(Some(Json::Array(out)))
+}
+
+/// Did the remote put it there because nothing else was?
+fn fills(filler: &[(Path, Vec<Json>)], one: &Json, env: &Env<'_>) -> bool {
+    filler.iter().all(|(path, values)| {
+        let found = path.read(one, env);
+        let mut said = values.iter().filter_map(|value| render(value, env.vars));
+        said.any(|value| Some(value) == found)
+    })
 }
 
 /// What a wanted item is known by.
@@ -205,7 +217,7 @@ pub(super) fn compare(
     let gone = noted.own.iter().filter(stands).filter(unwanted).filter_map(|own| own.id.clone());
     let leave: Vec<String> = gone.collect();
     let whole = match &places.stays {
-        Some(_) => whole(places, &noted, &here, &wanted, &join),
+        Some(_) => whole(places, &noted, &shown, &wanted, &join),
         None => Vec::new(),
     };
     let moved = places.source.is_some()
@@ -227,10 +239,11 @@ pub(super) fn compare(
 fn whole(
     places: &Places,
     noted: &Noted,
-    here: &[String],
+    shown: &[Json],
     wanted: &[(String, Json)],
     join: &[String],
 ) -> Vec<Option<String>> {
+    let here = &ids(shown);
     let own = |id: &String| noted.own.iter().any(|own| own.id.as_ref() == Some(id));
     let mut ours = wanted.iter().filter_map(|(source, _)| {
         if join.contains(source) {
@@ -248,6 +261,15 @@ fn whole(
         }
     }
     out.extend(ours);
+    // What the remote put there for want of anything else, unless it is wanted.
+    let filler = shown.iter().filter(|one| one.get("filler").is_some());
+    let filler: Vec<Option<String>> = filler
+        .map(|one| one.get("id").map(plain))
+        .filter(|id| !id.as_ref().is_some_and(own))
+        .collect();
+    if out.iter().any(|one| !filler.contains(one)) {
+        out.retain(|one| !filler.contains(one));
+    }
     out
 }
 
@@ -422,7 +444,7 @@ fn found_out(noted: &mut Noted, shown: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::{Lens, Path};
+    use crate::mapping::Lens;
 
     const ROW: &str = "product.images";
     const NOW: &str = "2026-11-28T20:00:00Z";
@@ -440,6 +462,7 @@ mod tests {
             join: None,
             leave: None,
             stays: None,
+            filler: Vec::new(),
             at_once: usize::MAX,
             quiescence_seconds: 0,
         }
@@ -653,5 +676,14 @@ mod tests {
         arrive(&mut object, other, &["4", "5", "7"]);
         let none = change(&places, &object, &Json::Null);
         assert_eq!(says(&places, &none, &json!(null)), list(&[4, 5]));
+
+        // What the remote put there itself goes where something else comes.
+        let mut object = Object::seat(1, "x", "m", "m");
+        object.shadow.insert(ROW.to_owned(), json!([{ "id": "15", "filler": true }]));
+        let first = change(&places, &object, &of("6"));
+        assert_eq!(says(&places, &first, &json!(null)), list(&[6]));
+        arrive(&mut object, first, &["6"]);
+        let none = change(&places, &object, &Json::Null);
+        assert_eq!(says(&places, &none, &json!(null)), list(&[]));
     }
 }

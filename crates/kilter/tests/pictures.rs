@@ -83,21 +83,21 @@ async fn settled(rig: &Rig, without: &str) {
 }
 
 /// Two shops and an ERP; the pictures of the second are those of the first.
-async fn rigged(name: &str) -> Rig {
+async fn rigged(name: &str, products: usize) -> Rig {
     let rig = Rig::start(name).await;
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     let owners = "[own.product]\n\"*\" = \"erp\"";
     assert!(text.contains(owners));
     let text = text.replace(owners, &format!("{owners}\nimages = \"de\""));
     std::fs::write(rig.toml(), text).unwrap();
-    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(3, 50)).await;
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(products, 50)).await;
     settled(&rig, "").await;
     rig
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_is_sent_once_in_its_order_and_an_editors_stays() {
-    let rig = rigged("pictures").await;
+    let rig = rigged("pictures", 3).await;
     let (de, us) = (rig.de.url(), rig.us.url());
     put(&rig, &de, MUG, &[new("one"), new("two")]).await;
     put(&rig, &de, "TEE-000-M", &[new("shirt")]).await;
@@ -138,7 +138,7 @@ async fn each_is_sent_once_in_its_order_and_an_editors_stays() {
 /// Without the notes and the look just before, a lost answer sends it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_notes_a_picture_is_sent_again_and_an_editors_is_dropped() {
-    let rig = rigged("pictures-control").await;
+    let rig = rigged("pictures-control", 3).await;
     let (de, us) = (rig.de.url(), rig.us.url());
     put(&rig, &de, MUG, &[new("one")]).await;
     let lost = json!({ "fail_next": 1, "status": 502, "writes_only": true, "apply": "before" });
@@ -155,7 +155,7 @@ async fn without_notes_a_picture_is_sent_again_and_an_editors_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_the_shop_cannot_fetch_is_told_and_undoes_none_of_the_others() {
-    let rig = rigged("pictures-broken").await;
+    let rig = rigged("pictures-broken", 3).await;
     let (de, us) = (rig.de.url(), rig.us.url());
     put(&rig, &de, MUG, &[new("good")]).await;
     settled(&rig, "").await;
@@ -176,4 +176,31 @@ async fn one_that_the_shop_cannot_fetch_is_told_and_undoes_none_of_the_others() 
     settled(&rig, "").await;
     assert_eq!(names(&rig, &us, MUG).await, ["good", "better"]);
     assert_eq!(shown(&rig, &us, MUG).await[0], good[0], "it was not sent again");
+}
+
+const MANY: usize = 11;
+
+/// The most writes of pictures between two reads of them, of many products that get one each.
+async fn between_reads(name: &str, without: &str) -> usize {
+    let rig = rigged(name, MANY).await;
+    for n in 0..MANY {
+        put(&rig, &rig.de.url(), &format!("MUG-{n:03}"), &[new("one")]).await;
+    }
+    settled(&rig, without).await;
+    let database = rusqlite::Connection::open(rig.database()).unwrap();
+    let told = "SELECT method FROM exchanges WHERE connection = 'us' AND resource = 'simple_images' \
+                ORDER BY id";
+    let mut query = database.prepare(told).unwrap();
+    let methods = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let methods: Vec<String> = methods.map(Result::unwrap).collect();
+    assert_eq!(methods.iter().filter(|m| *m == "PUT").count(), MANY, "each once");
+    methods.split(|method| method == "GET").map(<[String]>::len).max().unwrap()
+}
+
+/// What is written rests on a read of that moment, however many wait: an editor's is not dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_lists_a_few_are_read_and_written_at_a_time() {
+    const AT_ONCE: usize = 4;
+    assert!(between_reads("pictures-many", "").await <= AT_ONCE);
+    assert_eq!(between_reads("pictures-many-control", "places").await, MANY, "all after one read");
 }

@@ -28,7 +28,7 @@ use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, after, now};
 use crate::pipeline::guard::Gates;
-use crate::pipeline::{answers, load, looks, permits, prepare, settle, steps};
+use crate::pipeline::{answers, load, looks, permits, prepare, replaced, settle, steps};
 use crate::store::{Result, Tx};
 
 /// What one round found to do.
@@ -91,6 +91,7 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
             round.join(&mut again);
         }
     }
+    replaced::few(engine, connection, &mut round.read_first).await?;
     if !round.read_first.is_empty() {
         let objects = std::mem::take(&mut round.read_first);
         let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();

@@ -204,3 +204,25 @@ async fn of_many_lists_a_few_are_read_and_written_at_a_time() {
     assert!(between_reads("pictures-many", "").await <= AT_ONCE);
     assert_eq!(between_reads("pictures-many-control", "places").await, MANY, "all after one read");
 }
+
+/// How often a picture is sent where Kilter dies after the shop took it, before that is written down.
+async fn sent_around_a_kill(name: &str, without: &str) -> u64 {
+    let rig = rigged(name, 3).await;
+    put(&rig, &rig.de.url(), MUG, &[new("one")]).await;
+    let id = product(&rig, &rig.us.url(), MUG).await["id"].clone();
+    let mut command = rig.command(&["sync"]);
+    command.env("KILTER_CRASH_AT", format!("1 after a call /products/{id}"));
+    command.env("KILTER_UNSAFE_WITHOUT", without);
+    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(!out.status.success(), "it died");
+    assert_eq!(names(&rig, &rig.us.url(), MUG).await, ["one"], "the shop took it");
+    settled(&rig, without).await;
+    assert_eq!(names(&rig, &rig.us.url(), MUG).await, ["one"]);
+    puts(&rig).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_before_it_was_written_down_it_is_sent_once() {
+    assert_eq!(sent_around_a_kill("pictures-killed", "").await, 1);
+    assert_eq!(sent_around_a_kill("pictures-killed-control", "places").await, 2, "without notes");
+}

@@ -226,3 +226,39 @@ async fn killed_before_it_was_written_down_it_is_sent_once() {
     assert_eq!(sent_around_a_kill("pictures-killed", "").await, 1);
     assert_eq!(sent_around_a_kill("pictures-killed-control", "places").await, 2, "without notes");
 }
+
+/// A merchant's own copy of the shop's connector, in which no picture is waited for.
+fn impatient(rig: &Rig) {
+    let name = "woocommerce"; // tidy: names
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../connectors").join(name);
+    let to = rig.folder.join("connectors").join(name);
+    std::fs::create_dir_all(&to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().flatten().filter(|f| f.path().is_file()) {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let text = text.replace("quiescence = \"2m\"", "quiescence = \"0s\"");
+        std::fs::write(to.join(file.file_name()), text).unwrap();
+    }
+}
+
+/// A shop may go on fetching after it gave up answering.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_nobody_answered_for_may_still_arrive_and_is_waited_for() {
+    let nobody = json!({ "fail_next": 1, "status": 502, "writes_only": true });
+    let rig = rigged("pictures-slow", 3).await;
+    put(&rig, &rig.de.url(), MUG, &[new("one")]).await;
+    rig.post(&format!("{}/_twin/faults", rig.us.url()), &nobody).await;
+    for _ in 0..2 {
+        rig.run(&["sync"]).await;
+    }
+    assert_eq!(puts(&rig).await, 1, "not yet again");
+    let (_, told) = rig.run(&["status"]).await;
+    assert!(told.contains("asks what came of what was sent"), "{told}");
+
+    let rig = rigged("pictures-impatient", 3).await;
+    impatient(&rig);
+    put(&rig, &rig.de.url(), MUG, &[new("one")]).await;
+    rig.post(&format!("{}/_twin/faults", rig.us.url()), &nobody).await;
+    settled(&rig, "").await;
+    assert_eq!(puts(&rig).await, 2, "without patience it is sent again at once");
+    assert_eq!(names(&rig, &rig.us.url(), MUG).await, ["one"]);
+}

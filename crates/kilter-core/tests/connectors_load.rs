@@ -53,3 +53,35 @@ fn every_entity_reads_without_a_problem() {
         }
     }
 }
+
+/// Either the whole list is said, or what comes and goes: both at once would take out what is not said.
+#[test]
+fn a_list_that_is_replaced_has_no_word_for_what_leaves() {
+    let folder = root().join("connectors");
+    let text = |(path, text): (String, String)| {
+        let stays = text.replace("leave  = {", "stays  = {");
+        (path, text.replace("leave  = {", "leave  = { at = \"gone\" }\nstays  = {"), stays)
+    };
+    let mut refused = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let folder = entry.unwrap().path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let files: Vec<_> = data_files(&folder).into_iter().map(text).collect();
+        let changed = files.iter().filter(|(_, both, stays)| both != stays).count();
+        let told = |files: Vec<(String, String)>| {
+            let mut problems = Vec::new();
+            read_connector(&files, &mut problems).unwrap();
+            let told = problems.iter().map(ToString::to_string);
+            told.filter(|p| p.contains("`stays` stands beside")).count()
+        };
+        let both: Vec<_> =
+            files.iter().map(|(path, both, _)| (path.clone(), both.clone())).collect();
+        let alone: Vec<_> =
+            files.iter().map(|(path, _, one)| (path.clone(), one.clone())).collect();
+        assert_eq!((told(both), told(alone)), (changed, 0));
+        refused += changed;
+    }
+    assert!(refused > 0, "some connector says what leaves");
+}

@@ -32,6 +32,7 @@ fn guards_from_env() -> Guards {
             "first_listing" => guards.first_listing = false,
             "absence_cap" => guards.absence_cap = false,
             "ask" => guards.ask = false,
+            "places" => guards.places = false,
             _ => tracing::warn!(guard = name, "there is no such guard: nothing is off"),
         }
     }

@@ -28,6 +28,15 @@ pub struct Places {
     pub join: Option<Said>,
     /// How one of ours is taken out.
     pub leave: Option<Said>,
+    /// A write replaces the list: how what stays there is said. What leaves is not said.
+    pub stays: Option<Said>,
+    /// What the remote itself puts where nothing else is shows these values, or `$settings` that
+    /// hold them: it is not said back beside others.
+    pub filler: Vec<(Path, Vec<Json>)>,
+    /// So many new ones in one write.
+    pub at_once: usize,
+    /// What was sent and answered by nobody may arrive this much later.
+    pub quiescence_seconds: u64,
 }
 
 /// A list in the payload, and each item of it: a template over `$place` and `$id`.
@@ -42,6 +51,9 @@ pub struct Said {
 pub(super) fn places(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Places> {
     let node = reader.take("places")?;
     let mut inner = Reader::new(reader.file, "places", node, problems);
+    let at_once = inner.integer("at_once", problems).and_then(|n| usize::try_from(n).ok());
+    let quiescence =
+        inner.seconds("quiescence", problems).and_then(|seconds| u64::try_from(seconds).ok());
     let places = Places {
         at: path_or_whole(&mut inner, "at", problems),
         id: lens_at(&mut inner, "id", problems).unwrap_or_default(),
@@ -52,7 +64,16 @@ pub(super) fn places(reader: &mut Reader<'_>, problems: &mut Problems) -> Option
         wrong: lens_at(&mut inner, "wrong", problems),
         join: said(&mut inner, "join", problems),
         leave: said(&mut inner, "leave", problems),
+        stays: said(&mut inner, "stays", problems),
+        filler: keep(&mut inner, "filler", problems),
+        at_once: at_once.map_or(usize::MAX, |n| n.max(1)),
+        quiescence_seconds: quiescence.unwrap_or(0),
     };
+    if places.stays.is_some() && (places.leave.is_some() || places.join.is_some()) {
+        let hint = "stays: the whole list is written; join, leave: what comes and goes";
+        let what = "`stays` stands beside `join` or `leave`".into();
+        inner.problem(node.line, what, hint, problems);
+    }
     if places.source.is_some() == places.of.is_some() {
         let hint =
             "source: the member an item is known by; of: the resource that the value refers to";

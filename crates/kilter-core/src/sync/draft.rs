@@ -108,7 +108,8 @@ fn draft_row(
     }
     if let Some(places) = &row.places {
         let cell = cell.map(|c| (c.by, c.change)).unwrap_or_default();
-        return draft_places(view, object, (row, places), (key, &new, cell, each), draft);
+        let said = (key, &new, cell, each);
+        return draft_places(view, object, (row, places), said, (&world.now, guards, draft));
     }
     if left_alone(row, &new, &view.env(&vars, None)) {
         return Ok(());
@@ -186,9 +187,9 @@ fn draft_places(
     object: &Object,
     (row, spec): (&Row, &Places),
     (key, value, (by, change), each): (RowKey, &Json, (Text, i64), &str),
-    draft: &mut Draft,
+    (now, guards, draft): (&str, Guards, &mut Draft),
 ) -> Result<(), Stop> {
-    let differs = match places::compare(spec, object, &key, value) {
+    let differs = match places::compare(spec, object, &key, value, now) {
         places::Found::Nothing => return Ok(()),
         places::Found::Unsure => {
             draft.unsure = true;
@@ -205,7 +206,8 @@ fn draft_places(
         places::Found::Differs(differs) => differs,
     };
     // What stands there now tells ours from what somebody else put there since.
-    draft.unsure |= differs.asks();
+    // What somebody put there since would be gone with a list that does not name it.
+    draft.unsure |= guards.places && (differs.asks() || spec.stays.is_some());
     if row.list.is_some() {
         let new = places::sent(spec, &differs, value);
         write_row(view, each, row, &mut draft.payload, &new, &key)?;
@@ -215,7 +217,8 @@ fn draft_places(
     let written = places::write(row, &differs, object.remote.as_deref(), &mut draft.payload, &env);
     written.or_else(|e| stop(WaitKind::Held, format!("{key} cannot be written: {e}"), None))?;
     let old = object.shadow.get(key.as_str()).cloned();
-    draft.fields.push(Changed { row: key, old, new: value.clone(), by, change });
+    let new = places::reached(spec, &differs, value);
+    draft.fields.push(Changed { row: key, old, new, by, change });
     draft.places.push(differs);
     Ok(())
 }

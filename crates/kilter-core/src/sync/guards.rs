@@ -18,6 +18,9 @@ pub struct Guards {
     pub absence_cap: bool,
     /// What somebody deleted is asked about before it is made again.
     pub ask: bool,
+    /// What has an id of the remote's own is noted before it leaves, and a list is read just before it
+    /// is replaced.
+    pub places: bool,
 }
 
 impl Default for Guards {
@@ -29,6 +32,7 @@ impl Default for Guards {
             first_listing: true,
             absence_cap: true,
             ask: true,
+            places: true,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Places: which items of a remote's list are ours, so that one is sent once and no other is dropped.
 //!
 //! Reads   a row with `places`, what is wanted, what the remote shows.   Writes  the object's own notes.
-//! Never   sends one again while nobody knows what came of it, nor takes out what it did not put in.
+//! Never   sends one again while nobody knows what came of it, nor takes out what it did not put in;
+//!         replaces a list that was not read.
 //!
 //! ```text
 //! wanted, and not there        → sent: noted before it leaves          (of: joined, the same twice)
@@ -9,7 +10,13 @@
 //!                 shows none   → it was not done, and is sent again
 //!                 shows others → somebody was there too: ours are sent, and nobody knows which
 //! ours, and not wanted         → taken out, by its id
+//!
+//! replaced as a whole (stays): shown   ours 1 · theirs 7 · ours 2      wanted  b, new, a
+//!                              written ours 2 · theirs 7 · new · ours 1
 //! ```
+//!
+//! Where a write replaces the list, what is not said is gone: theirs goes back where it stood, and
+//! ours stand in the places of ours, in the order wanted.
 
 use std::collections::BTreeSet;
 
@@ -18,9 +25,11 @@ use serde_json::json;
 
 use crate::Json;
 use crate::manifest::parts::fits;
+use crate::manifest::places::Said;
 use crate::manifest::{Places, Row, plain, render};
-use crate::mapping::Env;
+use crate::mapping::{Env, Path};
 use crate::model::{Flat, Object, RowKey, Seq, Wait, WaitKind};
+use crate::sync::batch::id_json;
 use crate::sync::house::PLACES_ROW;
 
 /// One of ours: what it is known by, and its id, where that is known.
@@ -36,6 +45,19 @@ struct Sent {
     since: Seq,
     sources: Vec<String>,
     before: Vec<String>,
+    /// Until then it may arrive, though a read does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// A read that was asked since did not show it.
+    #[serde(default)]
+    missed: bool,
+}
+
+impl Sent {
+    /// Nobody saw it, and it had the time to arrive.
+    fn never_came(&self, now: &str) -> bool {
+        self.missed && self.until.as_deref().is_none_or(|until| until <= now)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -54,6 +76,15 @@ pub struct Change {
     before: Vec<String>,
     /// Their ids are what they are known by: nothing has to be found out.
     known: bool,
+    /// Where the list is replaced: all that is said, by id. None: the next one that is new.
+    #[serde(default)]
+    whole: Vec<Option<String>>,
+    /// Not there yet, and sent by a later write.
+    #[serde(default)]
+    later: Vec<String>,
+    /// So many seconds what got no answer may take to arrive.
+    #[serde(default)]
+    quiet: u64,
 }
 
 impl Change {
@@ -115,9 +146,21 @@ pub(super) fn read(places: &Places, item: &Json, env: &Env<'_>) -> Result<Option
         } else if is(&places.open) {
             place["open"] = json!(true);
         }
+        if !places.filler.is_empty() && fills(&places.filler, one, env) {
+            place["filler"] = json!(true);
+        }
         out.push(place);
     }
     Ok(Some(Json::Array(out)))
+}
+
+/// Did the remote put it there because nothing else was?
+fn fills(filler: &[(Path, Vec<Json>)], one: &Json, env: &Env<'_>) -> bool {
+    filler.iter().all(|(path, values)| {
+        let found = path.read(one, env);
+        let mut said = values.iter().filter_map(|value| render(value, env.vars));
+        said.any(|value| Some(value) == found)
+    })
 }
 
 /// What a wanted item is known by.
@@ -144,9 +187,19 @@ fn wanted(places: &Places, value: &Json) -> Vec<(String, Json)> {
     known.filter(|(source, _)| seen.insert(source.clone())).collect()
 }
 
-pub(super) fn compare(places: &Places, object: &Object, row: &str, value: &Json) -> Found {
+pub(super) fn compare(
+    places: &Places,
+    object: &Object,
+    row: &str,
+    value: &Json,
+    now: &str,
+) -> Found {
     let noted = notes(&object.shadow, row);
-    if noted.sent.is_some() {
+    if noted.sent.as_ref().is_some_and(|sent| !sent.never_came(now)) {
+        return Found::Unsure;
+    }
+    let unread = object.remote.is_some() && !object.shadow.contains_key(row);
+    if places.stays.is_some() && unread {
         return Found::Unsure;
     }
     let shown = shown(&object.shadow, row);
@@ -158,18 +211,66 @@ pub(super) fn compare(places: &Places, object: &Object, row: &str, value: &Json)
         own || (places.of.is_some() && here.contains(source))
     };
     let absent = wanted.iter().map(|(source, _)| source).filter(|s| !is_there(s));
-    let join: Vec<String> = absent.cloned().collect();
+    let mut join: Vec<String> = absent.cloned().collect();
+    let later = join.split_off(join.len().min(places.at_once));
     let unwanted = |own: &&Own| wanted.iter().all(|(source, _)| *source != own.source);
     let gone = noted.own.iter().filter(stands).filter(unwanted).filter_map(|own| own.id.clone());
     let leave: Vec<String> = gone.collect();
-    if join.is_empty() && leave.is_empty() {
+    let whole = match &places.stays {
+        Some(_) => whole(places, &noted, &shown, &wanted, &join),
+        None => Vec::new(),
+    };
+    let moved = places.source.is_some()
+        && places.stays.is_some()
+        && !whole.iter().flatten().eq(here.iter());
+    if join.is_empty() && leave.is_empty() && !moved {
         return complaint(places, &noted, &shown, &wanted);
     }
-    // One thing at a time: what is refused must not have been half done.
-    let both = places.of.is_some() || join.is_empty();
+    // One thing at a time: what is refused must not have been half done. A list is replaced at once.
+    let both = places.of.is_some() || join.is_empty() || places.stays.is_some();
     let leave = if both { leave } else { Vec::new() };
     let known = places.of.is_some();
-    Found::Differs(Change { row: row.into(), join, leave, before: here, known })
+    let row = row.into();
+    let quiet = places.quiescence_seconds;
+    Found::Differs(Change { row, join, leave, before: here, known, whole, later, quiet })
+}
+
+/// The list that replaces the one that is shown.
+fn whole(
+    places: &Places,
+    noted: &Noted,
+    shown: &[Json],
+    wanted: &[(String, Json)],
+    join: &[String],
+) -> Vec<Option<String>> {
+    let here = &ids(shown);
+    let own = |id: &String| noted.own.iter().any(|own| own.id.as_ref() == Some(id));
+    let mut ours = wanted.iter().filter_map(|(source, _)| {
+        if join.contains(source) {
+            return Some(places.of.as_ref().map(|_| source.clone()));
+        }
+        let known = noted.own.iter().find(|own| own.source == *source)?;
+        known.id.clone().filter(|id| here.contains(id)).map(Some)
+    });
+    let mut out = Vec::new();
+    for id in here {
+        if own(id) {
+            out.extend(ours.next());
+        } else {
+            out.push(Some(id.clone()));
+        }
+    }
+    out.extend(ours);
+    // What the remote put there for want of anything else, unless it is wanted.
+    let filler = shown.iter().filter(|one| one.get("filler").is_some());
+    let filler: Vec<Option<String>> = filler
+        .map(|one| one.get("id").map(plain))
+        .filter(|id| !id.as_ref().is_some_and(own))
+        .collect();
+    if out.iter().any(|one| !filler.contains(one)) {
+        out.retain(|one| !filler.contains(one));
+    }
+    out
 }
 
 /// What the remote could not do with one of ours, in a sentence; or that it is at it still.
@@ -198,6 +299,15 @@ pub(super) fn sent(places: &Places, change: &Change, value: &Json) -> Json {
     items.map(|(_, item)| item).collect()
 }
 
+/// The canonical value without what a later write sends.
+pub(super) fn reached(places: &Places, change: &Change, value: &Json) -> Json {
+    if change.later.is_empty() {
+        return value.clone();
+    }
+    let items = wanted(places, value).into_iter().filter(|(s, _)| !change.later.contains(s));
+    items.map(|(_, item)| item).collect()
+}
+
 /// Puts into a payload what is joined by its id, and what leaves.
 pub(super) fn write(
     row: &Row,
@@ -207,29 +317,62 @@ pub(super) fn write(
     env: &Env<'_>,
 ) -> Result<(), String> {
     let Some(places) = &row.places else { return Ok(()) };
+    if let Some(stays) = &places.stays {
+        return replace(stays, change, remote, payload, env);
+    }
     for (said, ids) in [(&places.join, &change.join), (&places.leave, &change.leave)] {
         let Some(said) = said.as_ref().filter(|_| !ids.is_empty()) else { continue };
-        let mut vars = env.vars.clone();
-        vars.extend(remote.map(|id| ("id".to_owned(), json!(id))));
-        let mut items = Vec::with_capacity(ids.len());
-        for id in ids {
-            vars.insert("place".to_owned(), json!(id));
-            items.extend(render(&said.item, &vars));
-        }
-        said.at.write(payload, Json::Array(items), env).map_err(|e| e.to_string())?;
-        for (name, constant) in said.set.as_object().into_iter().flatten() {
-            payload[name.as_str()] = constant.clone();
-        }
+        let items = ids.iter().filter_map(|id| item(said, id, remote, env)).collect();
+        say(said, items, payload, env)?;
     }
     Ok(())
 }
 
+fn item(said: &Said, id: &str, remote: Option<&str>, env: &Env<'_>) -> Option<Json> {
+    let mut vars = env.vars.clone();
+    vars.extend(remote.map(|id| ("id".to_owned(), json!(id))));
+    vars.insert("place".to_owned(), id_json(id));
+    render(&said.item, &vars)
+}
+
+fn say(said: &Said, items: Vec<Json>, payload: &mut Json, env: &Env<'_>) -> Result<(), String> {
+    said.at.write(payload, Json::Array(items), env).map_err(|e| e.to_string())?;
+    for (name, constant) in said.set.as_object().into_iter().flatten() {
+        payload[name.as_str()] = constant.clone();
+    }
+    Ok(())
+}
+
+/// The whole list: what stays by its id, and between them what is new, as the row's list says it.
+fn replace(
+    stays: &Said,
+    change: &Change,
+    remote: Option<&str>,
+    payload: &mut Json,
+    env: &Env<'_>,
+) -> Result<(), String> {
+    let new = stays.at.read(payload, env);
+    let mut new = new.as_ref().and_then(Json::as_array).into_iter().flatten().cloned();
+    let mut items = Vec::with_capacity(change.whole.len());
+    for one in &change.whole {
+        let said = match one {
+            Some(id) => item(stays, id, remote, env),
+            None => new.next(),
+        };
+        // A list with a hole in it would take out what it does not say.
+        items.push(said.ok_or("one of the list cannot be said")?);
+    }
+    say(stays, items, payload, env)
+}
+
 /// Before a write leaves: what it sends is noted, so that it is not sent twice whatever happens.
-pub fn leaves(object: &mut Object, changes: &[Change], since: Seq) {
+/// `after`: what time it is so many seconds from now.
+pub fn leaves(object: &mut Object, changes: &[Change], since: Seq, after: impl Fn(u64) -> String) {
     for change in changes.iter().filter(|c| c.asks()) {
         let mut noted = notes(&object.shadow, &change.row);
         let (sources, before) = (change.join.clone(), change.before.clone());
-        noted.sent = Some(Sent { since, sources, before });
+        let until = (change.quiet > 0).then(|| after(change.quiet));
+        noted.sent = Some(Sent { since, sources, before, until, missed: false });
         put(&mut object.shadow, &change.row, &noted);
     }
 }
@@ -257,7 +400,9 @@ pub fn arrived(object: &mut Object, changes: &[Change], told: bool, since: Seq) 
             continue;
         }
         let (sources, before) = (change.join.clone(), change.before.clone());
-        noted.sent = (!change.join.is_empty()).then_some(Sent { since, sources, before });
+        // It was answered: what is not shown by then does not come any more.
+        let sent = Sent { since, sources, before, until: None, missed: false };
+        noted.sent = (!change.join.is_empty()).then_some(sent);
         if told {
             found_out(&mut noted, &ids(&shown(&object.shadow, &change.row)));
         }
@@ -286,6 +431,7 @@ fn found_out(noted: &mut Noted, shown: &[String]) {
     let new: Vec<String> =
         shown.iter().filter(|id| !sent.before.contains(id) && !mine(id)).cloned().collect();
     if new.is_empty() {
+        noted.sent = sent.until.is_some().then_some(Sent { missed: true, ..sent });
         return;
     }
     let which = new.len() == sent.sources.len();
@@ -298,9 +444,11 @@ fn found_out(noted: &mut Noted, shown: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::{Lens, Path};
+    use crate::mapping::Lens;
 
     const ROW: &str = "product.images";
+    const NOW: &str = "2026-11-28T20:00:00Z";
+    const SOON: &str = "2026-11-28T20:02:00Z";
 
     fn places(of: bool) -> Places {
         Places {
@@ -313,7 +461,15 @@ mod tests {
             wrong: None,
             join: None,
             leave: None,
+            stays: None,
+            filler: Vec::new(),
+            at_once: usize::MAX,
+            quiescence_seconds: 0,
         }
+    }
+
+    fn after(_: u64) -> String {
+        SOON.to_owned()
     }
 
     fn wants(urls: &[&str]) -> Json {
@@ -326,7 +482,7 @@ mod tests {
     }
 
     fn change(places: &Places, object: &Object, wanted: &Json) -> Change {
-        match compare(places, object, ROW, wanted) {
+        match compare(places, object, ROW, wanted, NOW) {
             Found::Differs(change) => change,
             Found::Nothing => panic!("nothing differs"),
             Found::Unsure => panic!("it must be asked first"),
@@ -335,7 +491,7 @@ mod tests {
     }
 
     fn rests(places: &Places, object: &Object, wanted: &Json) -> bool {
-        matches!(compare(places, object, ROW, wanted), Found::Nothing)
+        matches!(compare(places, object, ROW, wanted, NOW), Found::Nothing)
     }
 
     #[test]
@@ -368,11 +524,11 @@ mod tests {
         let mut object = Object::seat(1, "x", "images", "images");
         shows(&mut object, &["theirs"]);
         let sent = change(&places, &object, &wanted);
-        leaves(&mut object, std::slice::from_ref(&sent), 9);
-        assert!(matches!(compare(&places, &object, ROW, &wanted), Found::Unsure));
+        leaves(&mut object, std::slice::from_ref(&sent), 9, after);
+        assert!(matches!(compare(&places, &object, ROW, &wanted, NOW), Found::Unsure));
         // A read that was asked before says nothing of it.
         observed(&mut object.shadow, 8);
-        assert!(matches!(compare(&places, &object, ROW, &wanted), Found::Unsure));
+        assert!(matches!(compare(&places, &object, ROW, &wanted, NOW), Found::Unsure));
 
         let lost = object.clone();
         observed(&mut object.shadow, 9);
@@ -391,7 +547,7 @@ mod tests {
         let mut object = Object::seat(1, "x", "images", "images");
         shows(&mut object, &[]);
         let sent = change(&places, &object, &wanted);
-        leaves(&mut object, &[sent], 9);
+        leaves(&mut object, &[sent], 9, after);
         shows(&mut object, &["1", "2"]);
         observed(&mut object.shadow, 9);
         assert!(rests(&places, &object, &wanted));
@@ -404,7 +560,7 @@ mod tests {
         let mut object = Object::seat(1, "x", "images", "images");
         shows(&mut object, &[]);
         let sent = change(&places, &object, &wanted);
-        leaves(&mut object, std::slice::from_ref(&sent), 9);
+        leaves(&mut object, std::slice::from_ref(&sent), 9, after);
         came_back(&mut object, std::slice::from_ref(&sent));
         assert_eq!(change(&places, &object, &wanted), sent);
         assert!(!object.shadow.contains_key(PLACES_ROW));
@@ -428,5 +584,106 @@ mod tests {
         // Where somebody else put it, it is; ours goes.
         let third = change(&places, &object, &of("sale"));
         assert_eq!((third.join.len(), third.leave.as_slice()), (0, &["new".to_owned()][..]));
+    }
+
+    /// A list that a write replaces.
+    fn replaced(of: bool) -> Places {
+        let at = Path::parse("list").unwrap();
+        let stays = Said { at, item: json!({ "id": "$place" }), set: json!({}) };
+        Places { stays: Some(stays), at_once: 1, quiescence_seconds: 120, ..places(of) }
+    }
+
+    /// What a write would say, where new ones are said as they are.
+    fn says(places: &Places, change: &Change, wanted: &Json) -> Json {
+        let (vars, tables) = (crate::manifest::Vars::new(), std::collections::BTreeMap::new());
+        let env = Env { vars: &vars, tables: &tables, root: None };
+        let mut payload = json!({ "list": sent(places, change, wanted) });
+        replace(places.stays.as_ref().unwrap(), change, Some("9"), &mut payload, &env).unwrap();
+        payload["list"].take()
+    }
+
+    fn arrive(object: &mut Object, change: Change, ids: &[&str]) {
+        shows(object, ids);
+        arrived(object, &[change], true, 5);
+    }
+
+    #[test]
+    fn a_list_that_is_replaced_holds_what_others_put_there_where_it_stood() {
+        let (places, mut object) = (replaced(false), Object::seat(1, "x", "images", "images"));
+        let (id, url) = (|id: u64| json!({ "id": id }), |url: &str| json!({ "url": url }));
+        shows(&mut object, &["7"]);
+        let wanted = wants(&["a", "b"]);
+        let first = change(&places, &object, &wanted);
+        assert_eq!(says(&places, &first, &wanted), json!([id(7), url("a")]), "one at a time");
+        assert_eq!(reached(&places, &first, &wanted), wants(&["a"]));
+        arrive(&mut object, first, &["7", "1"]);
+        let second = change(&places, &object, &wanted);
+        assert_eq!(says(&places, &second, &wanted), json!([id(7), id(1), url("b")]));
+        arrive(&mut object, second, &["7", "1", "2"]);
+        assert!(rests(&places, &object, &wanted));
+
+        // Another first, and one of ours gone: theirs stays where somebody moved it.
+        shows(&mut object, &["1", "7", "2", "8"]);
+        let wanted = wants(&["c", "b"]);
+        let third = change(&places, &object, &wanted);
+        assert_eq!(says(&places, &third, &wanted), json!([url("c"), id(7), id(2), id(8)]));
+        arrive(&mut object, third, &["3", "7", "2", "8"]);
+        assert!(rests(&places, &object, &wanted));
+        let turned = wants(&["b", "c"]);
+        let moved = change(&places, &object, &turned);
+        assert_eq!(says(&places, &moved, &turned), json!([id(2), id(7), id(3), id(8)]));
+        arrive(&mut object, moved, &["2", "7", "3", "8"]);
+        let none = change(&places, &object, &wants(&[]));
+        assert_eq!(says(&places, &none, &wants(&[])), json!([id(7), id(8)]));
+    }
+
+    #[test]
+    fn a_list_that_was_not_read_is_not_replaced() {
+        let (places, mut object) = (replaced(false), Object::seat(1, "x", "images", "images"));
+        object.remote = Some("9".into());
+        assert!(matches!(compare(&places, &object, ROW, &wants(&["a"]), NOW), Found::Unsure));
+    }
+
+    #[test]
+    fn what_was_answered_by_nobody_is_waited_for_before_it_is_sent_again() {
+        let (places, wanted) = (replaced(false), wants(&["a"]));
+        let mut object = Object::seat(1, "x", "images", "images");
+        shows(&mut object, &[]);
+        let sent = change(&places, &object, &wanted);
+        leaves(&mut object, std::slice::from_ref(&sent), 9, after);
+        let is = |object: &Object, now| compare(&places, object, ROW, &wanted, now);
+        assert!(matches!(is(&object, SOON), Found::Unsure), "nobody looked yet");
+        observed(&mut object.shadow, 9);
+        assert!(matches!(is(&object, NOW), Found::Unsure), "it may still arrive");
+        assert!(matches!(is(&object, SOON), Found::Differs(_)), "it never came");
+        shows(&mut object, &["1"]);
+        observed(&mut object.shadow, 10);
+        assert!(rests(&places, &object, &wanted), "it came late");
+    }
+
+    #[test]
+    fn of_a_list_of_references_that_is_replaced_only_ours_changes() {
+        let (places, mut object) = (replaced(true), Object::seat(1, "x", "m", "m"));
+        let of = |id: &str| json!({ "$remote": ["categories", id] });
+        let list = |ids: &[u64]| -> Json { ids.iter().map(|id| json!({ "id": id })).collect() };
+        shows(&mut object, &["4", "5"]);
+        let joins = change(&places, &object, &of("6"));
+        assert_eq!(says(&places, &joins, &json!(null)), list(&[4, 5, 6]));
+        arrive(&mut object, joins, &["4", "5", "6"]);
+        assert!(rests(&places, &object, &of("6")));
+        let other = change(&places, &object, &of("7"));
+        assert_eq!(says(&places, &other, &json!(null)), list(&[4, 5, 7]));
+        arrive(&mut object, other, &["4", "5", "7"]);
+        let none = change(&places, &object, &Json::Null);
+        assert_eq!(says(&places, &none, &json!(null)), list(&[4, 5]));
+
+        // What the remote put there itself goes where something else comes.
+        let mut object = Object::seat(1, "x", "m", "m");
+        object.shadow.insert(ROW.into(), json!([{ "id": "15", "filler": true }]));
+        let first = change(&places, &object, &of("6"));
+        assert_eq!(says(&places, &first, &json!(null)), list(&[6]));
+        arrive(&mut object, first, &["6"]);
+        let none = change(&places, &object, &Json::Null);
+        assert_eq!(says(&places, &none, &json!(null)), list(&[]));
     }
 }

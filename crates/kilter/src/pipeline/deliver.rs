@@ -28,7 +28,7 @@ use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, after, now};
 use crate::pipeline::guard::Gates;
-use crate::pipeline::{answers, load, looks, permits, prepare, settle, steps};
+use crate::pipeline::{answers, load, looks, permits, prepare, replaced, settle, steps};
 use crate::store::{Result, Tx};
 
 /// What one round found to do.
@@ -91,6 +91,7 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
             round.join(&mut again);
         }
     }
+    replaced::few(engine, connection, &mut round.read_first).await?;
     if !round.read_first.is_empty() {
         let objects = std::mem::take(&mut round.read_first);
         let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
@@ -277,9 +278,9 @@ fn plan_one(
                 counted(world, object.id, reason);
                 return Ok(());
             }
-            if !operation.places.is_empty() {
+            if !operation.places.is_empty() && guards.places {
                 let mut object = world.object(object.id).cloned().unwrap_or_else(|| object.clone());
-                places::leaves(&mut object, &operation.places, fresh);
+                places::leaves(&mut object, &operation.places, fresh, in_seconds);
                 world.put_object(object);
             }
             round.marks.insert(object.id, mark);
@@ -289,6 +290,10 @@ fn plan_one(
         }
     }
     Ok(())
+}
+
+fn in_seconds(seconds: u64) -> String {
+    after(std::time::Duration::from_secs(seconds))
 }
 
 /// A create that carries others creates them as well: each resource was listed whole before.

@@ -18,6 +18,7 @@ pub mod place;
 pub mod poll;
 pub mod prepare;
 pub mod receive;
+mod replaced;
 pub mod reshape;
 pub mod resolve;
 pub mod retain;

@@ -39,7 +39,7 @@ pub async fn few(
     read_first.retain(|object| {
         let view = engine.house.view(connection, &object.resource);
         let Some(most) = view.and_then(|view| most(view.resource)) else { return true };
-        let nth = seen.entry(object.resource.clone()).or_default();
+        let nth = seen.entry(object.resource.to_string()).or_default();
         let round = *nth / most;
         *nth += 1;
         if round > 0 {

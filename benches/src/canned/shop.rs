@@ -132,7 +132,8 @@ impl Shop {
             return "[]".to_owned();
         }
         let of = |name: &str, or| asked.get(name).and_then(|v| v.parse().ok()).unwrap_or(or);
-        let (from, size): (usize, usize) = (of("offset", 0), of("per_page", PAGE));
+        let (page, size): (usize, usize) = (of("page", 1), of("per_page", PAGE));
+        let from = of("offset", page.saturating_sub(1) * size);
         let after = asked.get("modified_after").and_then(|at| {
             let at: jiff::Timestamp = format!("{at}Z").parse().ok()?;
             Some(at.as_second())

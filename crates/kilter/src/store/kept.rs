@@ -7,8 +7,9 @@ use foldhash::HashMap;
 use kilter_core::model::{Object, ObjectId, Record, RecordId, Shared};
 use kilter_core::sync::world::{Key, found_alike, object_keys, record_keys, shown_alike};
 
-/// Records and objects that are kept: some 2 KB each. Past it, all are let go of.
-const ROWS_MAX: usize = 60_000;
+/// Records and objects that are kept: some 1 KB each. Past it, all are let go of, and read anew: with
+/// seven a variant, it is beyond twenty thousand variants that change at a time.
+const ROWS_MAX: usize = 150_000;
 
 /// Answers that are kept.
 const ANSWERS_MAX: usize = 4 * ROWS_MAX;

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -211,6 +212,11 @@ async fn webhook(rig: &Rig, id: u64) -> (u16, String) {
 const FILLED: usize = 100_000;
 const ROOM_KB: u64 = 600;
 const WEBHOOKS_MAX: u64 = 200;
+const REFUSED: usize = 10;
+
+/// Small enough to be filled soon, and what fills it before.
+const DISK: &str = "size=24m";
+const BALLAST: usize = 12 << 20;
 
 /// May grow no file over so many KB, until it is told otherwise: to a program that is a full disk.
 fn confined(rig: &Rig, kb: u64) -> Serving {
@@ -235,19 +241,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let longest = long("kilter.sqlite").max(long("kilter.sqlite-wal"));
     let mut serving = confined(&rig, longest + ROOM_KB);
     rig.healthy(&mut serving).await;
-    let mut kept = Vec::new();
-    let mut refused = 0;
-    for id in 900_000..900_000 + WEBHOOKS_MAX {
-        match webhook(&rig, id).await {
-            (202, id) => kept.push(id),
-            (503, _) => refused += 1,
-            other => panic!("{other:?}"),
-        }
-        if refused == 10 {
-            break;
-        }
-    }
-    assert_eq!(refused, 10, "the disk was not full after {} webhooks", kept.len());
+    let mut kept = filled(&rig).await;
     reprice(&rig, "MUG-000", "EUR", "41.00").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(serving.0.try_wait().unwrap().is_none(), "it serves still");
@@ -261,11 +255,36 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     })
     .await;
     kept.push(again);
-    println!("{} kept, {refused} refused; taken again after {:?}", kept.len(), began.elapsed());
+    println!("{} kept; taken again after {:?}", kept.len(), began.elapsed());
     shows(&rig, &rig.de.url(), "MUG-000", "41.00").await;
     serving.kill();
-    let database = rusqlite::Connection::open(rig.database()).unwrap();
-    for id in &kept {
+    nothing_lost(&rig, &rig.database(), &kept).await;
+}
+
+/// Sends webhooks until ten were refused. Returns those that were acknowledged.
+async fn filled(rig: &Rig) -> Vec<String> {
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for id in 900_000..900_000 + WEBHOOKS_MAX {
+        match webhook(rig, id).await {
+            (202, id) => kept.push(id),
+            (503, _) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+        if refused == REFUSED {
+            break;
+        }
+    }
+    assert_eq!(refused, REFUSED, "the disk was not full after {} webhooks", kept.len());
+    kept
+}
+
+/// All that was acknowledged is in the log, once `serve` is dead.
+async fn nothing_lost(rig: &Rig, database: &Path, kept: &[String]) {
+    // Who opens it next takes over what waits beside the log.
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_ne!(code, 101, "{told}");
+    let database = rusqlite::Connection::open(database).unwrap();
+    for id in kept {
         let sql = "SELECT count(*) FROM changes WHERE via = 'hook' AND remote = ?1";
         let times: i64 = database.query_row(sql, [id], |row| row.get(0)).unwrap();
         assert!(times > 0, "the webhook of {id} was acknowledged, and is not there");
@@ -274,6 +293,72 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     assert_eq!(sound, "ok");
     drop(database);
     assert_eq!(rig.status().await["conserved"], true);
+}
+
+/// A file system of its own, in memory; it goes with it.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// None: it may not be mounted here.
+    fn mount(at: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at);
+        mount.output().is_ok_and(|out| out.status.success()).then(|| Self(at))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Also while a dying child holds a file of it.
+        if !Command::new("umount").arg("-l").arg(&self.0).status().is_ok_and(|s| s.success()) {
+            println!("{} is still mounted", self.0.display());
+        }
+    }
+}
+
+/// All files share what is left: the database, its log, the webhooks beside it, what others wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_system_without_room_acknowledges_nothing_loses_nothing_and_says_so() {
+    let rig = Rig::start("isolated-full").await;
+    let Some(disk) = Disk::mount(rig.folder.join("disk")) else {
+        println!(
+            "SKIPPED: no file system may be mounted here (it takes root), so none can be full"
+        );
+        return;
+    };
+    let text = std::fs::read_to_string(rig.toml()).unwrap();
+    let text = text.replace("store = \"kilter.sqlite\"", "store = \"disk/kilter.sqlite\"");
+    std::fs::write(rig.toml(), text).unwrap();
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(MUGS, 10)).await;
+    let (code, told_then) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told_then}");
+    assert_eq!(rig.status().await["disk"], Value::Null, "there is room");
+    let mut serving = served(&rig, &[]).await;
+    let ballast = disk.0.join("ballast");
+    std::fs::write(&ballast, vec![7; BALLAST]).unwrap();
+    let mut kept = filled(&rig).await;
+    reprice(&rig, "MUG-000", "EUR", "41.00").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(serving.0.try_wait().unwrap().is_none(), "it serves still");
+    let said = rig.status().await["disk"].clone();
+    assert!(said.as_str().is_some_and(|s| s.contains("is full")), "{said}");
+
+    std::fs::remove_file(&ballast).unwrap();
+    let began = Instant::now();
+    let again = until("webhooks are taken again", PATIENCE, async || {
+        let (status, id) = webhook(&rig, 999_999).await;
+        if status == 202 { Ok(id) } else { Err(json!(status)) }
+    })
+    .await;
+    kept.push(again);
+    println!("{} kept; taken again after {:?}", kept.len(), began.elapsed());
+    shows(&rig, &rig.de.url(), "MUG-000", "41.00").await;
+    let fault = told(&rig, "de", "webhooks were refused").await;
+    assert_eq!(fault[1], "webhooks", "{fault}");
+    assert_eq!(rig.status().await["disk"], Value::Null, "there is room again");
+    serving.kill();
+    nothing_lost(&rig, &disk.0.join("kilter.sqlite"), &kept).await;
 }
 
 async fn shown(rig: &Rig, url: &str) -> usize {

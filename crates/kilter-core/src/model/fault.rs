@@ -21,6 +21,8 @@ pub enum FaultKind {
     Missing,
     /// Accepted, and not kept.
     NotKept,
+    /// It says other fields than it did.
+    Schema,
     /// Nobody knows whether it was done.
     Unknown,
 }
@@ -35,6 +37,7 @@ impl FaultKind {
             Self::Conflict => "conflict",
             Self::Missing => "missing",
             Self::NotKept => "not_kept",
+            Self::Schema => "schema",
             Self::Unknown => "unknown",
         }
     }
@@ -48,6 +51,7 @@ impl FaultKind {
             "conflict" => Self::Conflict,
             "missing" => Self::Missing,
             "not_kept" => Self::NotKept,
+            "schema" => Self::Schema,
             "unknown" => Self::Unknown,
             _ => return None,
         })

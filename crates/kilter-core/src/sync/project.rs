@@ -42,6 +42,9 @@ pub enum Unprojected {
     Cut { id: String, path: String },
 }
 
+/// Rows of an item whose null is not taken, where a whole page of a listing says null of them.
+pub const WITHHELD: &str = "$withheld";
+
 /// What an item that only hints looked like, so that it hints once.
 const HASH_ROW: &str = "~hash";
 
@@ -132,6 +135,12 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
     if view.resource.facets.is_empty() {
         let hash = blake3::hash(item.to_string().as_bytes()).to_hex();
         projected.rows.insert(HASH_ROW.into(), json!(hash.as_str()));
+    }
+    for row in item.get(WITHHELD).and_then(Json::as_array).into_iter().flatten() {
+        if let Some(row) = row.as_str().filter(|row| projected.rows.get(*row) == Some(&Json::Null))
+        {
+            projected.rows.remove(row);
+        }
     }
     projected.hints = hints(view, item, &env, false);
     projected.sides = hints(view, item, &env, true);

@@ -27,7 +27,7 @@ use kilter_core::Json;
 use kilter_core::manifest::parts::fits;
 use kilter_core::manifest::{Body, Connector, Each, Route, Signature, Webhook, plain};
 use kilter_core::mapping::Env;
-use kilter_core::model::{Change, Text, Via};
+use kilter_core::model::{Change, Fault, FaultKind, Text, Via};
 use kilter_core::sync::house::House;
 use kilter_core::sync::project::remote_of;
 use subtle::ConstantTimeEq;
@@ -70,18 +70,53 @@ impl Inbox {
 /// Until the engine is gone; it is not what keeps it.
 fn commit(engine: &Weak<Engine>, mut inbox: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(COMMIT_MAX);
+    let mut refused = Refused::default();
     while inbox.blocking_recv_many(&mut batch, COMMIT_MAX) > 0 {
         let Some(engine) = engine.upgrade() else { return };
         let (changes, answers): (Vec<(Change, String)>, Vec<_>) = batch.drain(..).unzip();
+        let connections: Vec<Text> = changes.iter().map(|(c, _)| c.connection.clone()).collect();
         let done = engine.store.keep_said(changes);
         if let Err(error) = &done {
-            tracing::error!(error = %crate::pipeline::schedule::chain(error), "webhooks not kept");
+            let error = crate::pipeline::schedule::chain(error);
+            tracing::error!(error, "webhooks not kept");
+            refused.more(connections, error);
+        } else if !refused.0.is_empty() {
+            refused.tell(&engine);
         }
         for answer in answers {
             // Who asked may be gone: what was kept stays kept.
             let _ = answer.send(done.is_ok());
         }
         engine.ring();
+    }
+}
+
+/// Webhooks that could not be kept: by connection, how many, and why. What could not be written says so
+/// once there is room.
+#[derive(Default)]
+struct Refused(BTreeMap<Text, (usize, String)>);
+
+impl Refused {
+    fn more(&mut self, connections: Vec<Text>, error: String) {
+        for connection in connections {
+            let (times, why) = self.0.entry(connection).or_default();
+            (*times, *why) = (*times + 1, error.clone());
+        }
+    }
+
+    fn tell(&mut self, engine: &Engine) {
+        let told = engine.store.note(|tx| {
+            for (connection, (times, why)) in &self.0 {
+                let text = format!("{times} webhooks were refused, to be sent again: {why}");
+                let fault = Fault::new(FaultKind::Unavailable, "", text);
+                tx.write_fault(connection, "webhooks", &fault, &now())?;
+            }
+            Ok(())
+        });
+        match told {
+            Ok(()) => self.0.clear(),
+            Err(error) => tracing::warn!(error = %error, "a fault not kept"),
+        }
     }
 }
 

@@ -70,6 +70,10 @@ struct Found {
     polls: Vec<(String, String, String)>,
     dead: Vec<(i64, String, String, String, String)>,
     open: i64,
+    /// Webhooks that are kept beside the log, until it takes them over.
+    hooks: u64,
+    /// That nothing more can be written, where that is so.
+    disk: Option<String>,
     /// Long listings that are being read.
     reading: Vec<crate::pipeline::place::Progress>,
     /// What `sync --approve` would let through.
@@ -80,6 +84,7 @@ struct Found {
 
 pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let (house, store) = super::reader(config)?;
+    let path = super::store_path(config, &house);
     let found = store.read(|tx| {
         let mut intents = Vec::new();
         for name in house.config.connections.keys() {
@@ -96,6 +101,8 @@ pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
             polls: tx.last_polls()?,
             dead: tx.dead_changes(100)?,
             open: tx.open_count()?,
+            hooks: tx.webhooks_waiting()?,
+            disk: full(&path),
             reading: crate::pipeline::place::under_way(tx)?,
             asked: crate::pipeline::guard::asked(tx)?,
             intents,
@@ -137,6 +144,7 @@ impl Found {
             .collect();
         json!({ "entities": self.entities, "resources": self.resources, "waits": waits, "sums": sums,
             "faults": self.faults, "polls": self.polls, "dead": self.dead, "open": self.open,
+            "hooks": self.hooks, "disk": self.disk,
             "intents": self.intents, "asked": self.asked, "reading": self.reading, "conserved": self.conserved() })
     }
 
@@ -144,6 +152,9 @@ impl Found {
         println!("{}\n", self.table());
         for listing in &self.reading {
             println!("{listing}");
+        }
+        if let Some(full) = &self.disk {
+            println!("{full}");
         }
         for reason in &self.asked {
             println!("held: {reason}");
@@ -158,6 +169,9 @@ impl Found {
             self.open,
             if self.conserved() { "nothing lost" } else { "DOES NOT HOLD" }
         );
+        if self.hooks > 0 {
+            println!("webhooks that wait to be taken into the log: {}", self.hooks);
+        }
         for (connection, status, n) in &self.intents {
             println!("{connection}: {n} creates by permit {status}");
         }
@@ -252,6 +266,29 @@ impl Found {
         }
         table
     }
+}
+
+/// With less room than this, webhooks and transactions are refused, or soon will be.
+const ROOM_LEAST: u64 = 1 << 20;
+
+/// Whether the disk below the database is full, as far as the system says.
+#[cfg(unix)]
+fn full(database: &Path) -> Option<String> {
+    let found = rustix::fs::statvfs(database).ok()?;
+    let room = found.f_bavail.saturating_mul(found.f_frsize);
+    (room < ROOM_LEAST).then(|| {
+        format!(
+            "the disk of {} is full ({} KB are left): nothing is written, webhooks are refused, to \
+             be sent again; it goes on by itself once there is room",
+            database.display(),
+            room >> 10
+        )
+    })
+}
+
+#[cfg(not(unix))]
+fn full(_database: &Path) -> Option<String> {
+    None
 }
 
 /// A resource without facets only hints at others: nothing of it is kept in agreement.

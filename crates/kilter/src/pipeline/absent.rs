@@ -63,7 +63,7 @@ impl Shown {
 }
 
 /// As many may always be absent: five per cent of a small shop is nothing.
-const ALWAYS: usize = 5;
+pub const ALWAYS: usize = 5;
 
 /// How many of `total` may change at once without a person.
 pub fn cap(limits: &Limits, total: usize) -> usize {

@@ -20,6 +20,7 @@ use rust_decimal::Decimal;
 
 use crate::pipeline::absent::{self, cap};
 use crate::pipeline::deliver::listed;
+use crate::pipeline::drift;
 use crate::store::{Result, Tx};
 
 /// Why what was counted waits.
@@ -146,11 +147,12 @@ pub fn approve(tx: &Tx<'_>, now: &str) -> Result<Vec<String>> {
         tx.set_meta(&format!("{}{place}", absent::APPROVED), now)?;
         said.push(reason);
     }
+    said.extend(drift::approve(tx)?);
     Ok(said)
 }
 
 /// What waits for `sync --approve`, in sentences.
 pub fn asked(tx: &Tx<'_>) -> Result<Vec<String>> {
     let all = tx.metas(HELD)?.into_iter().chain(tx.metas(absent::HELD)?);
-    Ok(all.map(|(_, reason)| reason).collect())
+    Ok(all.map(|(_, reason)| reason).chain(drift::asked(tx)?).collect())
 }

@@ -5,6 +5,7 @@ pub mod absent;
 pub mod answers;
 mod bulk;
 pub mod deliver;
+pub mod drift;
 pub mod guard;
 mod job;
 mod keep;

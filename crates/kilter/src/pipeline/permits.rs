@@ -434,12 +434,17 @@ pub fn fact(
             w.put_object(object);
             return;
         }
+        // Cancelled while it was on its way: there all the same, and its plan says what becomes of it.
+        let withdrawn = object.state == State::Left;
         object.remote = Some(external.into());
         object.state = State::Live;
         object.wait = None;
         object.look = Some(seq);
         let seen = marks.get(&object.id).copied();
-        if object.due.as_ref().map(|d| d.mark) == seen {
+        if withdrawn {
+            let lane = house.view(connection, &object.resource).map_or(0, |v| v.resource.lane);
+            mark_object(&mut object, &at, lane);
+        } else if object.due.as_ref().map(|d| d.mark) == seen {
             object.due = None;
         } else if let Some(due) = &mut object.due {
             due.not_before = None;
@@ -482,4 +487,75 @@ pub fn decide(tx: &Tx<'_>, house: &House, object: ObjectId, link: Option<&str>) 
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kilter_core::config::read_config;
+
+    use super::*;
+    use crate::store::Store;
+
+    fn house() -> House {
+        let mut problems = Vec::new();
+        let text = "[connection.x]\nconnector = \"none\"\n";
+        let config = read_config("law", text, &|_| None, &mut problems);
+        House::new(crate::catalog::entities(&mut problems), BTreeMap::new(), config)
+    }
+
+    /// What the answer to a create finds, and what it leaves.
+    fn answered(state: State, due_at: Option<u64>, sent_at: u64) -> Object {
+        let (house, store) = (house(), Store::open(std::path::Path::new(":memory:")).unwrap());
+        let answered = store.write(|tx| {
+            let mut world = tx.world()?;
+            let id = tx.step(&house, &mut world, |w| {
+                let id = w.fresh_object();
+                let mut object = Object::seat(id, "x", "orders", "orders");
+                object.state = state;
+                if let Some(mark) = due_at {
+                    mark_object(&mut object, "2026-11-28T10:00:00Z", 0);
+                    object.due.as_mut().unwrap().mark = mark.try_into().unwrap();
+                }
+                w.put_object(object);
+                id
+            })?;
+            tx.save(&world)?;
+            tx.insert_intent(&Intent {
+                intent: "intent".to_owned(),
+                object: id,
+                connection: "x".to_owned(),
+                resource: "orders".to_owned(),
+                reference: "X-1".to_owned(),
+                payload: None,
+                class: Class::A.name().to_owned(),
+                status: Status::Ready,
+                permits: 0,
+                first_sent: None,
+                lookups: 0,
+                next_at: now(),
+            })?;
+            let intent = tx.intent_of(id)?.unwrap();
+            let marks = Marks::from_iter([(id, sent_at.try_into().unwrap())]);
+            fact(tx, &house, &intent, "900", "the answer", &marks)?;
+            Ok(tx.object(id)?.unwrap())
+        });
+        answered.unwrap()
+    }
+
+    /// Cancelled while its create was on its way: nothing was due, and the answer made nothing due. What
+    /// stands there was left to a look that may show nothing new.
+    #[test]
+    fn what_was_withdrawn_on_its_way_is_live_and_due_once_it_is_there() {
+        let object = answered(State::Left, None, 7);
+        assert_eq!((object.state, object.remote.as_deref()), (State::Live, Some("900")));
+        assert!(object.due.is_some(), "its plan says what becomes of it");
+    }
+
+    #[test]
+    fn what_was_not_touched_meanwhile_is_done_and_what_was_is_due() {
+        assert_eq!(answered(State::Seat, Some(7), 7).due, None);
+        assert_eq!(answered(State::Seat, Some(8), 7).due.unwrap().mark, 8);
+    }
 }

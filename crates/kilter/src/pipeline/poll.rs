@@ -13,6 +13,7 @@ use kilter_core::sync::house::View;
 use kilter_core::sync::project::remote_of;
 
 use crate::engine::{Engine, now};
+use crate::pipeline::drift::{self, Seen, Taken};
 use crate::pipeline::place::{self, Place};
 use crate::pipeline::receive::{self, Source};
 use crate::pipeline::swept::{filled, swept_key};
@@ -121,9 +122,9 @@ pub(super) struct Reading<'r> {
     was: Option<String>,
     newest: Option<String>,
     shown: Option<absent::Shown>,
-    differed: usize,
+    taken: Taken,
     /// The page that is being kept while the next one is asked for.
-    keeping: Option<tokio::task::JoinHandle<crate::store::Result<usize>>>,
+    keeping: Option<tokio::task::JoinHandle<crate::store::Result<Taken>>>,
     place: Place,
     /// When the page was asked for that is being read.
     page_asked: Option<i64>,
@@ -166,11 +167,11 @@ async fn listing(
     });
     vars.extend(back.as_ref().and_then(|(_, since)| Some(("since".to_owned(), since.clone()?))));
     let (was, newest) = (cursor.value.clone(), cursor.value);
-    let (shown, differed, page_asked) = (None, 0, None);
+    let (shown, taken, page_asked) = (None, Taken::default(), None);
     let place = Place::begin(view, each, asked, total);
     #[rustfmt::skip]
     let mut reading = Reading {
-        engine, view, list, each, vars, asked, tells, full, was, newest, shown, differed, place, page_asked,
+        engine, view, list, each, vars, asked, tells, full, was, newest, shown, taken, place, page_asked,
         keeping: None, jobs: true,
     };
     let bulk = list.bulk.as_ref().filter(|_| full && view.connection.bulk);
@@ -203,6 +204,7 @@ impl Reading<'_> {
     pub fn begin(&mut self) {
         let whole = self.full && self.list.newest.is_none();
         self.shown = whole.then(|| absent::Shown::new(rand::random()));
+        self.taken.seen = whole.then(Seen::default);
     }
 
     /// From where it was interrupted; where the remote does not know the place any more, anew.
@@ -214,6 +216,7 @@ impl Reading<'_> {
         self.asked = place.asked;
         self.newest = self.newest.take().max(place.newest.clone());
         (self.shown, self.place) = (self.shown.is_some().then_some(shown), place);
+        self.taken.seen = None;
         match self.by_pages().await {
             Err(Stop::Fault(fault)) if self.place.page == from && !fault.kind.retries() => {
                 tracing::warn!(connection.id = connection, resource, fault = %fault,
@@ -346,7 +349,7 @@ impl Reading<'_> {
     async fn kept(&mut self) -> Result<(), Stop> {
         if let Some(keeping) = self.keeping.take() {
             let stopped = |e| crate::store::Error::Refused(format!("keep a page: {e}"));
-            self.differed += keeping.await.map_err(stopped)??;
+            self.taken += keeping.await.map_err(stopped)??;
         }
         Ok(())
     }
@@ -357,7 +360,7 @@ impl Reading<'_> {
         items: Vec<Json>,
         progress: Vec<(String, String)>,
     ) -> Result<(), Stop> {
-        self.differed += self.engine.store.write_async(self.page(items, progress)).await?;
+        self.taken += self.engine.store.write_async(self.page(items, progress)).await?;
         Ok(())
     }
 
@@ -365,7 +368,7 @@ impl Reading<'_> {
         &self,
         items: Vec<Json>,
         progress: Vec<(String, String)>,
-    ) -> impl FnOnce(&crate::store::Tx<'_>) -> crate::store::Result<usize> + Send + use<> {
+    ) -> impl FnOnce(&crate::store::Tx<'_>) -> crate::store::Result<Taken> + Send + use<> {
         let house = Arc::clone(&self.engine.house);
         let name = self.view.connection.name.clone();
         let collection = self.view.resource.collection.clone();
@@ -375,11 +378,11 @@ impl Reading<'_> {
         move |tx: &crate::store::Tx<'_>| {
             let (connection, collection) = (name.as_str(), collection.as_str());
             let source = Source { connection, collection, each: &each, via, asked, at: &at };
-            let differed = receive::page(tx, &house, &source, items)?;
+            let taken = receive::page(tx, &house, &source, items)?;
             for (key, value) in progress {
                 tx.set_meta(&key, &value)?;
             }
-            Ok(differed)
+            Ok(taken)
         }
     }
 
@@ -391,12 +394,16 @@ impl Reading<'_> {
         let value = self.newest.map(|v| if back { overlap::earlier(&v, seconds) } else { v });
         let asked = self.asked.min(self.tells);
         let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
+        let began = self.place.started;
         let ended = Ended { swept: self.full, was: self.was, job, place: Some(self.place) };
         finish(self.engine, self.view, self.each, done, ended).await?;
         if let Some(shown) = self.shown {
             absent::look_for(self.engine, self.view, self.each, self.asked, shown).await?;
         }
-        Ok(self.differed)
+        if let Some(seen) = self.taken.seen {
+            drift::conclude(self.engine, self.view, self.each, began, seen).await?;
+        }
+        Ok(self.taken.differed)
     }
 }
 

@@ -11,6 +11,7 @@ use kilter_core::sync::replace::REPLACE_ROW;
 use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge, seat};
 
+use crate::pipeline::drift::{Drift, Said, Taken};
 use crate::pipeline::permits;
 use crate::store::{Error, Result, Tx};
 
@@ -41,11 +42,12 @@ impl Source<'_> {
     }
 }
 
-/// A page of a listing: what differs is appended, the rest counted. Returns how many differ.
-pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -> Result<usize> {
+/// A page of a listing: what differs is appended, the rest counted.
+pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -> Result<Taken> {
     let awaited = awaited_records(tx)?;
     let mut unchanged = 0;
     let mut changes = Vec::new();
+    let mut understood = Vec::with_capacity(items.len());
     for item in items {
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
         let readable = view.as_ref().is_some_and(|v| v.resource.get.is_some());
@@ -58,20 +60,35 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
             }
             other => other.and_then(std::result::Result::ok),
         };
-        if let Some(projected) = &projected
-            && known(tx, house, source, projected, &awaited)?
-        {
-            unchanged += 1;
-            continue;
+        understood.push((item, projected));
+    }
+    let mut drift =
+        Drift::of(tx, house, source, understood.iter().filter_map(|(_, p)| p.as_ref()))?;
+    let mut page = Vec::new();
+    for (mut item, mut says) in understood {
+        let mut before = None;
+        if let Some(says) = &mut says {
+            drift.withhold(&mut item, says);
+            match known(tx, house, source, says, &awaited)? {
+                Known::Same => {
+                    unchanged += 1;
+                    continue;
+                }
+                Known::Not(shadow) => before = shadow,
+            }
         }
-        let remote = projected.map_or_else(Text::default, |p| p.remote);
+        page.push(Said { item, says, before });
+    }
+    drift.find(tx, &mut page)?;
+    for Said { item, says, .. } in page {
+        let remote = says.map_or_else(Text::default, |p| p.remote);
         changes.push(source.change(&remote, item));
     }
     tx.append(&mut changes)?;
     if unchanged > 0 {
         tx.count_unchanged(source.connection, source.collection, unchanged)?;
     }
-    Ok(changes.len())
+    Ok(Taken { differed: changes.len(), seen: Some(drift.seen) })
 }
 
 /// Figures that a sold line waits for must be merged though they did not change.
@@ -89,36 +106,39 @@ fn known(
     source: &Source<'_>,
     item: &Projected,
     awaited: &[i64],
-) -> Result<bool> {
+) -> Result<Known> {
     if !item.unreadable.is_empty() {
-        return Ok(false);
+        return Ok(Known::Not(None));
     }
     // Nearly always it is what it was, to the letter.
     let text = serde_json::to_string(&item.rows).map_err(|e| Error::Corrupt("an item", e))?;
     let seen = tx.seen(source.connection, source.collection, &item.remote, &text)?;
-    let Some(object) = seen else { return Ok(false) };
+    let Some(object) = seen else { return Ok(Known::Not(None)) };
     let settled = object.quiet && source.asked >= object.settled;
     let hints =
         house.view(source.connection, &item.resource).is_some_and(|v| v.resource.facets.is_empty());
     let placed = hints || object.root.is_some() || object.unmatched;
-    let same = match &object.differs {
-        None => true,
-        Some(text) => {
-            let shadow: Rows =
-                serde_json::from_str(text).map_err(|e| Error::Corrupt("an object", e))?;
-            same_but_own(shadow, &item.rows)
-        }
-    };
+    let before = object.differs.as_deref().map(without_own).transpose()?;
+    let same = before.as_ref().is_none_or(|before| *before == item.rows);
     let same = same && object.resource == item.resource;
-    Ok(settled && placed && same && object.root.is_none_or(|r| !awaited.contains(&r)))
+    let same = settled && placed && same && object.root.is_none_or(|r| !awaited.contains(&r));
+    Ok(if same { Known::Same } else { Known::Not(before) })
+}
+
+/// Is it what we knew? If not, what that was, where it was other rows.
+enum Known {
+    Same,
+    Not(Option<Rows>),
 }
 
 /// What only we keep there no remote says.
-fn same_but_own(mut shadow: Rows, rows: &Rows) -> bool {
+fn without_own(shadow: &str) -> Result<Rows> {
+    let mut shadow: Rows =
+        serde_json::from_str(shadow).map_err(|e| Error::Corrupt("an object", e))?;
     for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW] {
         shadow.remove(own);
     }
-    shadow == *rows
+    Ok(shadow)
 }
 
 /// Reads and answers are appended and merged in the same transaction.

@@ -183,6 +183,12 @@ impl Store {
             .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }
 
+    /// To be called now and then: what is kept in memory is let go of once nobody works. True: it was.
+    pub fn idle(&self) -> Result<bool> {
+        let _mine = self.line.wait(false);
+        self.writer.lock().idle()
+    }
+
     /// Does anybody wait for their turn?
     pub fn waited_for(&self) -> bool {
         self.line.anybody_waits()

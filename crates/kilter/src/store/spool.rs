@@ -55,6 +55,13 @@ pub struct Place {
     at: u64,
 }
 
+impl Place {
+    /// As `meta` holds it.
+    fn text(&self) -> String {
+        format!("{} {}", self.generation, self.at)
+    }
+}
+
 #[derive(Debug)]
 pub struct Spool {
     path: PathBuf,
@@ -178,6 +185,19 @@ impl Spool {
         Ok((out, place))
     }
 
+    /// How many stand there behind what was taken over. Reads alone: whoever appends goes on.
+    fn waiting(&self, known: Option<&str>) -> Result<u64> {
+        let (mut known, mut all) = (known.map(str::to_owned), 0);
+        loop {
+            let (said, place) = self.read(known.as_deref())?;
+            if said.is_empty() {
+                return Ok(all);
+            }
+            all += u64::try_from(said.len()).unwrap_or(0);
+            known = Some(place.text());
+        }
+    }
+
     fn refused(&self, what: &str, error: &std::io::Error) -> Error {
         Error::Refused(format!("{what} {}: {error}", self.path.display()))
     }
@@ -253,9 +273,15 @@ impl Tx<'_> {
         if !said.is_empty() {
             self.append_said(&mut said)?;
             self.hear(said.iter().map(|(change, _)| change))?;
-            self.set_meta(TAKEN, &format!("{} {}", place.generation, place.at))?;
+            self.set_meta(TAKEN, &place.text())?;
         }
         Ok((said.len(), place))
+    }
+
+    /// Webhooks beside this database that are not in its log yet; also of a process that died.
+    pub fn webhooks_waiting(&self) -> Result<u64> {
+        let Some(path) = self.sql.path().filter(|path| !path.is_empty()) else { return Ok(0) };
+        Spool::beside(Path::new(path)).waiting(self.meta(TAKEN)?.as_deref())
     }
 }
 
@@ -364,6 +390,31 @@ mod tests {
         keep(&store, 5, 6);
         drop(store);
         assert_eq!(log(&Store::open(&path).unwrap()), texts(6));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_counted_by_who_only_reads() {
+        let folder = folder("counted");
+        let path = folder.join("k.sqlite");
+        let store = Store::open(&path).unwrap();
+        store.take_webhooks().unwrap();
+        let count = || {
+            let store = Store::open_read_only(&path).unwrap();
+            store.read(|tx| tx.webhooks_waiting()).unwrap()
+        };
+        assert_eq!(count(), 0);
+        keep(&store, 0, TAKEN_MAX + 5);
+        let spool = store.spool().unwrap();
+        assert_eq!(count(), 1_005, "beside one that lives, more than are taken over at once");
+        assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, TAKEN_MAX);
+        drop((spool, store));
+        let file = folder.join("k.sqlite-hooks");
+        let before = std::fs::read(&file).unwrap();
+        assert_eq!(count(), 5, "what is in the log waits no more");
+        assert_eq!(std::fs::read(&file).unwrap(), before, "nothing is written");
+        drop(Store::open(&path).unwrap());
+        assert_eq!(count(), 0, "who writes takes them over");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -25,6 +25,8 @@ pub struct Relay {
     pub seen: Mutex<Vec<String>>,
     /// What holds this text is answered only after so many milliseconds.
     pub slow: Mutex<Option<(String, u64)>>,
+    /// In answers, this text stands for that one.
+    pub reworded: Mutex<Option<(String, String)>>,
 }
 
 /// Counts one request while it is on its way, also where the client dies.
@@ -92,7 +94,11 @@ async fn forward(
     }
     let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
-    let mut out = (status, answer.bytes().await.unwrap_or_default()).into_response();
+    let mut told = answer.bytes().await.unwrap_or_default();
+    if let Some((from, to)) = relay.reworded.lock().unwrap().as_ref() {
+        told = String::from_utf8_lossy(&told).replace(from, to).into();
+    }
+    let mut out = (status, told).into_response();
     if let Some(kind) = kind {
         out.headers_mut().insert("content-type", kind);
     }

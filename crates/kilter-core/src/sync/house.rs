@@ -180,7 +180,7 @@ impl<'h> View<'h> {
         let me = &self.connection.name;
         let mine = match &own.owner {
             Owner::Connection(name) => name == me,
-            Owner::Origin => record.is_none_or(|r| &r.origin == me),
+            Owner::Origin => record.is_none_or(|r| r.origin == *me),
             Owner::Nobody => return Mode::default(),
         };
         let writable = row.is_written();

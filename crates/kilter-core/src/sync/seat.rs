@@ -37,11 +37,11 @@ pub fn reconsider_with(
 fn roots(view: &View<'_>, world: &mut World, id: RecordId, wholes: &[RecordId]) -> Vec<RecordId> {
     let Some(record) = world.hold_record(id) else { return Vec::new() };
     let root = &view.resource.root;
-    if &record.entity == root {
+    if record.entity == *root {
         return vec![id];
     }
     for whole in wholes {
-        if world.record(*whole).is_some_and(|r| &r.entity == root) {
+        if world.record(*whole).is_some_and(|r| r.entity == *root) {
             return vec![*whole];
         }
     }

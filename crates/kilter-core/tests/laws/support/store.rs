@@ -78,10 +78,10 @@ fn record_fits(key: &Key, record: &Record) -> bool {
     match key {
         Key::Record(id) => record.id == *id,
         Key::RecordByKey(entity, folded) => {
-            &record.entity == entity && record.key.as_deref().map(fold).as_ref() == Some(folded)
+            record.entity == entity && record.key.as_deref().map(fold).as_ref() == Some(folded)
         }
         Key::Referrers(entity, field, to) => {
-            &record.entity == entity && direct(record).contains(&(field.clone(), *to))
+            record.entity == entity && direct(record).contains(&(field.clone(), *to))
         }
         Key::Waiting(pending) => pending_of_record(record).contains(pending),
         _ => false,
@@ -92,17 +92,17 @@ fn object_fits(key: &Key, object: &Object) -> bool {
     match key {
         Key::Object(id) => object.id == *id,
         Key::ObjectByRemote(connection, collection, remote) => {
-            &object.connection == connection
-                && &object.collection == collection
+            object.connection == connection
+                && object.collection == collection
                 && object.remote.as_ref() == Some(remote)
         }
         Key::ObjectsOfRoot(connection, root) => {
-            &object.connection == connection && object.root == Some(*root)
+            object.connection == connection && object.root == Some(*root)
         }
         Key::ObjectsShowing(record) => object.bindings.values().any(|r| r == record),
         Key::Unmatched(connection, resource, folded) => {
-            &object.connection == connection
-                && &object.resource == resource
+            object.connection == connection
+                && object.resource == resource
                 && object.unmatched_key.as_deref().map(fold).as_ref() == Some(folded)
         }
         Key::Unbound(pending) => pending_of_object(object).contains(pending),

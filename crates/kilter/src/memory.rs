@@ -12,18 +12,26 @@ const ARENAS: &str = "2";
 /// glibc reads it once, before `main`.
 const NAME: &str = "MALLOC_ARENA_MAX";
 
+/// A program with rights of its own may not be let see what is said of its memory: once is enough.
+const AGAIN: &str = "KILTER_BEGUN_AGAIN";
+
 /// Begins this program again with few arenas; returns where that was done, or need not be.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn few_arenas() {
     use std::os::unix::process::CommandExt;
 
-    if std::env::var_os(NAME).is_some() || std::env::var_os("GLIBC_TUNABLES").is_some() {
+    let said = |name| std::env::var_os(name).is_some();
+    if said(NAME) || said("GLIBC_TUNABLES") || said(AGAIN) {
         return;
     }
     let Ok(program) = std::env::current_exe() else { return };
+    // Begun by the loader itself: it would begin that.
+    if program.file_name().is_none_or(|name| name.to_string_lossy().starts_with("ld-")) {
+        return;
+    }
     let mut words = std::env::args_os();
     let mut again = std::process::Command::new(program);
-    again.arg0(words.next().unwrap_or_default()).args(words).env(NAME, ARENAS);
+    again.arg0(words.next().unwrap_or_default()).args(words).env(NAME, ARENAS).env(AGAIN, "1");
     // It comes back only where it failed: then it goes on with what it has.
     let _failed = again.exec();
 }

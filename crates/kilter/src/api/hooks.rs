@@ -76,16 +76,16 @@ fn commit(engine: &Weak<Engine>, mut inbox: mpsc::Receiver<Waiting>) {
         let (changes, answers): (Vec<(Change, String)>, Vec<_>) = batch.drain(..).unzip();
         let connections: Vec<Text> = changes.iter().map(|(c, _)| c.connection.clone()).collect();
         let done = engine.store.keep_said(changes);
+        for answer in answers {
+            // Who asked may be gone: what was kept stays kept.
+            let _ = answer.send(done.is_ok());
+        }
         if let Err(error) = &done {
             let error = crate::pipeline::schedule::chain(error);
             tracing::error!(error, "webhooks not kept");
             refused.more(connections, error);
         } else if !refused.0.is_empty() {
             refused.tell(&engine);
-        }
-        for answer in answers {
-            // Who asked may be gone: what was kept stays kept.
-            let _ = answer.send(done.is_ok());
         }
         engine.ring();
     }

@@ -101,8 +101,9 @@ pub struct Drift<'s> {
     pub seen: Seen,
 }
 
-fn place_of(connection: &str, resource: &str) -> String {
-    format!("{connection}.{resource}")
+/// A listing of its own: what one location or price list is silent of, another may say.
+fn place_of(connection: &str, resource: &str, each: &str) -> String {
+    format!("{connection}.{resource}.{each}")
 }
 
 fn read<T: serde::de::DeserializeOwned + Default>(tx: &Tx<'_>, key: &str) -> Result<T> {
@@ -143,7 +144,7 @@ impl<'s> Drift<'s> {
         }
         let mut held = BTreeMap::new();
         for (resource, rows) in &seen.0 {
-            let place = place_of(source.connection, resource);
+            let place = place_of(source.connection, resource, source.each);
             let key = format!("{HELD}{place}");
             let mut sentences: Sentences = read(tx, &key)?;
             let before = sentences.len();
@@ -156,7 +157,7 @@ impl<'s> Drift<'s> {
                     row = row.as_str(),
                     "it shows values again"
                 );
-                approve_row(tx, &place, &row)?;
+                // Its nulls of before are not approved by that: a page that falls silent again is held again.
                 sentences.remove(&row);
             }
             if sentences.len() < before {
@@ -214,7 +215,7 @@ impl<'s> Drift<'s> {
     ) -> Result<Vec<RowKey>> {
         let connection = self.source.connection;
         let Some(view) = self.house.view(connection, resource) else { return Ok(Vec::new()) };
-        let place = place_of(connection, resource);
+        let place = place_of(connection, resource, self.source.each);
         let approved: BTreeMap<RowKey, String> = read(tx, &format!("{APPROVED}{place}"))?;
         let taken = taken(&view, self.source.each);
         let key = format!("{HELD}{place}");
@@ -287,7 +288,7 @@ pub fn approve(tx: &Tx<'_>) -> Result<Vec<String>> {
     for (key, text) in tx.metas(HELD)? {
         let sentences: Sentences = told(&text)?;
         for (row, sentence) in sentences {
-            approve_row(tx, key.trim_start_matches(HELD), &row)?;
+            approve_row(tx, key.strip_prefix(HELD).unwrap_or_default(), &row)?;
             said.push(sentence);
         }
         tx.forget_meta(&key)?;
@@ -314,6 +315,7 @@ pub async fn conclude(
 ) -> Result<()> {
     let (house, key) = (Arc::clone(&engine.house), format!("{SAID}{}", place::name(view, each)));
     let (connection, resource) = (view.connection.name.clone(), view.resource.name.clone());
+    let slice = each.to_owned();
     let write_down = move |tx: &Tx<'_>| {
         let (Some(view), Some(rows)) =
             (house.view(&connection, &resource), seen.0.get(resource.as_str()))
@@ -324,7 +326,7 @@ pub async fn conclude(
         if view.resource.facets.is_empty() || rows.items <= ALWAYS {
             return Ok(());
         }
-        let place = place_of(&connection, &resource);
+        let place = place_of(&connection, &resource, &slice);
         let held: Sentences = read(tx, &format!("{HELD}{place}"))?;
         let approved = settled(tx, &place, began, rows)?;
         let before: BTreeSet<RowKey> = read(tx, &key)?;

@@ -436,7 +436,8 @@ fn adopt(
     Ok(())
 }
 
-/// Puts objects off, after a call that never reached its goal.
+/// Puts objects off: after a call that never reached its goal, or, where it is said for how long, until
+/// it is their turn. Who only waits for that has not tried.
 pub async fn postpone(
     engine: &Arc<Engine>,
     ids: Vec<ObjectId>,
@@ -448,7 +449,8 @@ pub async fn postpone(
             let mut objects = Vec::new();
             for id in ids {
                 if let Some(mut object) = tx.object(id)? {
-                    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+                    let tried = u32::from(retry_after.is_none());
+                    let tries = object.due.as_ref().map_or(0, |d| d.tries) + tried;
                     retry(&mut object, tries, retry_after);
                     objects.push(object);
                 }

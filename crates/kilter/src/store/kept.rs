@@ -183,12 +183,38 @@ mod tests {
         assert!(store.idle().unwrap(), "the third without work");
         assert!(!store.idle().unwrap(), "nothing is kept any more");
         assert_eq!(key(&store), "A-1", "and the next one reads what was written");
+        who_works_on(&store);
+    }
+
+    fn who_works_on(store: &Store) {
         // Who works on keeps it, and what was written since is not read as it was.
-        put(&store, named("B-2"));
+        put(store, named("B-2"));
         for n in 0..8 {
-            put(&store, named(&format!("C-{n}")));
+            put(store, named(&format!("C-{n}")));
             assert!(!store.idle().unwrap());
         }
-        assert_eq!(key(&store), "C-7");
+        assert_eq!(key(store), "C-7");
+    }
+    /// A transaction is left open for whoever waits behind it. Where that was nobody but this look, it was
+    /// never committed, and who wrote waited for ever.
+    #[test]
+    fn a_look_behind_a_transaction_ends_it() {
+        let store = Store::open(Path::new(":memory:")).unwrap();
+        let (began, begun) = std::sync::mpsc::channel();
+        let (done, ended) = std::sync::mpsc::channel();
+        let writer = store.clone();
+        std::thread::spawn(move || {
+            let wrote = writer.write(|tx| {
+                began.send(()).unwrap();
+                while !writer.waited_for() {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                tx.set_meta("a", "b")
+            });
+            done.send(wrote.is_ok()).unwrap();
+        });
+        begun.recv().unwrap();
+        assert!(!store.idle().unwrap());
+        assert_eq!(ended.recv_timeout(std::time::Duration::from_secs(10)), Ok(true));
     }
 }

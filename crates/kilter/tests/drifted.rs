@@ -11,13 +11,16 @@ use support::{Rig, Urls, seed};
 const MUGS: usize = 12;
 const VARIANTS: usize = 24;
 
+/// What the shop sells under a SKU.
+async fn sold(rig: &Rig, sku: &str) -> Value {
+    let path = format!("products?sku={sku}");
+    rig.call_shop(&rig.de.url(), reqwest::Method::GET, &path, &json!({})).await
+}
+
 async fn weights(rig: &Rig) -> Vec<String> {
     let mut out = Vec::new();
     for n in 0..MUGS {
-        let url = format!("{}/wp-json/wc/v3/products?sku=MUG-{n:03}", rig.de.url());
-        let request = rig.http.get(url).basic_auth("ck_test", Some("cs_test"));
-        let told = request.send().await.unwrap().text().await.unwrap();
-        let told: Value = serde_json::from_str(&told).unwrap();
+        let told = sold(rig, &format!("MUG-{n:03}")).await;
         out.push(told[0]["weight"].as_str().unwrap().to_owned());
     }
     out
@@ -82,10 +85,7 @@ async fn a_null_in_all_of_a_listing_blanks_nothing_until_a_person_approves() {
         &json!({ "domain": one() })).await, "vals": { "default_code": "MUG-000-B" } });
     rig.call_erp("product.product/write", &body).await;
     told(&rig, &["sync", "--json"]).await;
-    let found = format!("{}/wp-json/wc/v3/products?sku=MUG-000-B", rig.de.url());
-    let request = rig.http.get(found).basic_auth("ck_test", Some("cs_test"));
-    let found: Value =
-        serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+    let found = sold(&rig, "MUG-000-B").await;
     assert_eq!(found[0]["weight"], "0.235", "renamed, and as heavy as before: {found}");
     let body = json!({ "ids": body["ids"], "vals": { "default_code": "MUG-000" } });
     rig.call_erp("product.product/write", &body).await;

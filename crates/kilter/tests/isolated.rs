@@ -248,14 +248,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let pid = serving.0.id().to_string();
     let more = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().unwrap();
     assert!(more.success());
-    let began = Instant::now();
-    let again = until("webhooks are taken again", PATIENCE, async || {
-        let (status, id) = webhook(&rig, 999_999).await;
-        if status == 202 { Ok(id) } else { Err(json!(status)) }
-    })
-    .await;
-    kept.push(again);
-    println!("{} kept; taken again after {:?}", kept.len(), began.elapsed());
+    kept.push(taken_again(&rig, kept.len()).await);
     shows(&rig, &rig.de.url(), "MUG-000", "41.00").await;
     serving.kill();
     nothing_lost(&rig, &rig.database(), &kept).await;
@@ -276,6 +269,18 @@ async fn filled(rig: &Rig) -> Vec<String> {
     }
     assert_eq!(refused, REFUSED, "the disk was not full after {} webhooks", kept.len());
     kept
+}
+
+/// There is room again: the next webhook is taken.
+async fn taken_again(rig: &Rig, kept: usize) -> String {
+    let began = Instant::now();
+    let again = until("webhooks are taken again", PATIENCE, async || {
+        let (status, id) = webhook(rig, 999_999).await;
+        if status == 202 { Ok(id) } else { Err(json!(status)) }
+    })
+    .await;
+    println!("{kept} kept before; taken again after {:?}", began.elapsed());
+    again
 }
 
 /// All that was acknowledged is in the log, once `serve` is dead.
@@ -345,14 +350,7 @@ async fn a_file_system_without_room_acknowledges_nothing_loses_nothing_and_says_
     assert!(said.as_str().is_some_and(|s| s.contains("is full")), "{said}");
 
     std::fs::remove_file(&ballast).unwrap();
-    let began = Instant::now();
-    let again = until("webhooks are taken again", PATIENCE, async || {
-        let (status, id) = webhook(&rig, 999_999).await;
-        if status == 202 { Ok(id) } else { Err(json!(status)) }
-    })
-    .await;
-    kept.push(again);
-    println!("{} kept; taken again after {:?}", kept.len(), began.elapsed());
+    kept.push(taken_again(&rig, kept.len()).await);
     shows(&rig, &rig.de.url(), "MUG-000", "41.00").await;
     let fault = told(&rig, "de", "webhooks were refused").await;
     assert_eq!(fault[1], "webhooks", "{fault}");

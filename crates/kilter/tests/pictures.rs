@@ -8,32 +8,21 @@ use support::{Rig, seed};
 
 const MUG: &str = "MUG-001";
 
-async fn ask(rig: &Rig, shop: &str, method: reqwest::Method, path: &str, body: &Value) -> Value {
-    let url = format!("{shop}/wp-json/wc/v3/{path}");
-    let request = rig.http.request(method, url).basic_auth("ck_test", Some("cs_test"));
-    let request = request.header("content-type", "application/json").body(body.to_string());
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
-    assert!(status.is_success(), "{path}: {text}");
-    serde_json::from_str(&text).unwrap()
-}
-
 /// The product that a shop sells under this SKU, or whose variant it is.
 async fn product(rig: &Rig, shop: &str, sku: &str) -> Value {
     let get = reqwest::Method::GET;
-    let found = ask(rig, shop, get.clone(), &format!("products?sku={sku}"), &json!({})).await;
+    let found = rig.call_shop(shop, get.clone(), &format!("products?sku={sku}"), &json!({})).await;
     let parent = found[0]["parent_id"].as_u64().unwrap();
     match parent {
         0 => found[0].clone(),
-        parent => ask(rig, shop, get, &format!("products/{parent}"), &json!({})).await,
+        parent => rig.call_shop(shop, get, &format!("products/{parent}"), &json!({})).await,
     }
 }
 
 /// As an editor there would: those that are there by their id, others by their address.
 async fn put(rig: &Rig, shop: &str, sku: &str, images: &[Value]) {
     let path = format!("products/{}", product(rig, shop, sku).await["id"]);
-    ask(rig, shop, reqwest::Method::PUT, &path, &json!({ "images": images })).await;
+    rig.call_shop(shop, reqwest::Method::PUT, &path, &json!({ "images": images })).await;
 }
 
 fn new(name: &str) -> Value {

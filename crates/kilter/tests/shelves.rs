@@ -38,19 +38,10 @@ async fn rigged(name: &str) -> Rig {
     rig
 }
 
-async fn ask(rig: &Rig, method: reqwest::Method, path: &str, body: &Value) -> Value {
-    let url = format!("{}/wp-json/wc/v3/{path}", rig.us.url());
-    let request = rig.http.request(method, url).basic_auth("ck_test", Some("cs_test"));
-    let request = request.header("content-type", "application/json").body(body.to_string());
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
-    assert!(status.is_success(), "{path}: {text}");
-    serde_json::from_str(&text).unwrap()
-}
-
 async fn all(rig: &Rig, path: &str) -> Vec<Value> {
-    let listed = ask(rig, reqwest::Method::GET, &format!("{path}?per_page=100"), &json!({})).await;
+    let listed = rig
+        .call_shop(&rig.us.url(), reqwest::Method::GET, &format!("{path}?per_page=100"), &json!({}))
+        .await;
     listed.as_array().unwrap().clone()
 }
 
@@ -88,7 +79,8 @@ async fn moved(rig: &Rig) {
 /// A person in the shop puts each of these into a category of theirs, beside those it is in.
 async fn on_sale(rig: &Rig, titles: &[&str]) {
     let post = reqwest::Method::POST;
-    let sale = ask(rig, post, "products/categories", &json!({ "name": "Sale" })).await;
+    let sale =
+        rig.call_shop(&rig.us.url(), post, "products/categories", &json!({ "name": "Sale" })).await;
     for product in all(rig, "products").await {
         if !titles.iter().any(|title| product["name"] == *title) {
             continue;
@@ -96,7 +88,8 @@ async fn on_sale(rig: &Rig, titles: &[&str]) {
         let mut list = product["categories"].as_array().unwrap().clone();
         list.push(json!({ "id": sale["id"] }));
         let path = format!("products/{}", product["id"]);
-        ask(rig, reqwest::Method::PUT, &path, &json!({ "categories": list })).await;
+        rig.call_shop(&rig.us.url(), reqwest::Method::PUT, &path, &json!({ "categories": list }))
+            .await;
     }
 }
 

@@ -278,8 +278,8 @@ fn full(database: &Path) -> Option<String> {
     let room = found.f_bavail.saturating_mul(found.f_frsize);
     (room < ROOM_LEAST).then(|| {
         format!(
-            "the disk of {} is full ({} KB are left): nothing is written, webhooks are refused, to \
-             be sent again; it goes on by itself once there is room",
+            "the disk of {} is full ({} KB are left): what finds no room is not written, webhooks \
+             that find none are refused, to be sent again; it goes on by itself once there is room",
             database.display(),
             room >> 10
         )

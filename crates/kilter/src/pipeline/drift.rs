@@ -35,12 +35,19 @@ const SAID: &str = "said.";
 
 type Sentences = BTreeMap<RowKey, String>;
 
+/// What a row was said to be, by some of the items.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spoke {
+    value: bool,
+    null: bool,
+}
+
 /// What the items of one resource said.
 #[derive(Debug, Default)]
 struct Rowwise {
     items: usize,
-    value: BTreeSet<RowKey>,
-    null: BTreeSet<RowKey>,
+    /// Sorted, each once.
+    rows: Vec<(RowKey, Spoke)>,
 }
 
 /// What the items of a page, or of a listing, said: by resource.
@@ -62,8 +69,7 @@ impl AddAssign for Taken {
             for (resource, rows) in seen.0 {
                 let sum = all.0.entry(resource).or_default();
                 sum.items += rows.items;
-                sum.value.extend(rows.value);
-                sum.null.extend(rows.null);
+                sum.spoke(rows.rows.iter().map(|(row, spoke)| (row, *spoke)));
             }
         }
     }
@@ -72,17 +78,40 @@ impl AddAssign for Taken {
 impl Rowwise {
     fn note(&mut self, rows: &Rows) {
         self.items += 1;
-        for (key, value) in rows {
-            let set = if value.is_null() { &mut self.null } else { &mut self.value };
-            if !set.contains(key) {
-                set.insert(key.clone());
+        self.spoke(rows.iter().map(|(row, value)| {
+            let null = value.is_null();
+            (row, Spoke { value: !null, null })
+        }));
+    }
+
+    /// Rows in their order. Nearly always they are those that stand here already: one comparison each.
+    fn spoke<'r>(&mut self, rows: impl Iterator<Item = (&'r RowKey, Spoke)>) {
+        let mut at = 0;
+        for (row, spoke) in rows {
+            while self.rows.get(at).is_some_and(|(known, _)| known < row) {
+                at += 1;
             }
+            if self.rows.get(at).is_none_or(|(known, _)| known != row) {
+                self.rows.insert(at, (row.clone(), Spoke::default()));
+            }
+            let known = &mut self.rows[at].1;
+            known.value |= spoke.value;
+            known.null |= spoke.null;
+            at += 1;
         }
+    }
+
+    fn valued(&self) -> impl Iterator<Item = &RowKey> {
+        self.rows.iter().filter(|(_, spoke)| spoke.value).map(|(row, _)| row)
+    }
+
+    fn has_value(&self, row: &RowKey) -> bool {
+        self.valued().any(|valued| valued == row)
     }
 
     /// Null wherever it was said.
     fn empty(&self) -> impl Iterator<Item = &RowKey> {
-        self.null.difference(&self.value)
+        self.rows.iter().filter(|(_, spoke)| spoke.null && !spoke.value).map(|(row, _)| row)
     }
 }
 
@@ -149,7 +178,7 @@ impl<'s> Drift<'s> {
             let mut sentences: Sentences = read(tx, &key)?;
             let before = sentences.len();
             let again: Vec<RowKey> =
-                sentences.keys().filter(|row| rows.value.contains(*row)).cloned().collect();
+                sentences.keys().filter(|row| rows.has_value(row)).cloned().collect();
             for row in again {
                 tracing::info!(
                     connection.id = source.connection,
@@ -217,11 +246,11 @@ impl<'s> Drift<'s> {
         let Some(view) = self.house.view(connection, resource) else { return Ok(Vec::new()) };
         let place = place_of(connection, resource, self.source.each);
         let approved: BTreeMap<RowKey, String> = read(tx, &format!("{APPROVED}{place}"))?;
-        let taken = taken(&view, self.source.each);
+        let known = rows_of(&view, self.source.each);
         let key = format!("{HELD}{place}");
         let (mut sentences, mut fresh): (Sentences, _) = (read(tx, &key)?, Vec::new());
         for (row, lost) in many {
-            if approved.contains_key(&row) || !taken.contains(&row) {
+            if approved.contains_key(&row) || known.get(&row) != Some(&true) {
                 continue;
             }
             let text = format!(
@@ -242,31 +271,27 @@ impl<'s> Drift<'s> {
 
 /// The log keeps what was said; the mark says what of it is not taken.
 fn take_out(item: &mut Json, says: &mut Projected, row: &RowKey) {
-    if !says.rows.get(row).is_some_and(Json::is_null) {
-        return;
+    let null = says.rows.get(row).is_some_and(Json::is_null);
+    let Some(item) = item.as_object_mut().filter(|_| null) else { return };
+    let mark = item.entry(WITHHELD).or_insert_with(|| json!([]));
+    // Where the remote has a field of that name, it says nothing of ours.
+    if !mark.is_array() {
+        *mark = json!([]);
     }
+    mark.as_array_mut().into_iter().for_each(|rows| rows.push(json!(row)));
     says.rows.remove(row);
-    if let Some(item) = item.as_object_mut()
-        && let Some(rows) = item.entry(WITHHELD).or_insert_with(|| json!([])).as_array_mut()
-    {
-        rows.push(json!(row));
-    }
 }
 
-/// The rows that this connection fills records from.
-fn taken(view: &View<'_>, each: &str) -> BTreeSet<RowKey> {
+/// The rows of a resource, by whether this connection fills records from them.
+fn rows_of(view: &View<'_>, each: &str) -> BTreeMap<RowKey, bool> {
     let vars = view.vars(each);
-    let mut out = BTreeSet::new();
-    for facet in &view.resource.facets {
-        for row in &facet.rows {
-            let scope = view.scope(facet, row, &vars);
-            let mode = view.mode(facet, row, &scope, None);
-            if mode.takes || mode.seeds {
-                out.insert(row_key(facet, row, &scope));
-            }
-        }
-    }
-    out
+    let rows = view.resource.facets.iter().flat_map(|f| f.rows.iter().map(move |row| (f, row)));
+    let known = rows.map(|(facet, row)| {
+        let scope = view.scope(facet, row, &vars);
+        let mode = view.mode(facet, row, &scope, None);
+        (row_key(facet, row, &scope), mode.takes || mode.seeds)
+    });
+    known.collect()
 }
 
 fn tell(tx: &Tx<'_>, view: &View<'_>, text: &str) -> Result<()> {
@@ -328,38 +353,38 @@ pub async fn conclude(
         }
         let place = place_of(&connection, &resource, &slice);
         let held: Sentences = read(tx, &format!("{HELD}{place}"))?;
-        let approved = settled(tx, &place, began, rows)?;
-        let before: BTreeSet<RowKey> = read(tx, &key)?;
-        let mut after = rows.value.clone();
-        for row in before.difference(&rows.value).filter(|row| !approved.contains(*row)) {
-            after.insert(row.clone());
-            let (now, items) = (rows.null.contains(row), rows.items);
-            let how = if now { "null in all" } else { "missing in all" };
-            if !held.contains_key(row) {
-                let text = format!(
-                    "{row} is {how} {items} {resource} that {connection} lists, where it had values: \
-                     did the field change its name?"
-                );
-                tell(tx, &view, &text)?;
-            }
+        settled(tx, &place, began, rows)?;
+        let (before, known): (BTreeSet<RowKey>, _) = (read(tx, &key)?, rows_of(&view, &slice));
+        let after: BTreeSet<RowKey> = rows.valued().cloned().collect();
+        // Told once, and not of a row that nobody asks for any more.
+        let silent = before.difference(&after).filter(|row| known.contains_key(*row));
+        for row in silent.filter(|row| !held.contains_key(*row)) {
+            let (null, items) = (rows.empty().any(|empty| empty == row), rows.items);
+            let how = if null { "null in all" } else { "missing in all" };
+            let text = format!(
+                "{row} is {how} {items} {resource} that {connection} lists, where it had values: did \
+                 the field change its name?"
+            );
+            tell(tx, &view, &text)?;
         }
         if after != before { write(tx, &key, &after, after.is_empty()) } else { Ok(()) }
     };
     engine.store.write_async(write_down).await
 }
 
-/// Rows whose nulls were approved before this listing began; of those that say something again
-/// nothing is approved any more.
-fn settled(tx: &Tx<'_>, place: &str, began: i64, rows: &Rowwise) -> Result<BTreeSet<RowKey>> {
+/// Of rows that were approved before this listing began, and say something again, nothing is approved
+/// any more.
+fn settled(tx: &Tx<'_>, place: &str, began: i64, rows: &Rowwise) -> Result<()> {
     let key = format!("{APPROVED}{place}");
     let mut approved: BTreeMap<RowKey, String> = read(tx, &key)?;
     let before = |at: &str| at.parse::<jiff::Timestamp>().is_ok_and(|at| at.as_second() <= began);
-    let done: BTreeSet<RowKey> =
-        approved.iter().filter(|(_, at)| before(at)).map(|(row, _)| row.clone()).collect();
     let all = approved.len();
-    approved.retain(|row, _| !(done.contains(row) && rows.value.contains(row)));
+    approved.retain(|row, at| !(before(at) && rows.has_value(row)));
     if approved.len() < all {
         write(tx, &key, &approved, approved.is_empty())?;
     }
-    Ok(done)
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

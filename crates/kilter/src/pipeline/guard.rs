@@ -134,7 +134,7 @@ pub fn close(tx: &Tx<'_>, view: &View<'_>) -> Result<()> {
 pub fn approve(tx: &Tx<'_>, now: &str) -> Result<Vec<String>> {
     let mut said = Vec::new();
     for (key, reason) in tx.metas(HELD)? {
-        let place = key.trim_start_matches(HELD);
+        let place = key.strip_prefix(HELD).unwrap_or_default();
         tx.set_meta(&format!("{GATE}{place}"), OPEN)?;
         tx.forget_meta(&key)?;
         if let Some((connection, resource)) = place.split_once('.') {
@@ -143,7 +143,7 @@ pub fn approve(tx: &Tx<'_>, now: &str) -> Result<Vec<String>> {
         said.push(reason);
     }
     for (key, reason) in tx.metas(absent::HELD)? {
-        let place = key.trim_start_matches(absent::HELD);
+        let place = key.strip_prefix(absent::HELD).unwrap_or_default();
         tx.set_meta(&format!("{}{place}", absent::APPROVED), now)?;
         said.push(reason);
     }

@@ -52,8 +52,11 @@ pub struct Place {
     still: usize,
 }
 
-/// As many may be shown again: whoever steps back sees what he saw.
-const STILL_MAX: usize = 50;
+/// So often a page may not go on where the last one ended, before the listing is left for later.
+pub const SEAMS_MAX: usize = 50;
+
+/// Pages that may show nothing new: whoever steps back sees what he saw, and steps back so often.
+const STILL_MAX: usize = 2 * SEAMS_MAX;
 
 pub fn seconds() -> i64 {
     jiff::Timestamp::now().as_second()

@@ -196,9 +196,6 @@ async fn listing(
     Ok(differed)
 }
 
-/// So often a page may not go on where the last one ended, before the listing is left for later.
-const SEAMS_MAX: usize = 50;
-
 impl Reading<'_> {
     /// From its beginning: nothing was shown yet.
     pub fn begin(&mut self) {
@@ -260,7 +257,7 @@ impl Reading<'_> {
                 pages::read(self.engine, view, list, call, &mut self.vars, at, &mut size).await?;
             if !self.joined(at, size, &mut items) {
                 seams += 1;
-                if seams > SEAMS_MAX {
+                if seams > place::SEAMS_MAX {
                     let text = "its rows move faster than they can be read";
                     return Err(Fault::new(FaultKind::Unavailable, "", text).into());
                 }

@@ -183,8 +183,6 @@ pub async fn forever(engine: Arc<Engine>) -> Result<()> {
     tasks.spawn(keep::up(Arc::clone(&engine), String::new(), "merge", merge));
     let retain = |engine, _| retain_forever(engine);
     tasks.spawn(keep::up(Arc::clone(&engine), String::new(), "retention", retain));
-    let idle = |engine, _| idle_forever(engine);
-    tasks.spawn(keep::up(Arc::clone(&engine), String::new(), "memory", idle));
     while tasks.join_next().await.is_some() {}
     Ok(())
 }
@@ -217,22 +215,6 @@ async fn work_forever(engine: Arc<Engine>, connection: Option<String>) -> Result
                 keep::tell(&engine, name, "a stage", &chain(&error)).await;
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
-        }
-    }
-}
-
-/// How often it is looked whether anybody works: three times without, and memory is let go of.
-const IDLE_EVERY: Duration = Duration::from_secs(10);
-
-async fn idle_forever(engine: Arc<Engine>) -> Result<()> {
-    loop {
-        tokio::time::sleep(IDLE_EVERY).await;
-        let store = engine.store.clone();
-        let looked = tokio::task::spawn_blocking(move || store.idle()).await;
-        match looked.map_err(|e| crate::store::Error::Refused(format!("look: {e}")))? {
-            Ok(true) => tracing::debug!("nobody works: what was kept in memory is let go of"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(error = %chain(&error), "memory is not let go of"),
         }
     }
 }

@@ -124,15 +124,6 @@ impl Own {
         Ok(out)
     }
 
-    /// Lets go of what is kept, rows and pages, where nobody worked for a while.
-    pub fn idle(&mut self) -> Result<bool> {
-        let lets_go = self.group.is_none() && self.kept.idle();
-        if lets_go {
-            self.sql.execute_batch("PRAGMA shrink_memory")?;
-        }
-        Ok(lets_go)
-    }
-
     fn begin(&mut self, writes: bool) -> Result<()> {
         self.sql.execute_batch(if writes { "BEGIN IMMEDIATE" } else { "BEGIN" })?;
         let others = self.sql.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;

@@ -11,9 +11,6 @@ use kilter_core::sync::world::{Key, found_alike, object_keys, record_keys, shown
 /// seven a variant, it is beyond twenty thousand variants that change at a time.
 const ROWS_MAX: usize = 150_000;
 
-/// Looks in a row that found nothing new kept, until all is let go of.
-const IDLE_LOOKS: u32 = 3;
-
 /// Answers that are kept.
 const ANSWERS_MAX: usize = 4 * ROWS_MAX;
 
@@ -26,9 +23,6 @@ pub struct Kept {
     written: u64,
     /// A transaction is under way: what it did is not certain yet.
     open: bool,
-    /// Something was kept since the last look; how many looks before found nothing.
-    worked: bool,
-    idle: u32,
 }
 
 #[derive(Debug, Default)]
@@ -59,18 +53,6 @@ impl Kept {
         self.open = false;
     }
 
-    /// Looked at now and then, between transactions: true where nothing was kept for some looks, and
-    /// what was there is let go of.
-    pub fn idle(&mut self) -> bool {
-        self.idle = if std::mem::take(&mut self.worked) { 0 } else { self.idle.saturating_add(1) };
-        let holds = self.rows.records.len() + self.rows.objects.len() + self.rows.answers.len() > 0;
-        let lets_go = holds && self.idle >= IDLE_LOOKS;
-        if lets_go {
-            self.clear();
-        }
-        lets_go
-    }
-
     /// So many trees take their time to be let go of: nobody waits for it.
     pub fn clear(&mut self) {
         self.written += 1;
@@ -95,17 +77,14 @@ impl Kept {
     }
 
     pub fn keep_record(&mut self, record: &Shared<Record>) {
-        self.worked = true;
         self.rows.records.insert(record.id, record.clone());
     }
 
     pub fn keep_object(&mut self, object: &Shared<Object>) {
-        self.worked = true;
         self.rows.objects.insert(object.id, object.clone());
     }
 
     pub fn keep_answer(&mut self, key: Key, ids: Vec<i64>) {
-        self.worked = true;
         self.rows.answers.insert(key, ids);
     }
 
@@ -139,82 +118,5 @@ impl Kept {
     pub fn forget_object(&mut self, id: ObjectId) {
         self.written += 1;
         self.rows.objects.remove(&id);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use kilter_core::model::Record;
-
-    use crate::store::{Error, Store};
-
-    fn named(text: &str) -> Record {
-        let mut record = Record::new(1, "product", "erp", Some("A-1".into()));
-        record.key = Some(text.into());
-        record
-    }
-
-    fn put(store: &Store, record: Record) {
-        let put = store.write(|tx| {
-            let mut world = tx.world()?;
-            world.begin_step();
-            world.put_record(record);
-            tx.save(&world)
-        });
-        put.unwrap();
-    }
-
-    fn key(store: &Store) -> String {
-        let read = store.read(|tx| {
-            let record = tx.record(1)?.ok_or_else(|| Error::Refused("nobody".to_owned()))?;
-            Ok(record.key.clone().unwrap_or_default().to_string())
-        });
-        read.unwrap()
-    }
-
-    #[test]
-    fn what_is_kept_is_let_go_of_once_nobody_works_and_read_anew() {
-        let store = Store::open(Path::new(":memory:")).unwrap();
-        put(&store, named("A-1"));
-        // The look after work, and two without: all is kept.
-        assert_eq!([(); 3].map(|()| store.idle().unwrap()), [false; 3]);
-        assert!(store.idle().unwrap(), "the third without work");
-        assert!(!store.idle().unwrap(), "nothing is kept any more");
-        assert_eq!(key(&store), "A-1", "and the next one reads what was written");
-        who_works_on(&store);
-    }
-
-    fn who_works_on(store: &Store) {
-        // Who works on keeps it, and what was written since is not read as it was.
-        put(store, named("B-2"));
-        for n in 0..8 {
-            put(store, named(&format!("C-{n}")));
-            assert!(!store.idle().unwrap());
-        }
-        assert_eq!(key(store), "C-7");
-    }
-    /// A transaction is left open for whoever waits behind it. Where that was nobody but this look, it was
-    /// never committed, and who wrote waited for ever.
-    #[test]
-    fn a_look_behind_a_transaction_ends_it() {
-        let store = Store::open(Path::new(":memory:")).unwrap();
-        let (began, begun) = std::sync::mpsc::channel();
-        let (done, ended) = std::sync::mpsc::channel();
-        let writer = store.clone();
-        std::thread::spawn(move || {
-            let wrote = writer.write(|tx| {
-                began.send(()).unwrap();
-                while !writer.waited_for() {
-                    std::thread::sleep(std::time::Duration::from_millis(1));
-                }
-                tx.set_meta("a", "b")
-            });
-            done.send(wrote.is_ok()).unwrap();
-        });
-        begun.recv().unwrap();
-        assert!(!store.idle().unwrap());
-        assert_eq!(ended.recv_timeout(std::time::Duration::from_secs(10)), Ok(true));
     }
 }

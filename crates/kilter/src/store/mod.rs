@@ -183,16 +183,6 @@ impl Store {
             .map_err(|e| Error::Refused(format!("run a transaction: {e}")))?
     }
 
-    /// To be called now and then: what is kept in memory is let go of once nobody works. True: it was.
-    pub fn idle(&self) -> Result<bool> {
-        let _mine = self.line.wait(false);
-        let mut own = self.writer.lock();
-        let looked = own.idle();
-        // Who left their transaction open did so for whoever waits: that may have been us.
-        own.finish(self.line.anybody_waits());
-        looked
-    }
-
     /// Does anybody wait for their turn?
     pub fn waited_for(&self) -> bool {
         self.line.anybody_waits()

@@ -124,6 +124,24 @@ impl Rig {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// A call of a shop's own API, as a client of it makes one.
+    pub async fn call_shop(
+        &self,
+        shop: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+    ) -> Value {
+        let request = self.http.request(method, format!("{shop}/wp-json/wc/v3/{path}"));
+        let request = request.basic_auth("ck_test", Some("cs_test"));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path} {body}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kilter"));
         command.arg("--config").arg(self.toml()).args(args).current_dir(&self.folder);

@@ -17,7 +17,7 @@ What is adapted, and why:
   token     the client knows the authorization code grant only; the client credentials grant is one
             request of urllib's.
   webhook   the client has no check for a webhook's signature: hmac, hashlib and base64 do it. They also
-            recompute the vectors that Kilter's own check is held against (crates/kilter/tests/vectors).
+            recompute the vectors that Kilter's own check is held against (crates/kilter/tests/it/vectors).
 """
 import argparse
 import base64

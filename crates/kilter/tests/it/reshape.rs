@@ -1,0 +1,91 @@
+//! A configuration that changes while records exist: what it means is planned before it is sent, and
+//! many changes wait until a person has seen them.
+
+use crate::support::{Rig, seed};
+use serde_json::{Value, json};
+
+/// So many mugs, and a third as many tees of three sizes.
+const MUGS: usize = 12;
+const STOCK: u32 = 10;
+
+async fn rows(rig: &Rig, url: &str) -> Vec<Value> {
+    let url = format!("{url}/wp-json/wc/v3/products?per_page=100&type=simple");
+    let answer = rig.http.get(url).basic_auth("ck_test", Some("cs_test")).send().await.unwrap();
+    let rows: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    rows.as_array().unwrap().clone()
+}
+
+async fn showing(rig: &Rig, stock: i64) -> usize {
+    let rows = rows(rig, &rig.de.url()).await;
+    rows.iter().filter(|row| row["stock_quantity"] == stock).count()
+}
+
+fn say(rig: &Rig, from: &str, to: &str) {
+    let text = std::fs::read_to_string(rig.toml()).unwrap();
+    assert!(text.contains(from), "{from} stands in {text}");
+    std::fs::write(rig.toml(), text.replacen(from, to, 1)).unwrap();
+}
+
+async fn sync(rig: &Rig, args: &[&str]) -> Value {
+    let mut all = vec!["sync", "--json"];
+    all.extend(args);
+    let (code, told) = rig.run(&all).await;
+    assert_eq!(code, 0, "{told}");
+    let line = told.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{told}"));
+    serde_json::from_str(line).unwrap()
+}
+
+async fn aligned(name: &str) -> Rig {
+    let rig = Rig::start(name).await;
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(MUGS, STOCK)).await;
+    sync(&rig, &[]).await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_buffer_lowers_at_once_and_its_end_is_asked_for() {
+    let rig = aligned("reshape-buffer").await;
+    let shown = rows(&rig, &rig.de.url()).await[0]["stock_quantity"].as_i64().unwrap();
+    assert_eq!(showing(&rig, shown).await, MUGS);
+
+    say(&rig, "[connection.de]\n", "[connection.de]\nbuffer = 2\n");
+    let (code, told) = rig.run(&["plan"]).await;
+    assert_eq!(code, 2, "the plan shows it first: {told}");
+    assert_eq!(showing(&rig, shown).await, MUGS, "and sends nothing");
+    let told = sync(&rig, &[]).await;
+    assert_eq!(told["asked"], json!([]), "what can be sold less often waits for nobody");
+    assert_eq!(showing(&rig, shown - 2).await, MUGS, "{told}");
+
+    say(&rig, "buffer = 2\n", "");
+    let told = sync(&rig, &[]).await;
+    let asked: Vec<&str> =
+        told["asked"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
+    assert!(asked.iter().any(|r| r.starts_with("12 of 12 simple")), "{told}");
+    assert_eq!(showing(&rig, shown - 2).await, MUGS, "{told}");
+    sync(&rig, &["--approve"]).await;
+    assert_eq!(showing(&rig, shown).await, MUGS, "{told}");
+    let (code, told) = rig.run(&["plan"]).await;
+    assert_eq!(code, 0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_new_owner_of_a_field_is_believed_without_being_asked_again() {
+    let rig = aligned("reshape-owner").await;
+    let text = std::fs::read_to_string(rig.toml()).unwrap();
+    let own = text.lines().find(|line| line.starts_with("weight")).map(str::to_owned);
+    assert_eq!(own, None, "nobody but the ERP says a weight: {text}");
+
+    // A shop that said another weight was repaired; now the shop is the one who knows.
+    let row = rows(&rig, &rig.de.url()).await[0].clone();
+    let url = format!("{}/wp-json/wc/v3/products/{}", rig.de.url(), row["id"]);
+    let request = rig.http.put(url).basic_auth("ck_test", Some("cs_test"));
+    let request = request.header("content-type", "application/json");
+    let answer = request.body(json!({ "weight": "0.777" }).to_string()).send().await.unwrap();
+    assert!(answer.status().is_success());
+    let weights = |rows: &[Value]| rows.iter().filter(|r| r["weight"] == "0.777").count();
+
+    say(&rig, "[own.variant]\n", "[own.variant]\nweight = \"de\"\n");
+    let told = sync(&rig, &[]).await;
+    assert_eq!(weights(&rows(&rig, &rig.de.url()).await), 1, "it stays: {told}");
+    assert_eq!(weights(&rows(&rig, &rig.us.url()).await), 1, "and reaches the other shop: {told}");
+}

@@ -1,0 +1,68 @@
+//! Webhooks that stop without a word: told once, and polled instead.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::support::{self, Rig};
+use serde_json::Value;
+
+async fn order_polls(rig: &Rig) -> u64 {
+    let calls = rig.get(&format!("{}/_twin/calls", rig.de.url())).await;
+    let routes = calls["routes"].as_object().unwrap().iter();
+    let orders = routes.filter(|(route, _)| route.starts_with("GET") && route.ends_with("/orders"));
+    orders.map(|(_, count)| count["calls"].as_u64().unwrap()).sum()
+}
+
+/// A week in which 40 webhooks came each hour, until so many hours before the end of the next: the test may
+/// run over the full hour.
+fn week(rig: &Rig, silent_hours: i64) {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let hour = i64::try_from(seconds).unwrap() / 3600;
+    let mut database = rusqlite::Connection::open(rig.database()).unwrap();
+    let tx = database.transaction().unwrap();
+    tx.execute("DELETE FROM heard", []).unwrap();
+    for then in hour - 8 * 24..hour + 2 - silent_hours {
+        tx.execute("INSERT INTO heard VALUES ('de', ?1, 40)", [then]).unwrap();
+    }
+    tx.commit().unwrap();
+}
+
+fn told(status: &Value) -> bool {
+    status.to_string().contains("no webhook came for")
+}
+
+/// Serves for so many seconds, or until orders were polled so often.
+async fn polled(rig: &Rig, wanted: u64, seconds: u64) -> u64 {
+    let before = order_polls(rig).await;
+    let serving = rig.served().await;
+    let started = Instant::now();
+    let mut polls = 0;
+    while polls < wanted && started.elapsed() < Duration::from_secs(seconds) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        polls = order_polls(rig).await - before;
+    }
+    drop(serving);
+    polls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_fell_silent_is_told_and_polled_at_once() {
+    let rig = Rig::start("silence").await;
+    let text = std::fs::read_to_string(rig.toml()).unwrap();
+    // By itself it would be polled once an hour.
+    let (head, tail) = text.split_once("[connection.de.every]\norders = \"2s\"").unwrap();
+    let slow = format!("{head}[connection.de.every]\norders = \"1h\"{tail}");
+    std::fs::write(rig.toml(), slow).unwrap();
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &support::seed(2, 5)).await;
+    let (code, said) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{said}");
+    // The first time the subscriptions are made, and what came before them is polled.
+    assert_eq!(polled(&rig, 2, 60).await, 2);
+
+    week(&rig, 0);
+    assert_eq!(polled(&rig, 2, 10).await, 1, "nothing is amiss: once, as it starts");
+    assert!(!told(&rig.status().await));
+    week(&rig, 5);
+    assert_eq!(polled(&rig, 2, 60).await, 2, "it fell silent: once more");
+    let status = rig.status().await;
+    assert!(told(&status), "{status}");
+}

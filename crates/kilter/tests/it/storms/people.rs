@@ -1,0 +1,456 @@
+//! What happens in a storm, as a script: clerks, buyers, people in the shops, and the weather.
+//!
+//! Reads   dice.   Writes  through the twins' back offices; notes what people left in the shops.
+//! Never   draws from the dice while it acts: each step stands alone, so that others may be left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::storms::refunds::Refunds;
+use crate::storms::relay::{FAULTS, Fault, Weather};
+use crate::storms::stage::Stage;
+use crate::support::Serving;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shop {
+    De,
+    Us,
+}
+
+/// What a merchant gives back of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Money alone, for no line.
+    Money,
+    /// One piece of the first line; back into the shop's stock, or not.
+    Piece {
+        restock: bool,
+    },
+    All,
+}
+
+#[derive(Debug, Clone)]
+pub enum Step {
+    Price {
+        sku: String,
+        list: &'static str,
+        cents: u32,
+    },
+    Stock {
+        sku: String,
+        place: &'static str,
+        quantity: u32,
+    },
+    Rename {
+        sku: String,
+        language: &'static str,
+        name: String,
+    },
+    Weigh {
+        sku: String,
+        grams: u32,
+    },
+    New {
+        number: u32,
+    },
+    Order {
+        shop: Shop,
+        lines: Vec<(String, u32)>,
+        buyer: u32,
+    },
+    Cancel {
+        shop: Shop,
+        nth: usize,
+    },
+    /// Somebody edits in a shop what the ERP owns.
+    Drift {
+        shop: Shop,
+        sku: String,
+        what: &'static str,
+        value: String,
+    },
+    /// Somebody edits in a shop what is the shop's own.
+    Own {
+        shop: Shop,
+        sku: String,
+        order: u32,
+        visibility: &'static str,
+    },
+    Delete {
+        shop: Shop,
+        sku: String,
+    },
+    /// Into the shop's bin; and out of it again, the nth that lies there.
+    Bin {
+        shop: Shop,
+        sku: String,
+    },
+    Restore {
+        shop: Shop,
+        nth: usize,
+    },
+    Refund {
+        shop: Shop,
+        nth: usize,
+        what: Part,
+    },
+    /// Kilter is stopped, or killed, and started again on the same database.
+    Restart {
+        kill: bool,
+        dead_ms: u64,
+    },
+    Fail {
+        system: usize,
+        fault: Fault,
+        times: usize,
+        writes_only: bool,
+    },
+    Lose {
+        shop: Shop,
+        on: bool,
+    },
+    Weather(Weather),
+    Wait {
+        ms: u64,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// What people left behind.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// (shop, SKU) → what is the shop's own.
+    pub own: BTreeMap<(Shop, String), (u32, &'static str)>,
+    pub deleted: BTreeSet<(Shop, String)>,
+    /// In the bin now.
+    pub binned: BTreeMap<(Shop, String), u64>,
+    pub orders: BTreeMap<Shop, Vec<u64>>,
+    pub refunds: Refunds,
+    /// Steps that people could do: (kind, how often).
+    pub done: BTreeMap<&'static str, usize>,
+}
+
+/// More would be taken for another account: see `absent`.
+const DELETES_MAX: usize = 4;
+
+/// The `n`th script of a seed. Each step has dice of its own.
+pub fn script(seed: u64, case: usize, steps: usize, skus: &[String]) -> Vec<Step> {
+    let steps = (0..steps).map(|at| {
+        let place = (case as u64) << 32 | at as u64;
+        let mut dice = SmallRng::seed_from_u64(seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        step(&mut dice, at, skus)
+    });
+    steps.collect()
+}
+
+fn step(dice: &mut SmallRng, at: usize, skus: &[String]) -> Step {
+    let sku = skus[dice.random_range(0..skus.len())].clone();
+    let shop = if dice.random_bool(0.5) { Shop::De } else { Shop::Us };
+    let number = dice.random_range(0..10_000_u32);
+    match dice.random_range(0..100_u8) {
+        0..10 => {
+            let list = if dice.random_bool(0.5) { "EUR" } else { "USD" };
+            Step::Price { sku, list, cents: dice.random_range(100..9999) }
+        }
+        10..22 => {
+            let place = if dice.random_bool(0.6) { "WH" } else { "WST" };
+            Step::Stock { sku, place, quantity: dice.random_range(0..40) }
+        }
+        22..26 => {
+            let language = if dice.random_bool(0.5) { "de_DE" } else { "en_US" };
+            Step::Rename { sku, language, name: format!("Größe {number} <b> & \"Co\"") }
+        }
+        26..29 => Step::Weigh { sku, grams: dice.random_range(1..5000) },
+        29..32 => Step::New { number: u32::try_from(at).unwrap() },
+        32..48 => {
+            let lines = (0..dice.random_range(1..=2_usize)).map(|_| {
+                (skus[dice.random_range(0..skus.len())].clone(), dice.random_range(1..=3_u32))
+            });
+            Step::Order { shop, lines: lines.collect(), buyer: number % 7 }
+        }
+        48..52 => Step::Cancel { shop, nth: number as usize },
+        52..58 => {
+            let what = ["regular_price", "stock_quantity", "name", "weight"][number as usize % 4];
+            let value = match what {
+                "name" => format!("Clerk's own {number}"),
+                "stock_quantity" => (number % 60).to_string(),
+                _ => format!("{}.{:02}", number % 90 + 1, number % 100),
+            };
+            Step::Drift { shop, sku, what, value }
+        }
+        58..63 => {
+            let visibility = ["visible", "catalog", "search", "hidden"][number as usize % 4];
+            Step::Own { shop, sku, order: number % 50, visibility }
+        }
+        63..65 => Step::Delete { shop, sku },
+        65..68 => Step::Bin { shop, sku },
+        68..70 => Step::Restore { shop, nth: number as usize },
+        70..75 => {
+            let what = [Part::Money, Part::Piece { restock: true }, Part::Piece { restock: false }];
+            let what = what.get(number as usize % 5).copied().unwrap_or(Part::All);
+            Step::Refund { shop, nth: number as usize / 5, what }
+        }
+        75..77 => {
+            Step::Restart { kill: dice.random_bool(0.7), dead_ms: dice.random_range(0..1500) }
+        }
+        77..85 => {
+            let fault = FAULTS[dice.random_range(0..FAULTS.len())];
+            let (times, writes_only) = (dice.random_range(1..=3_usize), dice.random_bool(0.6));
+            Step::Fail { system: dice.random_range(0..3_usize), fault, times, writes_only }
+        }
+        85..89 => Step::Lose { shop, on: dice.random_bool(0.6) },
+        89..93 => Step::Weather(match dice.random_range(0..4_u8) {
+            0 => Weather::Clear,
+            1 => Weather::Twice,
+            2 => Weather::Late(dice.random_range(100..900)),
+            _ => Weather::Reversed,
+        }),
+        _ => Step::Wait { ms: dice.random_range(100..900) },
+    }
+}
+
+/// From one step to the next.
+const BETWEEN: Duration = Duration::from_millis(40);
+
+pub async fn act(stage: &Stage, script: &[Step], serving: &mut Serving, without: &str) -> Left {
+    let mut left = Left::default();
+    for step in script {
+        tokio::time::sleep(BETWEEN).await;
+        let kind = if let Step::Restart { kill, dead_ms } = step {
+            if *kill {
+                serving.kill()
+            } else {
+                serving.stop()
+            }
+            tokio::time::sleep(Duration::from_millis(*dead_ms)).await;
+            *serving = stage.served(without).await;
+            Some(if *kill { "kill" } else { "stop" })
+        } else {
+            one(stage, step, &mut left).await
+        };
+        if let Some(kind) = kind {
+            *left.done.entry(kind).or_default() += 1;
+        }
+    }
+    left
+}
+
+/// None: the moment had passed, as where a product is not on sale.
+async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str> {
+    let erp = stage.rig.erp.url();
+    let office = |page: &str| format!("{erp}/_twin/{page}");
+    match step {
+        Step::Price { sku, list, cents } => {
+            let price = format!("{}.{:02}", cents / 100, cents % 100);
+            let edit = json!([{ "sku": sku, "list": list, "price": price }]);
+            stage.rig.post(&office("prices"), &edit).await;
+            Some("price")
+        }
+        Step::Stock { sku, place, quantity } => {
+            let edit = json!([{ "sku": sku, "warehouse": place, "quantity": quantity }]);
+            stage.rig.post(&office("stock"), &edit).await;
+            Some("stock")
+        }
+        Step::Rename { sku, language, name } => {
+            let (_, template) = variant(stage, sku).await?;
+            let context = json!({ "lang": language });
+            let body = json!({ "ids": [template], "vals": { "name": name }, "context": context });
+            clerk(stage, "product.template/write", &body).await;
+            Some("rename")
+        }
+        Step::Weigh { sku, grams } => {
+            let (id, _) = variant(stage, sku).await?;
+            let weight = format!("{}.{:03}", grams / 1000, grams % 1000);
+            let weight: serde_json::Number = weight.parse().unwrap();
+            let body = json!({ "ids": [id], "vals": { "weight": weight } });
+            clerk(stage, "product.product/write", &body).await;
+            Some("weigh")
+        }
+        Step::New { number } => {
+            let body = json!({ "templates": [{
+                "name": { "en_US": format!("New {number}"), "de_DE": format!("Neu {number}") },
+                "list_price": 5, "type": "consu",
+                "variants": [{ "default_code": format!("NEW-{number:03}"), "weight": 0.5,
+                    "prices": { "EUR": "7.00", "USD": "8.00" }, "stock": { "WH": 5, "WST": 1 } }],
+            }]});
+            stage.rig.post(&office("seed"), &body).await;
+            Some("new")
+        }
+        Step::Fail { system, fault, times, writes_only } => {
+            stage.relays()[*system].strike(*fault, *times, *writes_only);
+            Some("fail")
+        }
+        Step::Lose { shop, on } => {
+            let url = format!("{}/_twin/faults", url(stage, *shop));
+            stage.rig.post(&url, &json!({ "drop_webhooks": on })).await;
+            Some("lose")
+        }
+        Step::Weather(weather) => {
+            *stage.door.weather.lock().unwrap() = *weather;
+            Some("weather")
+        }
+        Step::Wait { ms } => {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
+            Some("wait")
+        }
+        _ => in_a_shop(stage, step, left).await,
+    }
+}
+
+/// The same, for what customers and editors do.
+async fn in_a_shop(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str> {
+    match step {
+        Step::Order { shop, lines, buyer } => order(stage, *shop, lines, *buyer, left).await,
+        Step::Cancel { shop, nth } => {
+            let orders = left.orders.get(shop)?;
+            let id = *orders.get(nth % orders.len().max(1))?;
+            if left.refunds.of(*shop, id).is_some() {
+                return None;
+            }
+            left.refunds.cancelled.insert((*shop, id));
+            let url = format!("{}/_twin/orders/{id}/status", url(stage, *shop));
+            stage.rig.post(&url, &json!({ "status": "cancelled" })).await;
+            Some("cancel")
+        }
+        Step::Drift { shop, sku, what, value } => {
+            let id = product(stage, *shop, sku).await?;
+            let value = match *what {
+                "stock_quantity" => json!(value.parse::<u32>().unwrap()),
+                _ => json!(value),
+            };
+            edit(stage, *shop, id, &json!({ *what: value })).await?;
+            Some("drift")
+        }
+        Step::Own { shop, sku, order, visibility } => {
+            let id = product(stage, *shop, sku).await?;
+            if sku.starts_with("TEE") {
+                return None;
+            }
+            let body = json!({ "menu_order": order, "catalog_visibility": visibility });
+            edit(stage, *shop, id, &body).await?;
+            left.own.insert((*shop, sku.clone()), (*order, visibility));
+            Some("own")
+        }
+        Step::Delete { shop, sku } => delete(stage, *shop, sku, left).await,
+        Step::Bin { shop, sku } => bin(stage, *shop, sku, left).await,
+        Step::Restore { shop, nth } => restore(stage, *shop, *nth, left).await,
+        Step::Refund { shop, nth, what } => {
+            let orders = left.orders.get(shop)?;
+            let id = *orders.get(nth % orders.len().max(1))?;
+            left.refunds.make(stage, *shop, id, *what).await
+        }
+        _ => unreachable!("a clerk's step: {step:?}"),
+    }
+}
+
+pub fn url(stage: &Stage, shop: Shop) -> String {
+    match shop {
+        Shop::De => stage.rig.de.url(),
+        Shop::Us => stage.rig.us.url(),
+    }
+}
+
+/// A customer buys what the shop says it has; otherwise he leaves.
+async fn order(
+    stage: &Stage,
+    shop: Shop,
+    lines: &[(String, u32)],
+    buyer: u32,
+    left: &mut Left,
+) -> Option<&'static str> {
+    let lines: Vec<Value> =
+        lines.iter().map(|(sku, n)| json!({ "sku": sku, "quantity": n })).collect();
+    let country = if shop == Shop::De { "DE" } else { "US" };
+    let body = json!({
+        "lines": lines, "check_stock": true, "shipping_total": "4.90",
+        "billing": { "first_name": "Ada", "last_name": format!("Nr {buyer}"),
+            "email": format!("ada{buyer}@example.com"), "address_1": format!("Weg {buyer}"),
+            "city": "Berlin", "postcode": "10115", "country": country },
+    });
+    let placed = stage.rig.try_post(&format!("{}/_twin/orders", url(stage, shop)), &body).await;
+    left.orders.entry(shop).or_default().push(placed.ok()?["id"].as_u64()?);
+    Some("order")
+}
+
+async fn clerk(stage: &Stage, call: &str, body: &Value) {
+    let request = stage.rig.http.post(format!("{}/json/2/{call}", stage.rig.erp.url()));
+    let request = request.bearer_auth("test-key").header("content-type", "application/json");
+    let answer = request.body(body.to_string()).send().await.unwrap();
+    assert!(answer.status().is_success(), "{call}: {}", answer.text().await.unwrap());
+}
+
+/// A variant's id and its template's.
+async fn variant(stage: &Stage, sku: &str) -> Option<(i64, i64)> {
+    let url = format!("{}/_twin/state?part=variants", stage.rig.erp.url());
+    let state = stage.rig.get(&url).await;
+    let found = state["variants"].as_array()?.iter().find(|v| v["default_code"] == sku)?;
+    let template = found["template_id"].as_i64().or_else(|| found["template_id"][0].as_i64());
+    Some((found["id"].as_i64()?, template?))
+}
+
+async fn product(stage: &Stage, shop: Shop, sku: &str) -> Option<u64> {
+    let brief = stage.rig.get(&format!("{}/_twin/brief", url(stage, shop))).await;
+    let found = brief.as_array()?.iter().find(|p| p["sku"] == sku)?;
+    found["id"].as_u64()
+}
+
+async fn edit(stage: &Stage, shop: Shop, id: u64, body: &Value) -> Option<Value> {
+    stage.rig.try_post(&format!("{}/_twin/products/{id}", url(stage, shop)), body).await.ok()
+}
+
+/// As many were taken out of a shop as may be.
+fn enough(shop: Shop, left: &Left) -> bool {
+    let of = |(other, _): &&(Shop, String)| *other == shop;
+    left.deleted.iter().chain(left.binned.keys()).filter(of).count() >= DELETES_MAX
+}
+
+/// Nobody is told: a product that is deleted for good sends no webhook.
+async fn delete(stage: &Stage, shop: Shop, sku: &str, left: &mut Left) -> Option<&'static str> {
+    if sku.starts_with("TEE") || enough(shop, left) {
+        return None;
+    }
+    let id = product(stage, shop, sku).await?;
+    let base = url(stage, shop);
+    let request = stage.rig.http.delete(format!("{base}/wp-json/wc/v3/products/{id}?force=true"));
+    let request = request.basic_auth("ck_test", Some("cs_test"));
+    assert!(request.send().await.unwrap().status().is_success(), "delete {sku}");
+    left.deleted.insert((shop, sku.to_owned()));
+    // What is made again is another product: what was the shop's own is lost with the first.
+    left.own.remove(&(shop, sku.to_owned()));
+    Some("delete")
+}
+
+async fn bin(stage: &Stage, shop: Shop, sku: &str, left: &mut Left) -> Option<&'static str> {
+    if sku.starts_with("TEE") || enough(shop, left) {
+        return None;
+    }
+    let id = product(stage, shop, sku).await?;
+    edit(stage, shop, id, &json!({ "status": "trash" })).await?;
+    left.binned.insert((shop, sku.to_owned()), id);
+    Some("bin")
+}
+
+/// A shop that is to make again what was deleted cannot, as long as the SKU lies in its bin.
+pub async fn clear_bin(stage: &Stage, shop: Shop, left: &mut Left) {
+    while restore(stage, shop, 0, left).await.is_some() {}
+}
+
+async fn restore(stage: &Stage, shop: Shop, nth: usize, left: &mut Left) -> Option<&'static str> {
+    let mine: Vec<_> = left.binned.keys().filter(|(other, _)| *other == shop).cloned().collect();
+    let key = mine.get(nth % mine.len().max(1))?;
+    let id = left.binned.remove(key)?;
+    let to = format!("{}/_twin/products/{id}", url(stage, shop));
+    let there = stage.rig.try_post(&to, &json!({ "status": "publish" })).await;
+    assert!(there.is_ok(), "{key:?} was taken out of the bin by somebody else: {there:?}");
+    Some("restore")
+}

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Rig};
+use crate::support::{self, PLUS, Rig};
 use kilter_twin::{Options, Running};
 use serde_json::{Value, json};
 
@@ -11,17 +11,6 @@ const WAIT: Duration = Duration::from_secs(90);
 
 /// More than a job is worth.
 const PRODUCTS: usize = 1300;
-
-const TABLE: &str = r#"
-[connection.plus]
-connector = "shopify"
-url = "{url}"
-token = "shpat_twin"
-locale = "de_DE"
-currency = "EUR"
-price_list = "retail-eur"
-locations = { main = "{main}" }
-"#;
 
 /// An ERP and a shop, and nobody else.
 async fn joined(name: &str, more: (&str, &str)) -> (Rig, Running) {
@@ -34,7 +23,7 @@ async fn joined(name: &str, more: (&str, &str)) -> (Rig, Running) {
     let state = rig.get(&format!("{}/_twin/state", shop.url())).await;
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     let main = state["locations"][0]["gid"].as_str().unwrap();
-    let table = TABLE.replace("{url}", &shop.url()).replace("{main}", main);
+    let table = PLUS.replace("{url}", &shop.url()).replace("{main}", main);
     let (before, after) = (text.find("[connection.de]").unwrap(), text.find("[own.").unwrap());
     let alone = format!("{}{}{table}", &text[..before], &text[after..]);
     std::fs::write(rig.toml(), alone).unwrap();

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Rig};
+use crate::support::{self, PLUS, Rig};
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -90,17 +90,6 @@ async fn forward(relay: Arc<Relay>, head: axum::http::request::Parts, body: Byte
     out
 }
 
-const TABLE: &str = r#"
-[connection.plus]
-connector = "shopify"
-url = "{url}"
-token = "shpat_twin"
-locale = "de_DE"
-currency = "EUR"
-price_list = "retail-eur"
-locations = { main = "{main}" }
-"#;
-
 /// An ERP, a shop behind a relay, and nobody else.
 struct House {
     rig: Rig,
@@ -126,7 +115,7 @@ impl House {
         let relay = Arc::new(relay);
         let app = axum::Router::new().fallback(pass).with_state(Arc::clone(&relay));
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let table = TABLE.replace("{url}", &url).replace("{main}", main);
+        let table = PLUS.replace("{url}", &url).replace("{main}", main);
         let text = std::fs::read_to_string(rig.toml()).unwrap();
         let (before, after) = (text.find("[connection.de]").unwrap(), text.find("[own.").unwrap());
         std::fs::write(rig.toml(), format!("{}{}{table}", &text[..before], &text[after..]))

@@ -7,21 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Rig};
+use crate::support::{self, PLUS, Rig};
 use kilter_twin::{Options, Running};
 use serde_json::{Value, json};
-
-const TABLE: &str = r#"
-[connection.plus]
-connector = "shopify"
-url = "{url}"
-token = "shpat_twin"
-locale = "de_DE"
-currency = "EUR"
-price_list = "retail-eur"
-locations = { main = "{main}" }
-bulk = {bulk}
-"#;
 
 /// What the issue of a load asks for: 10,000 variants in 1,500 products are 20 in every three.
 const SIZES: [usize; 3] = [4, 6, 10];
@@ -59,8 +47,8 @@ async fn joined(name: &str, bulk: bool) -> (Rig, Running) {
     let state = rig.get(&format!("{}/_twin/state", shop.url())).await;
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     let main = state["locations"][0]["gid"].as_str().unwrap();
-    let table = TABLE.replace("{url}", &shop.url()).replace("{main}", main);
-    let table = table.replace("{bulk}", &bulk.to_string());
+    let table = format!("{PLUS}bulk = {bulk}\n");
+    let table = table.replace("{url}", &shop.url()).replace("{main}", main);
     let (before, after) = (text.find("[connection.de]").unwrap(), text.find("[own.").unwrap());
     std::fs::write(rig.toml(), format!("{}{}{table}", &text[..before], &text[after..])).unwrap();
     (rig, shop)

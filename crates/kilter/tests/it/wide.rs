@@ -1,22 +1,11 @@
 //! A product with more variants than its shop takes: all that fit are there, and of the rest it is said why.
 
-use crate::support::{self, Rig};
+use crate::support::{self, PLUS, Rig};
 use kilter_twin::Options;
 use serde_json::{Value, json};
 
 /// What the shop takes, and one more.
 const VARIANTS: usize = 2_048 + 1;
-
-const TABLE: &str = r#"
-[connection.plus]
-connector = "shopify"
-url = "{url}"
-token = "shpat_twin"
-locale = "de_DE"
-currency = "EUR"
-price_list = "retail-eur"
-locations = { main = "{main}" }
-"#;
 
 fn wide() -> Value {
     let mut seed = support::seed(4, 7);
@@ -42,7 +31,7 @@ async fn one_variant_too_many_is_told_and_keeps_no_other_waiting() {
     let state = rig.get(&format!("{}/_twin/state", shop.url())).await;
     let text = std::fs::read_to_string(rig.toml()).unwrap();
     let main = state["locations"][0]["gid"].as_str().unwrap();
-    let table = TABLE.replace("{url}", &shop.url()).replace("{main}", main);
+    let table = PLUS.replace("{url}", &shop.url()).replace("{main}", main);
     let (before, after) = (text.find("[connection.de]").unwrap(), text.find("[own.").unwrap());
     std::fs::write(rig.toml(), format!("{}{}{table}", &text[..before], &text[after..])).unwrap();
     let seed = wide();

@@ -377,6 +377,18 @@ fulfilment = "erp"
 "*" = "erp"
 "#;
 
+/// One more shop, of another platform; tests append what else they say of it.
+pub const PLUS: &str = r#"
+[connection.plus]
+connector = "shopify"
+url = "{url}"
+token = "shpat_twin"
+locale = "de_DE"
+currency = "EUR"
+price_list = "retail-eur"
+locations = { main = "{main}" }
+"#;
+
 /// How often something that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 

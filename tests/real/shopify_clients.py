@@ -195,7 +195,7 @@ def vectors():
     """The vectors of Kilter's own test, computed once more."""
     import tomllib
 
-    text = (ROOT / "crates" / "kilter" / "tests" / "vectors" / "hmac.toml").read_text()
+    text = (ROOT / "crates" / "kilter" / "tests" / "it" / "vectors" / "hmac.toml").read_text()
     found = tomllib.loads(text)["vector"]
     assert len(found) >= 3, found
     for vector in found:

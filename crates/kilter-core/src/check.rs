@@ -376,13 +376,13 @@ fn owners_of(view: &View<'_>, each: &str, rows: &mut OwnerRows) {
     let vars = view.connection.vars(each);
     for facet in &view.resource.facets {
         for row in &facet.rows {
-            let scope = view.scope(facet, row, &vars);
-            let mode = view.mode(facet, row, &scope, None);
+            let stand = view.stand(facet, row, &vars);
+            let (scope, mode) = (&stand.scope, view.mode(&stand, None));
             let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
             if row.field == SELF {
                 continue;
             }
-            let own = view.house.config.ownership.of(&facet.entity, &row.field, &scope);
+            let own = view.house.config.ownership.of(&facet.entity, &row.field, scope);
             let owner = match (derived, own.map(|o| (&o.owner, &o.seed))) {
                 (Some(rule), _) => format!("derived ({rule})"),
                 (_, Some((Owner::Connection(name), Some(seed)))) => {

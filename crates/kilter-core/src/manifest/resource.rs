@@ -187,6 +187,7 @@ fn row(file: &str, facet: &str, field: &str, node: &Node, problems: &mut Problem
         list: None,
         places: None,
         entries: None,
+        stand: None,
         line: node.line,
     };
     if node.as_text().is_some() {

@@ -1,6 +1,7 @@
 //! What a connector says, as types. Read from TOML by `read`, checked there, compiled once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::auth::Auth;
 use super::bulk::Bulk;
@@ -9,6 +10,7 @@ use super::error::Errors;
 use super::limit::Limit;
 use super::places::Places;
 use super::spread::Spread;
+use super::stand::Stand;
 use super::template::Call;
 use super::ways::{Lifecycle, Permit, Write};
 use crate::Json;
@@ -300,6 +302,8 @@ pub struct Row {
     pub places: Option<Places>,
     /// Named values, each of which is written alone.
     pub entries: Option<Entries>,
+    /// Worked out by the house, of a connection's own rows.
+    pub stand: Option<Arc<Stand>>,
     pub line: usize,
 }
 

@@ -12,7 +12,7 @@ use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, Record, RecordId, RowKey, Text, Wait, WaitKind};
 use crate::sync::guards::Guards;
-use crate::sync::house::{SELF, View, row_key};
+use crate::sync::house::{SELF, View};
 use crate::sync::plan::{Changed, Stop, stop};
 use crate::sync::reference::{Unresolved, same, unresolve};
 use crate::sync::world::World;
@@ -83,15 +83,15 @@ fn draft_row(
 ) -> Result<(), Stop> {
     let Place { facet, row, record: id, each } = *place;
     let vars = view.vars(each);
-    let scope = view.scope(facet, row, &vars);
+    let stand = view.stand(facet, row, &vars);
     let record = world.record(id).cloned();
-    let mode = view.mode(facet, row, &scope, record.as_ref());
+    let mode = view.mode(&stand, record.as_ref());
     let wanted = if kind == Kind::Create { mode.creates } else { mode.writes };
     if !wanted {
         return Ok(());
     }
     let rule = view.field(facet, row).and_then(|f| f.derive.clone());
-    let cell = record.as_ref().and_then(|r| r.cell(&row.field, &scope)).cloned();
+    let cell = record.as_ref().and_then(|r| r.cell(&row.field, &stand.scope)).cloned();
     let value = match &rule {
         Some(rule) => derive::derive(rule, view, world, id, guards).map_err(|w| (w, None))?,
         None if row.field == SELF => Some(record_ref(id)),
@@ -99,7 +99,7 @@ fn draft_row(
     };
     let Some(value) = value else { return Ok(()) };
     let value = a_piece(view, world, place, record.as_ref(), value)?;
-    let key = row_key(facet, row, &scope);
+    let key = stand.key.clone();
     let old = object.shadow.get(&key).cloned();
     let new = said(view, world, row, &value, &key)?;
     if let Some(spec) = &row.entries {

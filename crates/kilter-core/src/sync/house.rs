@@ -5,13 +5,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::Json;
 use crate::config::{Config, Connection, Owner};
 use crate::entity::{Entities, Field};
-use crate::manifest::{Connector, Facet, Resource, Row, Vars, plain};
+pub use crate::manifest::Mode;
+use crate::manifest::{Connector, Facet, Resource, Row, Stand, Vars, plain};
 use crate::mapping::Env;
 use crate::model::{Record, RowKey};
+use crate::sync::derive::FIGURES;
 
 #[derive(Debug, Clone)]
 pub struct House {
@@ -33,19 +36,6 @@ pub struct View<'h> {
     pub resource: &'h Resource,
 }
 
-/// What a connection may do with one row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mode {
-    /// What is read enters the record.
-    pub takes: bool,
-    /// What is read enters the record until the owner has spoken.
-    pub seeds: bool,
-    /// The record's value is written.
-    pub writes: bool,
-    /// … at create only.
-    pub creates: bool,
-}
-
 impl House {
     pub fn new(
         entities: Entities,
@@ -63,7 +53,41 @@ impl House {
             active.insert(name.clone(), connector);
             vars.insert(name.clone(), all_vars(connection));
         }
-        Self { entities, connectors, config, active, vars }
+        let mut house = Self { entities, connectors, config, active, vars };
+        house.work_out_stands();
+        house
+    }
+
+    /// Where each row stands in each connection.
+    fn work_out_stands(&mut self) {
+        let stands: Vec<Option<Stand>> =
+            self.all_rows().map(|row| self.same_for_each(row)).collect();
+        let facets =
+            self.active.values_mut().flat_map(|c| &mut c.resources).flat_map(|r| &mut r.facets);
+        let rows = facets.flat_map(|facet| &mut facet.rows);
+        rows.zip(stands).for_each(|(row, stand)| row.stand = stand.map(Arc::new));
+    }
+
+    /// In the order in which they stand.
+    fn all_rows(&self) -> impl Iterator<Item = (View<'_>, &Facet, &Row)> {
+        let resources = self.active.iter().flat_map(move |(name, connector)| {
+            let connection = self.config.connections.get(name);
+            let resources = connector.resources.iter();
+            resources.filter_map(move |resource| {
+                Some(View { house: self, connection: connection?, connector, resource })
+            })
+        });
+        resources.flat_map(|view| {
+            let facets = view.resource.facets.iter();
+            facets.flat_map(move |facet| facet.rows.iter().map(move |row| (view, facet, row)))
+        })
+    }
+
+    /// None: it depends on what is listed for.
+    fn same_for_each(&self, (view, facet, row): (View<'_>, &Facet, &Row)) -> Option<Stand> {
+        let mut all = self.vars.get(&view.connection.name)?.values();
+        let first = view.work_out(facet, row, all.next()?);
+        all.all(|vars| view.work_out(facet, row, vars) == first).then_some(first)
     }
 
     pub fn connector(&self, connection: &str) -> Option<(&Connection, &Connector)> {
@@ -145,8 +169,34 @@ impl<'h> View<'h> {
         self.house.entities.field(&facet.entity, &row.field)
     }
 
+    /// Where a row stands here; worked out before, unless it depends on what is listed for.
+    pub fn stand<'s>(&self, facet: &Facet, row: &'s Row, vars: &Vars) -> Cow<'s, Stand> {
+        match &row.stand {
+            Some(stand) => Cow::Borrowed(stand),
+            None => Cow::Owned(self.work_out(facet, row, vars)),
+        }
+    }
+
+    /// What may be done with a row of a record. None: it is not born yet.
+    pub fn mode(&self, stand: &Stand, record: Option<&Record>) -> Mode {
+        let here = record.is_none_or(|r| r.origin == self.connection.name);
+        if here { stand.here } else { stand.elsewhere }
+    }
+
+    fn work_out(&self, facet: &Facet, row: &Row, vars: &Vars) -> Stand {
+        let scope = self.scope(facet, row, vars);
+        let derived = self.field(facet, row).and_then(|field| field.derive.as_deref());
+        Stand {
+            key: row_key(facet, row, &scope),
+            here: self.may(facet, row, &scope, true),
+            elsewhere: self.may(facet, row, &scope, false),
+            figure: derived.is_some_and(|rule| FIGURES.contains(&rule)),
+            scope: scope.into(),
+        }
+    }
+
     /// The scope of a row: its own, else what the field's kind of scope is here, else none.
-    pub fn scope(&self, facet: &Facet, row: &Row, vars: &BTreeMap<String, Json>) -> String {
+    fn scope(&self, facet: &Facet, row: &Row, vars: &Vars) -> String {
         let name = match &row.scope {
             Some(scope) => scope.as_str(),
             None => match self.field(facet, row).and_then(|f| f.scope.as_deref()) {
@@ -162,8 +212,8 @@ impl<'h> View<'h> {
         }
     }
 
-    /// `record` is None where it is not born yet.
-    pub fn mode(&self, facet: &Facet, row: &Row, scope: &str, record: Option<&Record>) -> Mode {
+    /// Of a record that is born here, or of another's.
+    fn may(&self, facet: &Facet, row: &Row, scope: &str, here: bool) -> Mode {
         if row.field == SELF {
             let creates = row.write.is_some();
             return Mode { writes: creates && !row.fixed, creates, ..Mode::default() };
@@ -180,7 +230,7 @@ impl<'h> View<'h> {
         let me = &self.connection.name;
         let mine = match &own.owner {
             Owner::Connection(name) => name == me,
-            Owner::Origin => record.is_none_or(|r| r.origin == *me),
+            Owner::Origin => here,
             Owner::Nobody => return Mode::default(),
         };
         let writable = row.is_written();
@@ -226,7 +276,7 @@ impl<'h> View<'h> {
     }
 }
 
-pub fn row_key(facet: &Facet, row: &Row, scope: &str) -> RowKey {
+fn row_key(facet: &Facet, row: &Row, scope: &str) -> RowKey {
     if scope.is_empty() {
         compact_str::format_compact!("{}.{}", facet.name, row.field)
     } else {

@@ -9,7 +9,7 @@
 
 use crate::manifest::Facet;
 use crate::model::{Object, RecordId};
-use crate::sync::house::{View, row_key};
+use crate::sync::house::View;
 use crate::sync::project::Projected;
 use crate::sync::take::{Said, give_way};
 use crate::sync::world::World;
@@ -26,7 +26,7 @@ pub(super) fn bind(
     let (Some(root), Some(facet)) = (root, view.root_facet()) else { return };
     let vars = view.vars(&item.each);
     for row in facet.rows.iter().filter(|row| row.key.is_some()) {
-        let value = item.rows.get(&row_key(facet, row, &view.scope(facet, row, &vars)));
+        let value = item.rows.get(&view.stand(facet, row, &vars).key);
         let Some((resources, id)) = value.and_then(reference::remote_parts) else { continue };
         let connection = &view.connection.name;
         let mut views = resources.split('|').filter_map(|r| view.house.view(connection, r));

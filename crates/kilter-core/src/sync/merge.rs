@@ -14,11 +14,8 @@
 use rust_decimal::Decimal;
 
 use crate::model::{Change, End, Object, ObjectId, Rows, Seq, State, Via};
-use crate::sync::derive::FIGURES;
 use crate::sync::document::birth;
-use crate::sync::house::{
-    BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW, STATE_ROW, View, row_key,
-};
+use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW, STATE_ROW, View};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::places;
 use crate::sync::project::Projected;
@@ -280,13 +277,16 @@ fn keep_own(before: &Rows, mut rows: Rows) -> Rows {
 
 /// A row that we would have taken and cannot read: nothing of the object is taken.
 fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
+    if item.unreadable.is_empty() {
+        return None;
+    }
     let vars = view.vars(&item.each);
     for facet in &view.resource.facets {
         for row in &facet.rows {
-            let scope = view.scope(facet, row, &vars);
-            let key = row_key(facet, row, &scope);
-            let error = item.unreadable.iter().find(|(k, _)| *k == key);
-            let mode = view.mode(facet, row, &scope, None);
+            let stand = view.stand(facet, row, &vars);
+            let key = &stand.key;
+            let error = item.unreadable.iter().find(|(k, _)| k == key);
+            let mode = view.mode(&stand, None);
             if let (Some((_, error)), true) = (error, mode.takes || mode.seeds) {
                 return Some(format!("failed to read {key} of {}: {error}", item.remote));
             }
@@ -310,14 +310,14 @@ fn figures_differ(view: &View<'_>, before: &Rows, after: &Rows) -> bool {
 /// A shop's figures as two states show them, where both do.
 fn figures(view: &View<'_>, before: &Rows, after: &Rows) -> Vec<(Decimal, Decimal)> {
     let mut out = Vec::new();
+    let vars = view.vars("");
     for facet in &view.resource.facets {
         for row in &facet.rows {
-            let derived = view.field(facet, row).and_then(|f| f.derive.as_deref());
-            if !derived.is_some_and(|rule| FIGURES.contains(&rule)) {
+            let stand = view.stand(facet, row, &vars);
+            if !stand.figure {
                 continue;
             }
-            let key = row_key(facet, row, "");
-            let figure = |rows: &Rows| rows.get(key.as_str())?.as_str()?.parse::<Decimal>().ok();
+            let figure = |rows: &Rows| rows.get(&stand.key)?.as_str()?.parse::<Decimal>().ok();
             out.extend(figure(before).zip(figure(after)));
         }
     }

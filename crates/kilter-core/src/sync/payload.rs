@@ -11,7 +11,7 @@ use crate::Json;
 use crate::manifest::{Facet, Row, render};
 use crate::model::Wait;
 use crate::sync::draft::write_row;
-use crate::sync::house::{View, row_key};
+use crate::sync::house::View;
 
 /// `record`: facet or entity → field → value. `remotes`: resource → the id a reference has there.
 pub fn create(
@@ -25,7 +25,7 @@ pub fn create(
     for facet in &view.resource.facets {
         for row in facet.rows.iter().filter(|r| r.is_written()) {
             let Some(value) = value(facet, row, record, remotes) else { continue };
-            let key = row_key(facet, row, &view.scope(facet, row, &vars));
+            let key = view.stand(facet, row, &vars).key.clone();
             write_row(view, each, row, &mut payload, &value, &key).map_err(|(wait, _)| wait)?;
         }
     }

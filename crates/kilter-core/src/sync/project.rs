@@ -10,7 +10,7 @@ use crate::manifest::parts::fits;
 use crate::manifest::{ListPart, ListRow, ListStyle, Row, plain};
 use crate::mapping::{Env, Lens, Path};
 use crate::model::{RowKey, Rows, Text};
-use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View, row_key};
+use crate::sync::house::{House, STATE_ROW, TOTAL_ROW, View};
 use crate::sync::{entries, places};
 
 /// One item, understood.
@@ -101,7 +101,7 @@ pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Un
     };
     for facet in &view.resource.facets {
         for row in &facet.rows {
-            let key = row_key(facet, row, &view.scope(facet, row, &vars));
+            let key = view.stand(facet, row, &vars).key.clone();
             if let Some(spec) = &row.entries {
                 if let Some((values, versions)) = entries::read(spec, item, &env) {
                     let versions_key = entries::versions_key(&key);

@@ -9,7 +9,7 @@ use crate::Json;
 use crate::manifest::Facet;
 use crate::model::record::record_ref;
 use crate::model::{Cell, Object, ObjectId, Record, RecordId, State, Text};
-use crate::sync::house::{House, View, row_key};
+use crate::sync::house::{House, View};
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
 use crate::sync::world::World;
@@ -356,13 +356,14 @@ fn take_facet(
     }
     let mut cells = Vec::new();
     for row in &facet.rows {
-        let scope = view.scope(facet, row, &vars);
-        let mode = view.mode(facet, row, &scope, known.as_ref());
-        let Some(value) = item.rows.get(&row_key(facet, row, &scope)) else { continue };
-        if mode.takes || mode.seeds {
-            let value = reference::resolve(view, world, value);
-            cells.push((row.field.clone(), scope, value, mode.seeds));
+        let stand = view.stand(facet, row, &vars);
+        let mode = view.mode(&stand, known.as_ref());
+        if !mode.takes && !mode.seeds {
+            continue;
         }
+        let Some(value) = item.rows.get(&stand.key) else { continue };
+        let value = reference::resolve(view, world, value);
+        cells.push((&row.field, stand, value, mode.seeds));
     }
     let mut changed = false;
     let mut record = match known {
@@ -381,13 +382,14 @@ fn take_facet(
         }
     };
     let before = record.clone();
-    for (field, scope, value, seed) in cells {
-        let owned = record.cell(&field, &scope).is_some_and(|c| !c.seed);
+    for (field, stand, value, seed) in cells {
+        let scope = &stand.scope;
+        let owned = record.cell(field, scope).is_some_and(|c| !c.seed);
         if seed && owned {
             continue;
         }
         let by = &view.connection.name;
-        changed |= set_cell(&mut record, &field, &scope, value, by, said, seed);
+        changed |= set_cell(&mut record, field, scope, value, by, said, seed);
     }
     rekey(view, &mut record);
     let id = record.id;

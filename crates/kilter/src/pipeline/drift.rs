@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use kilter_core::Json;
 use kilter_core::model::{Fault, FaultKind, RowKey, Rows, Text, Via};
-use kilter_core::sync::house::{House, View, row_key};
+use kilter_core::sync::house::{House, View};
 use kilter_core::sync::project::{Projected, WITHHELD};
 use serde_json::json;
 
@@ -287,9 +287,9 @@ fn rows_of(view: &View<'_>, each: &str) -> BTreeMap<RowKey, bool> {
     let vars = view.vars(each);
     let rows = view.resource.facets.iter().flat_map(|f| f.rows.iter().map(move |row| (f, row)));
     let known = rows.map(|(facet, row)| {
-        let scope = view.scope(facet, row, &vars);
-        let mode = view.mode(facet, row, &scope, None);
-        (row_key(facet, row, &scope), mode.takes || mode.seeds)
+        let stand = view.stand(facet, row, &vars);
+        let mode = view.mode(&stand, None);
+        (stand.key.clone(), mode.takes || mode.seeds)
     });
     known.collect()
 }

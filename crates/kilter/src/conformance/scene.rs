@@ -129,7 +129,7 @@ impl Scene {
             let (asked, at) = (tx.last_seq()?, now());
             let (connection, each, via) = (SOURCE, "", Via::Page);
             let source = Source { connection, collection, each, via, asked, at: &at };
-            receive::page(tx, &house, &source, vec![item])
+            receive::page(tx, &house, &source, receive::read(&house, &source, vec![item]))
         });
         told.await.context("keep what the source says")?;
         Ok(())

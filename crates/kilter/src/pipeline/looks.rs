@@ -178,7 +178,7 @@ async fn read_chunk(
         .iter()
         .map(|o| split_remote(o.remote.as_deref().unwrap_or_default(), has_each).0.to_owned())
         .collect();
-    let asked = engine.store.write_async(|tx| tx.last_seq()).await?;
+    let asked = engine.store.newest();
     let answer = call(engine, view, get, each, parent, &ids).await;
     let items = match answer {
         Ok(items) => items,

@@ -251,7 +251,7 @@ impl Reading<'_> {
                 Some(remote) if self.full && self.place.page > 1 => Some(remote.give_way().await),
                 _ => None,
             };
-            self.page_asked = Some(self.engine.store.write_async(|tx| tx.last_seq()).await?);
+            self.page_asked = Some(self.engine.store.newest());
             let at = self.place.next(list.page, &mut self.vars);
             let (mut items, more) =
                 pages::read(self.engine, view, list, call, &mut self.vars, at, &mut size).await?;
@@ -337,9 +337,9 @@ impl Reading<'_> {
         items: Vec<Json>,
         progress: Vec<(String, String)>,
     ) -> Result<(), Stop> {
+        let write = self.page(items, progress);
         self.kept().await?;
-        let (store, write) = (self.engine.store.clone(), self.page(items, progress));
-        self.keeping = Some(tokio::spawn(async move { store.write_async(write).await }));
+        self.keeping = Some(tokio::task::spawn_blocking(write));
         Ok(())
     }
 
@@ -357,29 +357,32 @@ impl Reading<'_> {
         items: Vec<Json>,
         progress: Vec<(String, String)>,
     ) -> Result<(), Stop> {
-        self.taken += self.engine.store.write_async(self.page(items, progress)).await?;
-        Ok(())
+        self.keep_beside(items, progress).await?;
+        self.kept().await
     }
 
     fn page(
         &self,
         items: Vec<Json>,
         progress: Vec<(String, String)>,
-    ) -> impl FnOnce(&crate::store::Tx<'_>) -> crate::store::Result<Taken> + Send + use<> {
-        let house = Arc::clone(&self.engine.house);
+    ) -> impl FnOnce() -> crate::store::Result<Taken> + Send + use<> {
+        let (house, store) = (Arc::clone(&self.engine.house), self.engine.store.clone());
         let name = self.view.connection.name.clone();
         let collection = self.view.resource.collection.clone();
         let asked = self.page_asked.unwrap_or(self.asked);
         let (each, at) = (self.each.to_owned(), now());
         let via = if self.full { Via::Sweep } else { Via::Page };
-        move |tx: &crate::store::Tx<'_>| {
+        move || {
             let (connection, collection) = (name.as_str(), collection.as_str());
             let source = Source { connection, collection, each: &each, via, asked, at: &at };
-            let taken = receive::page(tx, &house, &source, items)?;
-            for (key, value) in progress {
-                tx.set_meta(&key, &value)?;
-            }
-            Ok(taken)
+            let page = receive::read(&house, &source, items);
+            store.write(|tx| {
+                let taken = receive::page(tx, &house, &source, page)?;
+                for (key, value) in progress {
+                    tx.set_meta(&key, &value)?;
+                }
+                Ok(taken)
+            })
         }
     }
 

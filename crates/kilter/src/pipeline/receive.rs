@@ -42,30 +42,37 @@ impl Source<'_> {
     }
 }
 
-/// A page of a listing: what differs is appended, the rest counted.
-pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -> Result<Taken> {
-    let awaited = awaited_records(tx)?;
-    let mut unchanged = 0;
-    let mut changes = Vec::new();
-    let mut understood = Vec::with_capacity(items.len());
+/// The items of a page, and what each says: read before the writer's turn.
+pub struct Page {
+    items: Vec<(Json, Option<Projected>)>,
+    /// What the listing cut short is read alone.
+    cut: Vec<String>,
+}
+
+pub fn read(house: &House, source: &Source<'_>, items: Vec<Json>) -> Page {
+    let mut page = Page { items: Vec::with_capacity(items.len()), cut: Vec::new() };
     for item in items {
         let view = resource_of(house, source.connection, source.collection, &item, source.each);
         let readable = view.as_ref().is_some_and(|v| v.resource.get.is_some());
-        let projected = match view.map(|v| project(&v, &item, source.each)) {
-            // A listing shows little of each; what it cut short is read alone.
-            Some(Err(Unprojected::Cut { id, .. })) if readable => {
-                let look = serde_json::json!({ HINT: true });
-                changes.push(source.change(&remote_of(&id, source.each), look));
-                continue;
-            }
-            other => other.and_then(std::result::Result::ok),
-        };
-        understood.push((item, projected));
+        match view.map(|v| project(&v, &item, source.each)) {
+            Some(Err(Unprojected::Cut { id, .. })) if readable => page.cut.push(id),
+            says => page.items.push((item, says.and_then(std::result::Result::ok))),
+        }
     }
-    let mut drift =
-        Drift::of(tx, house, source, understood.iter().filter_map(|(_, p)| p.as_ref()))?;
-    let mut page = Vec::new();
-    for (mut item, mut says) in understood {
+    page
+}
+
+/// A page of a listing: what differs is appended, the rest counted.
+pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, page: Page) -> Result<Taken> {
+    let awaited = awaited_records(tx)?;
+    let mut unchanged = 0;
+    let look =
+        |id: &String| source.change(&remote_of(id, source.each), serde_json::json!({ HINT: true }));
+    let mut changes: Vec<Change> = page.cut.iter().map(look).collect();
+    let said = page.items.iter().filter_map(|(_, says)| says.as_ref());
+    let mut drift = Drift::of(tx, house, source, said)?;
+    let mut differ = Vec::new();
+    for (mut item, mut says) in page.items {
         let mut before = None;
         if let Some(says) = &mut says {
             drift.withhold(&mut item, says);
@@ -77,10 +84,10 @@ pub fn page(tx: &Tx<'_>, house: &House, source: &Source<'_>, items: Vec<Json>) -
                 Known::Not(shadow) => before = shadow,
             }
         }
-        page.push(Said { item, says, before });
+        differ.push(Said { item, says, before });
     }
-    drift.find(tx, &mut page)?;
-    for Said { item, says, .. } in page {
+    drift.find(tx, &mut differ)?;
+    for Said { item, says, .. } in differ {
         let remote = says.map_or_else(Text::default, |p| p.remote);
         changes.push(source.change(&remote, item));
     }

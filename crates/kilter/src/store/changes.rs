@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Seq, Via};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::sums::{Sums, count};
 use super::{Result, Tx, text};
@@ -14,6 +14,11 @@ use super::{Result, Tx, text};
 pub struct Open {
     pub changes: Vec<Change>,
     pub texts: Vec<String>,
+}
+
+pub(super) fn last_seq(sql: &Connection) -> rusqlite::Result<Seq> {
+    let newest = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)";
+    sql.prepare_cached(newest)?.query_row([], |r| r.get(0))
 }
 
 impl Tx<'_> {
@@ -57,8 +62,7 @@ impl Tx<'_> {
 
     /// The newest place of the log.
     pub fn last_seq(&self) -> Result<Seq> {
-        let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)";
-        Ok(self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+        Ok(last_seq(self.sql)?)
     }
 
     /// The last change that was there at a time.

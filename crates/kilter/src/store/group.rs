@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::changes::last_seq;
 use super::kept::Kept;
+use super::newest::Newest;
 use super::{Error, Result, Tx};
 use crate::crash;
 
@@ -28,6 +30,7 @@ const GROUP_TIME: Duration = Duration::from_millis(8);
 pub struct Own {
     sql: Connection,
     kept: Kept,
+    newest: Newest,
     group: Option<Group>,
 }
 
@@ -82,8 +85,8 @@ impl Fate {
 pub type Worked<T> = std::result::Result<Result<T>, Box<dyn Any + Send>>;
 
 impl Own {
-    pub fn new(sql: Connection) -> Self {
-        Self { sql, kept: Kept::default(), group: None }
+    pub fn new(sql: Connection, newest: Newest) -> Self {
+        Self { sql, kept: Kept::default(), newest, group: None }
     }
 
     /// Works in the open transaction, or begins one: for writing, or for a look that ends with it.
@@ -152,12 +155,19 @@ impl Own {
         if lasts {
             crash::point("before a commit", "");
         }
-        let ended = self.sql.execute_batch("COMMIT").map_err(|e| format!("commit: {e}"));
+        let ended = self.commit(lasts).map_err(|e| format!("commit: {e}"));
         if lasts && ended.is_ok() {
             crash::point("after a commit", "");
         }
         self.end(ended);
         Some(fate)
+    }
+
+    fn commit(&mut self, lasts: bool) -> rusqlite::Result<()> {
+        let newest = if lasts { Some(last_seq(&self.sql)?) } else { None };
+        self.sql.execute_batch("COMMIT")?;
+        newest.into_iter().for_each(|seq| self.newest.committed(seq));
+        Ok(())
     }
 
     fn end(&mut self, ended: std::result::Result<(), String>) {

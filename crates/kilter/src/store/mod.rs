@@ -14,6 +14,7 @@ pub mod intents;
 mod kept;
 mod line;
 pub mod meta;
+mod newest;
 pub mod objects;
 mod objects_put;
 pub mod records;
@@ -88,12 +89,15 @@ pub struct Store {
 #[derive(Debug)]
 struct Writer {
     _beside: Option<checkpoint::Beside>,
+    newest: newest::Newest,
     all: Mutex<Own>,
 }
 
 impl Writer {
     fn new(sql: Connection, beside: Option<checkpoint::Beside>) -> Arc<Self> {
-        Arc::new(Self { _beside: beside, all: Mutex::new(Own::new(sql)) })
+        let newest = newest::Newest::default();
+        let all = Mutex::new(Own::new(sql, newest.clone()));
+        Arc::new(Self { _beside: beside, newest, all })
     }
 
     fn lock(&self) -> MutexGuard<'_, Own> {
@@ -114,6 +118,7 @@ impl Store {
             store.spool = Some(Arc::new(Spool::beside(path)));
         }
         store.recover()?;
+        store.find_newest()?;
         Ok(store)
     }
 

@@ -73,7 +73,7 @@ async fn measure(work: &str, args: &Args) -> Result<Vec<Row>> {
     Ok(match work {
         "hooks" => hooks::Hooks::start(by(100_000, 2_000)).await?.rows(args.turns).await?,
         "merge" => {
-            let mut merge = merge::Merge::start(by(10_000, 500), by(3, 1)).await?;
+            let mut merge = merge::Merge::start(by(10_000, 500), by(20, 2)).await?;
             vec![merge.row(false, args.turns).await?, merge.row(true, args.turns).await?]
         }
         "sweep" => vec![sweep::Sweep::start(by(100_000, 1_000)).await?.row(args.turns).await?],
@@ -117,8 +117,6 @@ fn named(work: &str) -> Vec<&str> {
 }
 
 fn main() -> Result<()> {
-    // As the program that it measures.
-    kilter::memory::few_arenas();
     tokio::runtime::Runtime::new()?.block_on(run())
 }
 

@@ -12,7 +12,7 @@ pub mod crash;
 pub mod demo;
 pub mod engine;
 pub mod exchange;
-pub mod memory;
+mod memory;
 pub mod pipeline;
 pub mod remote;
 pub mod schema;

@@ -1,6 +1,5 @@
 //! The program: the command line, and nothing else.
 
 fn main() -> std::process::ExitCode {
-    kilter::memory::few_arenas();
     kilter::cli::main()
 }

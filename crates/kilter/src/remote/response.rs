@@ -72,13 +72,16 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
     let retry_after =
         response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_seconds);
     let headers = response.headers().clone();
-    let mut bytes = Vec::new();
+    let too_long = || cut(status, &format!("the answer is longer than {bytes_max} bytes"));
+    let told = response.content_length().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    if told > bytes_max {
+        return Err(too_long());
+    }
+    let mut bytes = Vec::with_capacity(told);
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > bytes_max => {
-                return Err(cut(status, &format!("the answer is longer than {bytes_max} bytes")));
-            }
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if bytes.len() + chunk.len() > bytes_max => return Err(too_long()),
+            Ok(Some(chunk)) => add(&mut bytes, &chunk, bytes_max),
             Ok(None) => break,
             Err(error) => return Err(cut(status, &format!("the answer broke off: {error}"))),
         }
@@ -92,6 +95,17 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
     let began = unreadable.as_ref().map(|_| String::from_utf8_lossy(shown).into_owned());
     let (bytes, began) = (bytes.len(), began.unwrap_or_default());
     Ok(Received { status, retry_after, headers, body, unreadable, bytes, began })
+}
+
+/// Room for four times as much, where it does not suffice: each move leaves what it took before to be
+/// given back, and room that nothing is written to takes no memory. For no more than may come.
+fn add(bytes: &mut Vec<u8>, chunk: &[u8], bytes_max: usize) {
+    let needed = bytes.len() + chunk.len();
+    if needed > bytes.capacity() {
+        let room = needed.saturating_mul(4).min(bytes_max);
+        bytes.reserve_exact(room.saturating_sub(bytes.len()));
+    }
+    bytes.extend_from_slice(chunk);
 }
 
 /// Err: the fault, and how the answer that holds it begins.

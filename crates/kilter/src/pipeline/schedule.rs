@@ -12,7 +12,7 @@ use kilter_core::schedule::{every_seconds, last_sweep};
 use kilter_core::sync::house::View;
 use tokio::time::Instant;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, now};
 use crate::pipeline::poll::{Extent, FaultError};
 use crate::pipeline::{deliver, keep, looks, merge, poll, resolve, retain, subscribe, swept};
 use crate::store::Result;
@@ -311,13 +311,44 @@ async fn poll_forever(
             Err(_) => Some(FAILED_AGAIN),
         };
         wait = again.map_or(wait, |again| wait.min(again));
-        match &mut behind {
-            Some(behind) => tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                Ok(()) = behind.changed() => {}
-            },
-            None => tokio::time::sleep(wait).await,
+        let told = async {
+            if let Some(behind) = &mut behind
+                && behind.changed().await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = told => {}
+            () = awaited(&engine, &view) => {}
         }
+    }
+}
+
+/// So long after a poll of orders the next one is asked for by whoever waits for it, and how often it is
+/// asked whether anybody does.
+const SOLD_AGAIN: Duration = Duration::from_secs(5);
+const AWAITED_LOOK: Duration = Duration::from_secs(1);
+
+/// Until a figure that fell waits for the orders of this connection: it is not raised before, and the
+/// next poll may be minutes away. Of other resources for ever.
+async fn awaited(engine: &Arc<Engine>, view: &View<'_>) {
+    if view.resource.holds_stock.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(SOLD_AGAIN).await;
+    loop {
+        let name = view.connection.name.clone();
+        let waits = engine.store.write_async(move |tx| tx.waits_for_orders(&name, &now()));
+        match waits.await {
+            Ok(true) => return,
+            Ok(false) => {}
+            // The poll's own time comes.
+            Err(error) => tracing::error!(error = %chain(&error), "who waits cannot be told"),
+        }
+        tokio::time::sleep(AWAITED_LOOK).await;
     }
 }
 

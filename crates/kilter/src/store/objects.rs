@@ -331,6 +331,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Does a figure that fell wait for the orders of a connection? What is put off waits for itself.
+    pub fn waits_for_orders(&self, connection: &str, now: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM objects
+                   WHERE wait_kind = 'later' AND connection = ?1 AND fell IS NOT NULL
+                     AND due_mark IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?2))";
+        Ok(self.count(sql, params![connection, now])? > 0)
+    }
+
     /// The places of due objects, in the order of `due`.
     pub fn due_ids(&self, connection: &str, now: &str, limit: usize) -> Result<Vec<ObjectId>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

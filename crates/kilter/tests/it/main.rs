@@ -15,6 +15,7 @@ mod crash;
 mod drifted;
 mod edited;
 mod exchanges;
+mod fallen;
 mod fulfilments;
 mod graphql_data;
 mod graphql_hooks;

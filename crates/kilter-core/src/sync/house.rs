@@ -85,6 +85,10 @@ impl House {
 
     /// None: it depends on what is listed for.
     fn same_for_each(&self, (view, facet, row): (View<'_>, &Facet, &Row)) -> Option<Stand> {
+        // A listing may run for each name of a setting, and those are nobody's variables.
+        if row.scope.as_deref().is_some_and(|scope| scope.starts_with("$each")) {
+            return None;
+        }
         let mut all = self.vars.get(&view.connection.name)?.values();
         let first = view.work_out(facet, row, all.next()?);
         all.all(|vars| view.work_out(facet, row, vars) == first).then_some(first)

@@ -17,6 +17,7 @@ mod refunds;
 mod schedules;
 mod seats;
 mod sellable;
+mod stands;
 mod storms;
 mod support;
 mod units;

@@ -107,6 +107,9 @@ impl From<Fault> for Stop {
     }
 }
 
+/// Keys and their values.
+type Progress = Vec<(String, String)>;
+
 /// A listing that is being read.
 pub(super) struct Reading<'r> {
     pub engine: &'r Arc<Engine>,
@@ -251,7 +254,10 @@ impl Reading<'_> {
                 Some(remote) if self.full && self.place.page > 1 => Some(remote.give_way().await),
                 _ => None,
             };
-            self.page_asked = Some(self.engine.store.newest());
+            // Pages that are kept together are as old as the first of them.
+            if held.is_empty() {
+                self.page_asked = Some(self.engine.store.newest());
+            }
             let at = self.place.next(list.page, &mut self.vars);
             let (mut items, more) =
                 pages::read(self.engine, view, list, call, &mut self.vars, at, &mut size).await?;
@@ -332,11 +338,7 @@ impl Reading<'_> {
     }
 
     /// Keeps a page while the next one is on its way; one at a time, in their order.
-    async fn keep_beside(
-        &mut self,
-        items: Vec<Json>,
-        progress: Vec<(String, String)>,
-    ) -> Result<(), Stop> {
+    async fn keep_beside(&mut self, items: Vec<Json>, progress: Progress) -> Result<(), Stop> {
         let write = self.page(items, progress);
         self.kept().await?;
         self.keeping = Some(tokio::task::spawn_blocking(write));
@@ -351,12 +353,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Keeps a page, and how far the listing was read with it (keys and their values).
-    pub async fn keep(
-        &mut self,
-        items: Vec<Json>,
-        progress: Vec<(String, String)>,
-    ) -> Result<(), Stop> {
+    /// Keeps a page, and how far the listing was read with it.
+    pub async fn keep(&mut self, items: Vec<Json>, progress: Progress) -> Result<(), Stop> {
         self.keep_beside(items, progress).await?;
         self.kept().await
     }
@@ -364,19 +362,21 @@ impl Reading<'_> {
     fn page(
         &self,
         items: Vec<Json>,
-        progress: Vec<(String, String)>,
+        progress: Progress,
     ) -> impl FnOnce() -> crate::store::Result<Taken> + Send + use<> {
         let (house, store) = (Arc::clone(&self.engine.house), self.engine.store.clone());
         let name = self.view.connection.name.clone();
         let collection = self.view.resource.collection.clone();
         let asked = self.page_asked.unwrap_or(self.asked);
-        let (each, at) = (self.each.to_owned(), now());
+        let each = self.each.to_owned();
         let via = if self.full { Via::Sweep } else { Via::Page };
         move || {
             let (connection, collection) = (name.as_str(), collection.as_str());
-            let source = Source { connection, collection, each: &each, via, asked, at: &at };
+            let source = Source { connection, collection, each: &each, via, asked, at: "" };
             let page = receive::read(&house, &source, items);
             store.write(|tx| {
+                // In its turn: places of the log are in the order of their times.
+                let source = Source { at: &now(), ..source };
                 let taken = receive::page(tx, &house, &source, page)?;
                 for (key, value) in progress {
                     tx.set_meta(&key, &value)?;

@@ -300,6 +300,7 @@ async fn poll_forever(
     let house = Arc::clone(&engine.house);
     let Some(view) = house.view(&connection, &resource) else { return };
     let mut behind = engine.behind.get(&connection).map(tokio::sync::watch::Sender::subscribe);
+    let mut soon = SOLD_AGAIN;
     loop {
         let mut wait = Duration::from_secs(every_seconds(&view).unsigned_abs());
         if let Some(behind) = &mut behind {
@@ -319,29 +320,32 @@ async fn poll_forever(
             }
             std::future::pending().await
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = told => {}
-            () = awaited(&engine, &view) => {}
-        }
+        soon = tokio::select! {
+            () = tokio::time::sleep(wait) => SOLD_AGAIN,
+            () = told => SOLD_AGAIN,
+            // What failed, or is not ready, is left alone until its time comes.
+            () = awaited(&engine, &view, soon), if again.is_none() => soon.saturating_mul(2),
+        };
     }
 }
 
-/// So long after a poll of orders the next one is asked for by whoever waits for it, and how often it is
-/// asked whether anybody does.
+/// So long after a poll of orders the next one is asked for by whoever waits for it; where they go on
+/// waiting, twice as long each time, until a poll comes at its own time. How often it is asked whether
+/// anybody does.
 const SOLD_AGAIN: Duration = Duration::from_secs(5);
 const AWAITED_LOOK: Duration = Duration::from_secs(1);
 
-/// Until a figure that fell waits for the orders of this connection: it is not raised before, and the
-/// next poll may be minutes away. Of other resources for ever.
-async fn awaited(engine: &Arc<Engine>, view: &View<'_>) {
+/// Until a figure that fell waits for these orders: it is not raised before, and the next poll may be
+/// minutes away. Of other resources for ever.
+async fn awaited(engine: &Arc<Engine>, view: &View<'_>, soon: Duration) {
     if view.resource.holds_stock.is_empty() {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(SOLD_AGAIN).await;
+    tokio::time::sleep(soon).await;
     loop {
-        let name = view.connection.name.clone();
-        let waits = engine.store.write_async(move |tx| tx.waits_for_orders(&name, &now()));
+        let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
+        let look = move |tx: &crate::store::Tx<'_>| tx.waits_for_orders(&name, &resource, &now());
+        let waits = engine.store.write_async(look);
         match waits.await {
             Ok(true) => return,
             Ok(false) => {}

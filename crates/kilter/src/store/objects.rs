@@ -331,12 +331,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Does a figure that fell wait for the orders of a connection? What is put off waits for itself.
-    pub fn waits_for_orders(&self, connection: &str, now: &str) -> Result<bool> {
+    /// Does a figure wait that fell after a resource was last asked for? What is put off waits for itself.
+    pub fn waits_for_orders(&self, connection: &str, resource: &str, now: &str) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM objects
-                   WHERE wait_kind = 'later' AND connection = ?1 AND fell IS NOT NULL
-                     AND due_mark IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?2))";
-        Ok(self.count(sql, params![connection, now])? > 0)
+                   WHERE wait_kind = 'later' AND fell IS NOT NULL AND connection = ?1
+                     AND fell > (SELECT coalesce(min(asked), 0) FROM cursors
+                                 WHERE connection = ?1 AND resource = ?2)
+                     AND due_mark IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?3))";
+        Ok(self.count(sql, params![connection, resource, now])? > 0)
     }
 
     /// The places of due objects, in the order of `due`.

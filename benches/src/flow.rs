@@ -121,8 +121,12 @@ impl Scene {
                 floor("stock", &self.rig, &shop.to_string()).await?
             }
         };
-        // Polls at the start are none of the storm.
+        // Polls at the start are none of the storm; nor is what Kilter repairs then, for the floor wrote to
+        // the same shop in its turn: ten thousand figures, behind its back.
         tokio::time::sleep(Duration::from_secs(2)).await;
+        if who == Who::Kilter {
+            self.quiet().await?;
+        }
         Ok(running)
     }
 

@@ -117,7 +117,7 @@ struct Till {
 }
 
 /// How the ERP wants to be greeted.
-const ERP_KEY: &str = "authorization: bearer test-key\r\nx-odoo-database: erp\r\n";
+pub const ERP_KEY: &str = "authorization: bearer test-key\r\nx-odoo-database: erp\r\n";
 
 /// Orders: one call each creates the document, for one and the same buyer. It is neither confirmed,
 /// nor is its total compared, nor its address kept.

@@ -196,8 +196,7 @@ impl Scene {
                 return Ok(Instant::now());
             }
             ensure!(started.elapsed() < PATIENCE, "{there} of {} shown", last.len());
-            // A look at ten thousand articles takes its time on the cores that are measured: a tenth of it.
-            tokio::time::sleep(LOOK_EVERY.max(look.elapsed() * 9)).await;
+            tokio::time::sleep(LOOK_EVERY.max(look.elapsed() * REST)).await;
         }
     }
 
@@ -347,6 +346,10 @@ const STEADY_MS: f64 = 250.0;
 
 /// How often it is asked what the shop shows.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A look at ten thousand articles is work on the cores that are measured: who looked rests so many times
+/// as long.
+const REST: u32 = 9;
 
 #[derive(Debug, serde::Deserialize)]
 struct Brief {

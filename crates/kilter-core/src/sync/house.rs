@@ -60,8 +60,7 @@ impl House {
 
     /// Where each row stands in each connection.
     fn work_out_stands(&mut self) {
-        let stands: Vec<Option<Stand>> =
-            self.all_rows().map(|row| self.same_for_each(row)).collect();
+        let stands: Vec<Option<Stand>> = self.all_rows().map(Self::same_for_each).collect();
         let facets =
             self.active.values_mut().flat_map(|c| &mut c.resources).flat_map(|r| &mut r.facets);
         let rows = facets.flat_map(|facet| &mut facet.rows);
@@ -83,15 +82,10 @@ impl House {
         })
     }
 
-    /// None: it depends on what is listed for.
-    fn same_for_each(&self, (view, facet, row): (View<'_>, &Facet, &Row)) -> Option<Stand> {
-        // A listing may run for each name of a setting, and those are nobody's variables.
-        if row.scope.as_deref().is_some_and(|scope| scope.starts_with("$each")) {
-            return None;
-        }
-        let mut all = self.vars.get(&view.connection.name)?.values();
-        let first = view.work_out(facet, row, all.next()?);
-        all.all(|vars| view.work_out(facet, row, vars) == first).then_some(first)
+    /// None: it depends on what is listed for, as `$each` and the variables that go with it do alone.
+    fn same_for_each((view, facet, row): (View<'_>, &Facet, &Row)) -> Option<Stand> {
+        let differs = row.scope.as_deref().is_some_and(|scope| scope.starts_with("$each"));
+        (!differs).then(|| view.work_out(facet, row, &view.vars("")))
     }
 
     pub fn connector(&self, connection: &str) -> Option<(&Connection, &Connector)> {

@@ -1,12 +1,10 @@
 //! Who is named by an id and by a key is one record: whoever is heard of first, whatever the key
 //! is later, and never somebody who has another id.
 
-use kilter_core::manifest::read_connector;
-use kilter_core::sync::house::House;
 use serde_json::{Value, json};
 
 use crate::support::Hub;
-use crate::support::house::{CONFIG, house};
+use crate::support::house::house_and;
 
 const KIOSK: &[(&str, &str)] = &[
     (
@@ -58,14 +56,7 @@ orders    = { prefix = "K" }
 "#;
 
 fn hub() -> Hub {
-    let mut problems = Vec::new();
-    let files = KIOSK.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned()));
-    let kiosk = read_connector(&files.collect::<Vec<_>>(), &mut problems).unwrap();
-    assert!(problems.is_empty(), "{problems:?}");
-    let house = house(&format!("{CONFIG}{CONNECTION}"));
-    let mut connectors = house.connectors.clone();
-    connectors.insert("kiosk".into(), kiosk);
-    Hub::of(House::new(house.entities, connectors, house.config))
+    Hub::of(house_and(KIOSK, CONNECTION))
 }
 
 fn order(id: i64, who: Value) -> Value {

@@ -330,9 +330,9 @@ async fn poll_forever(
 }
 
 /// So long after a poll of orders the next one is asked for by whoever waits for it; where they go on
-/// waiting, twice as long each time, until a poll comes at its own time. How often it is asked whether
-/// anybody does.
+/// waiting, twice as long each time, until a poll comes at its own time.
 const SOLD_AGAIN: Duration = Duration::from_secs(5);
+/// How often it is asked whether anybody does.
 const AWAITED_LOOK: Duration = Duration::from_secs(1);
 
 /// Until a figure that fell waits for these orders: it is not raised before, and the next poll may be
@@ -349,8 +349,11 @@ async fn awaited(engine: &Arc<Engine>, view: &View<'_>, soon: Duration) {
         match waits.await {
             Ok(true) => return,
             Ok(false) => {}
-            // The poll's own time comes.
-            Err(error) => tracing::error!(error = %chain(&error), "who waits cannot be told"),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "who waits for orders cannot be told");
+                // The poll's own time comes.
+                std::future::pending::<()>().await;
+            }
         }
         tokio::time::sleep(AWAITED_LOOK).await;
     }

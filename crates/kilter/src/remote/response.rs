@@ -97,12 +97,15 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
     Ok(Received { status, retry_after, headers, body, unreadable, bytes, began })
 }
 
-/// Room for four times as much, where it does not suffice: each move leaves what it took before to be
+/// So many times as much room, where it does not suffice.
+const GROWS: usize = 4;
+
+/// Each move leaves what it took before to be
 /// given back, and room that nothing is written to takes no memory. For no more than may come.
 fn add(bytes: &mut Vec<u8>, chunk: &[u8], bytes_max: usize) {
     let needed = bytes.len() + chunk.len();
     if needed > bytes.capacity() {
-        let room = needed.saturating_mul(4).min(bytes_max);
+        let room = needed.saturating_mul(GROWS).min(bytes_max);
         bytes.reserve_exact(room.saturating_sub(bytes.len()));
     }
     bytes.extend_from_slice(chunk);

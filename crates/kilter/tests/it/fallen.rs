@@ -17,10 +17,7 @@ async fn stock(rig: &Rig) -> (Value, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fell_does_not_wait_for_the_next_time_that_orders_are_polled() {
     let rig = Rig::start("fallen").await;
-    let text = std::fs::read_to_string(rig.toml()).unwrap();
-    let (head, tail) = text.split_once("[connection.de.every]\norders = \"2s\"").unwrap();
-    let slow = format!("{head}[connection.de.every]\norders = \"1h\"{tail}");
-    std::fs::write(rig.toml(), slow).unwrap();
+    rig.orders_hourly();
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(2, 10)).await;
     let (code, told) = rig.run(&["sync"]).await;
     assert_eq!(code, 0, "{told}");

@@ -47,11 +47,7 @@ async fn polled(rig: &Rig, wanted: u64, seconds: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_fell_silent_is_told_and_polled_at_once() {
     let rig = Rig::start("silence").await;
-    let text = std::fs::read_to_string(rig.toml()).unwrap();
-    // By itself it would be polled once an hour.
-    let (head, tail) = text.split_once("[connection.de.every]\norders = \"2s\"").unwrap();
-    let slow = format!("{head}[connection.de.every]\norders = \"1h\"{tail}");
-    std::fs::write(rig.toml(), slow).unwrap();
+    rig.orders_hourly();
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &support::seed(2, 5)).await;
     let (code, said) = rig.run(&["sync"]).await;
     assert_eq!(code, 0, "{said}");

@@ -445,6 +445,17 @@ pub fn house_with(that: &str, this: &str, config: &str) -> House {
     house
 }
 
+/// `CONFIG`, with one more connector and its connection.
+pub fn house_and(files: &[(&str, &str)], connection: &str) -> House {
+    let mut problems = Vec::new();
+    let files: Vec<_> = files.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect();
+    let connector = read_connector(&files, &mut problems).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    let House { entities, mut connectors, config, .. } = house(&format!("{CONFIG}{connection}"));
+    connectors.insert(connector.name.clone(), connector);
+    House::new(entities, connectors, config)
+}
+
 pub fn read_house(config: &str, problems: &mut Vec<Problem>) -> House {
     read_house_with("", "", config, problems)
 }

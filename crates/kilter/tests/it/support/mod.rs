@@ -85,6 +85,14 @@ impl Rig {
         self.folder.join("kilter.toml")
     }
 
+    /// Orders of de are polled once an hour by themselves.
+    pub fn orders_hourly(&self) {
+        let text = std::fs::read_to_string(self.toml()).unwrap();
+        let (head, tail) = text.split_once("[connection.de.every]\norders = \"2s\"").unwrap();
+        let slow = format!("{head}[connection.de.every]\norders = \"1h\"{tail}");
+        std::fs::write(self.toml(), slow).unwrap();
+    }
+
     pub fn database(&self) -> PathBuf {
         self.folder.join("kilter.sqlite")
     }

@@ -1,4 +1,5 @@
-//! `changes`: the log of what remotes said. A row is open until its end is written.
+//! `changes`: the log of what remotes said, and its `bodies`. A row is open until its end is written;
+//! a body is written once.
 
 use std::borrow::Cow;
 
@@ -39,9 +40,10 @@ impl Tx<'_> {
         &self,
         changes: impl Iterator<Item = (&'c mut Change, Cow<'c, str>)>,
     ) -> Result<()> {
-        let sql = "INSERT INTO changes (connection, collection, remote, each, via, asked, body, at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let sql = "INSERT INTO changes (connection, collection, remote, each, via, asked, at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let mut s = self.sql.prepare_cached(sql)?;
+        let mut say = self.sql.prepare_cached("INSERT INTO bodies VALUES (?1, ?2)")?;
         let mut sums = Sums::new();
         for (change, text) in changes {
             s.execute(params![
@@ -51,10 +53,10 @@ impl Tx<'_> {
                 change.each.as_str(),
                 change.via.name(),
                 change.asked,
-                text,
                 change.at.as_str()
             ])?;
             change.seq = self.sql.last_insert_rowid();
+            say.execute(params![change.seq, text])?;
             count(&mut sums, &change.connection, &change.collection, "received", 1);
         }
         self.add_sums(&sums)
@@ -75,7 +77,8 @@ impl Tx<'_> {
     /// The oldest open changes after a place of the log.
     pub fn open_changes(&self, after: Seq, limit: usize) -> Result<Open> {
         let sql = "SELECT seq, connection, collection, remote, each, via, asked, body, at
-                   FROM changes WHERE end IS NULL AND seq > ?1 ORDER BY seq LIMIT ?2";
+                   FROM changes JOIN bodies USING (seq)
+                   WHERE end IS NULL AND seq > ?1 ORDER BY seq LIMIT ?2";
         let mut s = self.sql.prepare_cached(sql)?;
         let mut rows = s.query([after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
         let mut open = Open::default();
@@ -98,13 +101,22 @@ impl Tx<'_> {
 
     /// Each change ends in exactly one way.
     pub fn end_changes(&self, ends: &[(Change, End)]) -> Result<()> {
-        let sql = "UPDATE changes SET end = ?2, reason = ?3 WHERE seq = ?1 AND end IS NULL";
+        let sql = "UPDATE changes SET end = ?3, reason = ?4
+                   WHERE seq BETWEEN ?1 AND ?2 AND end IS NULL";
         let mut s = self.sql.prepare_cached(sql)?;
         let mut sums = Sums::new();
-        for (change, end) in ends {
-            let n = s.execute(params![change.seq, end.name(), end.reason()])?;
+        // Neighbours of one listing that end alike are one statement.
+        let alike = |(a, ended): &(Change, End), (b, ends): &(Change, End)| {
+            b.seq == a.seq + 1
+                && ended == ends
+                && (&a.connection, &a.collection) == (&b.connection, &b.collection)
+        };
+        for run in ends.chunk_by(alike) {
+            let [(first, end), ..] = run else { continue };
+            let last = run.last().map_or(first.seq, |(change, _)| change.seq);
+            let n = s.execute(params![first.seq, last, end.name(), end.reason()])?;
             let n = i64::try_from(n).unwrap_or(0);
-            count(&mut sums, &change.connection, &change.collection, end.name(), n);
+            count(&mut sums, &first.connection, &first.collection, end.name(), n);
         }
         self.add_sums(&sums)
     }

@@ -1,6 +1,6 @@
 //! What grows with every day is let go again: the log's changes, what was written where, exchanges.
 //!
-//! Reads   `changes`, `deliveries`, `exchanges`, from their oldest.   Writes  nothing but their deletion.
+//! Reads   `changes`, `bodies`, `deliveries`, `exchanges`, from their oldest.   Writes  nothing but their deletion.
 //! Never   deletes a change that is open or dead, an intent, an attempt, a decision or a sum: what must
 //!         not happen twice is known for ever, and what was received is counted for ever.
 
@@ -17,20 +17,22 @@ impl Tx<'_> {
         let oldest = "SELECT seq, at FROM changes WHERE end IS NOT NULL AND end <> 'dead'
                       ORDER BY seq LIMIT ?1";
         let gone = "DELETE FROM changes WHERE seq <= ?1 AND end IS NOT NULL AND end <> 'dead'";
-        self.forget(oldest, gone, before)
+        let bodies = "DELETE FROM bodies WHERE seq <= ?1
+                      AND seq NOT IN (SELECT seq FROM changes WHERE seq <= ?1)";
+        self.forget(oldest, &[gone, bodies], before)
     }
 
     /// Deletes what is told of deliveries before a time. True: there may be more.
     pub fn forget_deliveries(&self, before: &str) -> Result<(usize, bool)> {
         let oldest = "SELECT id, at FROM deliveries ORDER BY id LIMIT ?1";
-        self.forget(oldest, "DELETE FROM deliveries WHERE id <= ?1", before)
+        self.forget(oldest, &["DELETE FROM deliveries WHERE id <= ?1"], before)
     }
 
     /// Deletes exchanges before a time, or beyond so many. True: there may be more.
     pub fn forget_exchanges(&self, before: &str, most: usize) -> Result<(usize, bool)> {
         let oldest = "SELECT id, at FROM exchanges ORDER BY id LIMIT ?1";
         let gone = "DELETE FROM exchanges WHERE id <= ?1";
-        let old = self.forget(oldest, gone, before)?;
+        let old = self.forget(oldest, &[gone], before)?;
         if old.1 {
             return Ok(old);
         }
@@ -44,7 +46,7 @@ impl Tx<'_> {
     }
 
     /// Places rise with time, so the oldest rows are found without looking at all of them.
-    fn forget(&self, oldest: &str, gone: &str, before: &str) -> Result<(usize, bool)> {
+    fn forget(&self, oldest: &str, gone: &[&str], before: &str) -> Result<(usize, bool)> {
         let mut s = self.sql.prepare_cached(oldest)?;
         let mut rows = s.query(params![AT_ONCE])?;
         let (mut last, mut n) = (None, 0);
@@ -55,7 +57,10 @@ impl Tx<'_> {
             (last, n) = (Some(row.get::<_, i64>(0)?), n + 1);
         }
         let Some(last) = last else { return Ok((0, false)) };
-        let deleted = self.sql.prepare_cached(gone)?.execute([last])?;
-        Ok((deleted, n == AT_ONCE))
+        let mut deleted = Vec::with_capacity(gone.len());
+        for gone in gone {
+            deleted.push(self.sql.prepare_cached(gone)?.execute([last])?);
+        }
+        Ok((deleted.first().copied().unwrap_or(0), n == AT_ONCE))
     }
 }

@@ -64,7 +64,7 @@ async fn hook(rig: &Rig, topic: &str, id: &str, body: &str, signed: &str) -> u16
 
 fn kept(rig: &Rig, text: &str) -> usize {
     let database = rusqlite::Connection::open(rig.database()).unwrap();
-    let sql = "SELECT count(*) FROM changes WHERE via = 'hook' AND body LIKE '%' || ?1 || '%'";
+    let sql = "SELECT count(*) FROM changes JOIN bodies USING (seq) WHERE via = 'hook' AND body LIKE '%' || ?1 || '%'";
     database.query_row(sql, [text], |r| r.get::<_, i64>(0)).unwrap().try_into().unwrap()
 }
 

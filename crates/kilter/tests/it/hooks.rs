@@ -42,7 +42,7 @@ async fn signed(rig: &Rig, topic: &str, body: &str) -> u16 {
 fn kept(rig: &Rig) -> Vec<(String, String, String)> {
     let database = rusqlite::Connection::open(rig.database()).unwrap();
     let sql = "SELECT body, coalesce(end, ''), coalesce(reason, '') FROM changes \
-               WHERE via = 'hook' ORDER BY seq";
+               JOIN bodies USING (seq) WHERE via = 'hook' ORDER BY seq";
     let mut statement = database.prepare(sql).unwrap();
     let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()

@@ -26,9 +26,10 @@ async fn what_is_old_goes_and_what_is_needed_stays() {
         &rig,
         "UPDATE deliveries SET at = '2020-01-01T00:00:00.000Z' WHERE id <= (SELECT max(id) / 2 FROM deliveries);",
     );
-    let long_ago = "INSERT INTO changes (connection, collection, remote, each, via, asked, body, at, end)
-        SELECT 'de', 'orders', 'x', '', 'page', 0, '{}', '2020-01-01T00:00:00.000Z', 'merged' FROM
+    let long_ago = "INSERT INTO changes (connection, collection, remote, each, via, asked, at, end)
+        SELECT 'de', 'orders', 'x', '', 'page', 0, '2020-01-01T00:00:00.000Z', 'merged' FROM
         (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i FROM n);
+        INSERT INTO bodies SELECT seq, '{}' FROM changes WHERE remote = 'x';
         UPDATE changes SET end = 'dead', reason = 'unreadable' WHERE seq = (SELECT max(seq) FROM changes);
         UPDATE changes SET at = '2020-01-01T00:00:00.000Z'";
     let young = number(&rig, "SELECT count(*) FROM deliveries WHERE at > '2021'");
@@ -47,6 +48,9 @@ async fn what_is_old_goes_and_what_is_needed_stays() {
     let left = "SELECT count(*) FROM changes WHERE at < '2021'";
     assert_eq!(number(&rig, left), 1, "the dead one waits for a person");
     assert_eq!(number(&rig, &format!("{left} AND end = 'dead'")), 1);
+    let bodies = "SELECT count(*) FROM bodies JOIN changes USING (seq)";
+    assert_eq!(number(&rig, bodies), number(&rig, "SELECT count(*) FROM changes"));
+    assert_eq!(number(&rig, bodies), number(&rig, "SELECT count(*) FROM bodies"));
     assert!(number(&rig, sums) >= merged, "what was received stays counted");
     assert!(number(&rig, last) >= place, "no place of the log is given twice");
     // Nothing that is true hung on it.

@@ -16,4 +16,5 @@ mod memory;
 pub mod pipeline;
 pub mod remote;
 pub mod schema;
+mod sketch;
 pub mod store;

@@ -9,6 +9,7 @@ use crate::Json;
 use crate::doc::{Node, Problem, Reader, Val};
 use crate::manifest::bulk::bulk;
 use crate::manifest::entries::entries;
+use crate::manifest::mentions::Mentions;
 use crate::manifest::parts::*;
 use crate::manifest::places::places;
 use crate::manifest::spread::spread;
@@ -58,6 +59,7 @@ pub fn read_resource(file: &str, node: &Node, problems: &mut Vec<Problem>) -> Re
         cut: paths(&mut reader, "cut", problems),
         facets: facets(&mut reader, &root, problems),
         shape: crate::doc::shape(node, |key| SHAPING.contains(&key)),
+        mentions: Mentions::of(node),
         list: list(&mut reader, problems),
         get: get(&mut reader, problems),
         writes: writes(&mut reader, problems),

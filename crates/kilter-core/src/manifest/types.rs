@@ -8,6 +8,7 @@ use super::bulk::Bulk;
 use super::entries::Entries;
 use super::error::Errors;
 use super::limit::Limit;
+use super::mentions::Mentions;
 use super::places::Places;
 use super::spread::Spread;
 use super::stand::Stand;
@@ -187,6 +188,8 @@ pub struct Resource {
     pub facets: Vec<Facet>,
     /// A hash of what shapes its objects: rows, selection, places. Calls and periods do not.
     pub shape: String,
+    /// Keys of an item that it may read.
+    pub mentions: Mentions,
     pub list: Option<List>,
     pub get: Option<Get>,
     pub writes: Vec<Write>,

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::sync::house::{House, View};
 use crate::sync::mark::{self, mark_object};
-use crate::sync::take::{double_gone, succeeded};
+use crate::sync::take::{Fields, double_gone, succeeded};
 use crate::sync::world::{Key, World};
 use crate::sync::{redirect, replace};
 
@@ -89,7 +89,7 @@ fn ended(view: &View<'_>, world: &mut World, root: RecordId, change: &Change) {
     };
     record.fields.insert(EXISTENCE.into(), Flat::from_iter([(Text::default(), cell)]));
     world.put_record(record);
-    mark::record_changed(view.house, world, root, &change.at);
+    mark::record_changed(view.house, world, (root, &Fields::Any), &change.at);
 }
 
 /// It is there, or again. True: it was gone.

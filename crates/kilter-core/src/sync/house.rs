@@ -4,7 +4,7 @@
 //! Reads   config, connectors, entities.   Writes  nothing.   Never  changes after load.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::Json;
@@ -13,7 +13,7 @@ use crate::entity::{Entities, Field};
 pub use crate::manifest::Mode;
 use crate::manifest::{Connector, Facet, Resource, Row, Stand, Vars, plain};
 use crate::mapping::Env;
-use crate::model::{Record, RowKey};
+use crate::model::{Record, RowKey, Text};
 use crate::sync::derive::FIGURES;
 
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub struct House {
     active: BTreeMap<String, Connector>,
     /// Connection → each of what it lists for, and "" → what templates may name.
     vars: BTreeMap<String, BTreeMap<String, Vars>>,
+    /// Entity → fields that say where a record should be.
+    say: BTreeMap<String, BTreeSet<String>>,
+    /// Entity → connections that are told when a record of it changes.
+    told: BTreeMap<String, Vec<Text>>,
 }
 
 /// One resource of one connection.
@@ -53,8 +57,10 @@ impl House {
             active.insert(name.clone(), connector);
             vars.insert(name.clone(), all_vars(connection));
         }
-        let mut house = Self { entities, connectors, config, active, vars };
+        let (say, told) = (BTreeMap::new(), BTreeMap::new());
+        let mut house = Self { entities, connectors, config, active, vars, say, told };
         house.work_out_stands();
+        (house.say, house.told) = (house.work_out_say(), house.work_out_told());
         house
     }
 
@@ -65,6 +71,51 @@ impl House {
             self.active.values_mut().flat_map(|c| &mut c.resources).flat_map(|r| &mut r.facets);
         let rows = facets.flat_map(|facet| &mut facet.rows);
         rows.zip(stands).for_each(|(row, stand)| row.stand = stand.map(Arc::new));
+    }
+
+    /// What the selections of every resource ask for, and what keys are made of.
+    fn work_out_say(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut say: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, entity) in &self.entities.0 {
+            say.entry(name.clone()).or_default().extend(entity.key.iter().cloned());
+        }
+        for view in self.views() {
+            for select in &view.resource.select {
+                let (entity, field) = match select.field.split_once('.') {
+                    None => (Some(&view.resource.root), select.field.as_str()),
+                    Some((name, field)) => {
+                        let facet = view.resource.facets.iter().find(|f| f.name == name);
+                        (facet.map(|f| &f.entity), field)
+                    }
+                };
+                let fields = entity.map(|entity| say.entry(entity.clone()).or_default());
+                fields.into_iter().for_each(|fields| fields.extend([field.to_owned()]));
+            }
+        }
+        say
+    }
+
+    /// Where a record of the entity is the root of what is written, or has a state there.
+    fn work_out_told(&self) -> BTreeMap<String, Vec<Text>> {
+        let mut told: BTreeMap<String, Vec<Text>> = BTreeMap::new();
+        for view in self.views().filter(View::hears) {
+            let names = told.entry(view.resource.root.clone()).or_default();
+            names.push(view.connection.name.as_str().into());
+            names.dedup();
+        }
+        told
+    }
+
+    /// Connections whose objects of a root of this entity look again when it changes.
+    pub fn told_of(&self, entity: &str) -> &[Text] {
+        self.told.get(entity).map_or(&[], Vec::as_slice)
+    }
+
+    /// May a field of an entity say where its record, or what that is part of, should be? All of a
+    /// document may: its state, when it was placed.
+    pub fn has_say(&self, entity: &str, field: &str) -> bool {
+        self.entities.get(entity).is_none_or(|entity| entity.document)
+            || self.say.get(entity).is_none_or(|fields| fields.contains(field))
     }
 
     /// In the order in which they stand.
@@ -265,6 +316,11 @@ impl<'h> View<'h> {
             Some(Owner::Origin) => true,
             _ => false,
         }
+    }
+
+    /// Do its objects look again when what they show changes?
+    pub fn hears(&self) -> bool {
+        !self.resource.writes.is_empty() || self.resource.lifecycle.is_some()
     }
 
     /// Is anything ever created here?

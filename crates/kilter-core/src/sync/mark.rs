@@ -6,6 +6,7 @@
 use crate::model::{Due, Object, ObjectId, Record, RecordId, State, WaitKind};
 use crate::sync::house::House;
 use crate::sync::reference::{self, Pending};
+use crate::sync::take::Fields;
 use crate::sync::world::{Key, World};
 use crate::sync::{seat, take};
 
@@ -39,15 +40,28 @@ pub fn mark_object(object: &mut Object, now: &str, lane: u8) {
     }
 }
 
-/// A record changed, or was born: everyone who shows it, or what it is part of, must look.
-pub fn record_changed(house: &House, world: &mut World, record: RecordId, now: &str) {
+/// A record changed, or was born: everyone who shows it, or what it is part of, must look. Where it
+/// should be is asked only if what changed may have a say in that.
+pub(super) fn record_changed(
+    house: &House,
+    world: &mut World,
+    (record, fields): (RecordId, &Fields),
+    now: &str,
+) {
     let wholes = with_wholes(house, world, record);
-    for id in wholes.iter().copied() {
-        for object in showing(house, world, record, id) {
-            mark_if_written(house, world, object, now);
-        }
+    let mut objects: Vec<ObjectId> =
+        wholes.iter().flat_map(|id| showing(house, world, record, *id)).collect();
+    objects.sort_unstable();
+    objects.dedup();
+    objects.into_iter().for_each(|object| mark_if_written(house, world, object, now));
+    let entity = world.record(record).map(|r| r.entity.clone()).unwrap_or_default();
+    let says = match fields {
+        Fields::Some(fields) => fields.iter().any(|field| house.has_say(&entity, field)),
+        Fields::Any => true,
+    };
+    if says {
+        seat::reconsider_with(house, world, (record, &wholes), now);
     }
-    seat::reconsider_with(house, world, (record, &wholes), now);
 }
 
 /// The objects that show a record, or a whole of it. Of a thing with many parts only those that stand
@@ -55,13 +69,14 @@ pub fn record_changed(house: &House, world: &mut World, record: RecordId, now: &
 /// would look two thousand times at each. The parts of a document (its shipments, its refunds) do.
 fn showing(house: &House, world: &mut World, record: RecordId, whole: RecordId) -> Vec<ObjectId> {
     let entity = world.record(whole).and_then(|r| house.entities.get(&r.entity));
-    if whole == record || entity.is_some_and(|e| e.document) {
+    let Some(entity) = entity.filter(|entity| whole != record && !entity.document) else {
         return world.ids(&Key::ObjectsShowing(whole));
-    }
-    let connections = house.config.connections.keys();
-    connections
-        .flat_map(|name| world.ids(&Key::ObjectsOfRoot(name.as_str().into(), whole)))
-        .collect()
+    };
+    let mut connections = house.told_of(&entity.name).iter();
+    let first = connections.next().map(|name| Key::ObjectsOfRoot(name.clone(), whole));
+    let mut out = first.map(|key| world.ids(&key)).unwrap_or_default();
+    connections.for_each(|name| out.extend(world.ids(&Key::ObjectsOfRoot(name.clone(), whole))));
+    out
 }
 
 /// The record, and the records that it is part of: a price, its variant, its product.
@@ -101,7 +116,7 @@ pub fn mark_if_written(house: &House, world: &mut World, id: ObjectId, now: &str
     }
     let view = house.view(&object.connection, &object.resource);
     let Some(view) = view else { return };
-    if !view.resource.writes.is_empty() || view.resource.lifecycle.is_some() {
+    if view.hears() {
         let lane = view.resource.lane;
         mark(world, id, now, lane);
     }
@@ -182,7 +197,7 @@ fn wake(house: &House, world: &mut World, pending: &Pending, now: &str) {
         }
         if changed {
             world.put_record(record);
-            record_changed(house, world, id, now);
+            record_changed(house, world, (id, &Fields::Any), now);
             crate::sync::sold::order_changed(house, world, id, now);
         }
     }

@@ -64,6 +64,9 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     let reached = object.state != State::Live;
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
     let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
+    // What it showed was taken when it was read: a word that is the same is not taken either.
+    let taken = known && !adopted && !reached && object.root.is_some();
+    let was = (taken && object.resource == item.resource).then(|| object.shadow.clone());
     let moved = object.shadow.get(STATE_ROW) != rows.get(STATE_ROW);
     let opened = spread::moved(&view, &object, &rows);
     object.resource.clone_from(&item.resource);
@@ -85,7 +88,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     let id = object.id;
     world.put_object(object);
     let said = Said { change: change.seq, at: &change.at };
-    take(&view, world, id, &said);
+    take(&view, world, id, &said, was.as_ref());
     if adopted {
         mark::object_bound(house, world, id, &change.at);
     }

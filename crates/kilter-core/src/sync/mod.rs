@@ -17,6 +17,7 @@ mod entries;
 pub mod existence;
 pub mod guards;
 pub mod house;
+pub mod keys;
 mod known;
 pub mod lifecycle;
 pub mod mark;

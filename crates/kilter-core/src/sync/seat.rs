@@ -150,6 +150,17 @@ pub fn facet_record(
     root: RecordId,
     facet: &Facet,
 ) -> Option<RecordId> {
+    facet_record_from(view, world, root, facet, None)
+}
+
+/// The same, where it is known which one stood there.
+pub(super) fn facet_record_from(
+    view: &View<'_>,
+    world: &mut World,
+    root: RecordId,
+    facet: &Facet,
+    known: Option<RecordId>,
+) -> Option<RecordId> {
     if let Some(field) = &facet.of {
         return world.record(root)?.reference(field);
     }
@@ -157,7 +168,12 @@ pub fn facet_record(
         return Some(root);
     }
     let key = facet_key(view, facet, root)?;
-    world.record_by_key(&facet.entity, &key, false)
+    // What stood there has the key still: nothing is looked for.
+    let stands = |r: &Record| r.entity == *facet.entity && r.key.as_ref() == Some(&key);
+    match known.filter(|id| world.record(*id).is_some_and(stands)) {
+        Some(known) => Some(known),
+        None => world.record_by_key(&facet.entity, &key, false),
+    }
 }
 
 /// `17/retail`: the key of a record that hangs on a root.

@@ -8,8 +8,9 @@ use compact_str::format_compact;
 use crate::Json;
 use crate::manifest::Facet;
 use crate::model::record::record_ref;
-use crate::model::{Cell, Object, ObjectId, Record, RecordId, State, Text};
+use crate::model::{Cell, Object, ObjectId, Record, RecordId, Rows, State, Text};
 use crate::sync::house::{House, View};
+use crate::sync::keys::found_alike;
 use crate::sync::mark;
 use crate::sync::project::{Projected, split_remote};
 use crate::sync::world::World;
@@ -22,6 +23,14 @@ pub(super) struct Said<'a> {
     pub at: &'a str,
 }
 
+/// Which fields of a record changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fields {
+    /// These alone; nothing by which the record is found, nor what it names.
+    Some(Vec<Text>),
+    Any,
+}
+
 /// An object that could not find its root before tries again, from what it last said.
 pub fn bind_again(house: &House, world: &mut World, id: ObjectId, now: &str) {
     let Some(object) = world.object(id) else { return };
@@ -31,7 +40,7 @@ pub fn bind_again(house: &House, world: &mut World, id: ObjectId, now: &str) {
     let (connection, resource) = (object.connection.clone(), object.resource.clone());
     if let Some(view) = house.view(&connection, &resource) {
         let said = Said { change: 0, at: now };
-        take(&view, world, id, &said);
+        take(&view, world, id, &said, None);
         // Its seat was sent, and the answer is lost (a kill): this is what the create made.
         let alone = world.object(id).filter(|o| o.root.is_none());
         if let Some(key) = alone.and_then(|o| o.unmatched_key.clone()) {
@@ -45,7 +54,7 @@ pub fn take_from_shadow(house: &House, world: &mut World, id: ObjectId, now: &st
     let Some(object) = world.object(id) else { return };
     let (connection, resource) = (object.connection.clone(), object.resource.clone());
     if let Some(view) = house.view(&connection, &resource) {
-        take(&view, world, id, &Said { change: 0, at: now });
+        take(&view, world, id, &Said { change: 0, at: now }, None);
     }
 }
 
@@ -283,73 +292,116 @@ fn set_cell(
 
 // ---- taking ---------------------------------------------------------------------------------
 
-/// Takes what the connection owns out of an object's shadow into the records.
-pub(super) fn take(view: &View<'_>, world: &mut World, id: ObjectId, said: &Said<'_>) {
-    let Some(mut object) = world.object(id).cloned() else { return };
+/// Takes what the connection owns out of an object's shadow into the records. Of what was taken before,
+/// as its rows were then (`was`), only what moved is taken again.
+pub(super) fn take(
+    view: &View<'_>,
+    world: &mut World,
+    id: ObjectId,
+    said: &Said<'_>,
+    was: Option<&Rows>,
+) {
+    let Some(mut object) = world.hold_object(id) else { return };
+    let item = &shown(view, &object);
+    let fresh = object.root.is_none();
+    if fresh {
+        let bound = bind_root(view, world, &mut object, item, said);
+        world.put_object((*object).clone());
+        if !bound {
+            return;
+        }
+    }
+    let Some(root) = object.root else { return };
+    let gone_before = existence::there(view, world, root);
+    let (mut changed, bound_otherwise) = take_facets(view, world, (&object, root), item, said, was);
+    if gone_before {
+        changed.insert(0, (root, Fields::Any));
+    }
+    // Which record stands at a facet, a figure or a text does not say.
+    if (fresh || bound_otherwise)
+        && let Some(mut object) = world.object(id).cloned()
+    {
+        seat::bind_facets(view, world, &mut object);
+        world.put_object(object);
+    }
+    if fresh {
+        mark::record_born(view.house, world, root, said.at);
+        mark::object_bound(view.house, world, id, said.at);
+    }
+    known::bind(view, world, item, Some(root), said);
+    for (record, fields) in changed {
+        // Its root may have been born just now.
+        let fields = if fresh { &Fields::Any } else { &fields };
+        mark::record_changed(view.house, world, (record, fields), said.at);
+        sold::order_changed(view.house, world, record, said.at);
+        sold::put_back(view.house, world, record, said.change);
+    }
+}
+
+/// What an object shows, as if it had been read now.
+fn shown(view: &View<'_>, object: &Object) -> Projected {
     let has_each = view.resource.list.as_ref().is_some_and(|l| l.each.is_some());
     let remote = object.remote.clone().unwrap_or_default();
-    let (raw, each) = split_remote(&remote, has_each);
-    let item = Projected {
+    let (id, each) = split_remote(&remote, has_each);
+    Projected {
         resource: object.resource.clone(),
-        remote: remote.clone(),
-        id: raw.into(),
+        id: id.into(),
         each: each.into(),
         version: None,
         rows: object.shadow.clone(),
         unreadable: Vec::new(),
         hints: Vec::new(),
         sides: Vec::new(),
-    };
-    let fresh = object.root.is_none();
-    if !bind_root(view, world, &mut object, &item, said) {
-        world.put_object(object);
-        return;
+        remote,
     }
-    let root = object.root;
-    if fresh {
-        world.put_object(object);
-    }
-    let mut changed = Vec::new();
-    changed.extend(root.filter(|root| existence::there(view, world, *root)));
+}
+
+/// Takes facet by facet: the records that changed, and whether another record may stand at a facet.
+fn take_facets(
+    view: &View<'_>,
+    world: &mut World,
+    (object, root): (&Object, RecordId),
+    item: &Projected,
+    said: &Said<'_>,
+    was: Option<&Rows>,
+) -> (Vec<(RecordId, Fields)>, bool) {
+    let (mut changed, mut bound_otherwise) = (Vec::new(), false);
     for facet in &view.resource.facets {
-        let Some(root) = root else { continue };
+        let known = object.bindings.get(&*facet.name).copied();
+        let found = seat::facet_record_from(view, world, root, facet, known);
+        let bound = found.is_some() && known == found;
+        bound_otherwise |= !bound;
+        if bound && was.is_some_and(|was| rows_of(facet, was).eq(rows_of(facet, &item.rows))) {
+            continue;
+        }
         let next = world.next_ids().0;
-        if let Some(record) = take_facet(view, world, facet, root, &item, said) {
-            changed.push(record);
+        if let Some((record, fields)) = take_facet(view, world, facet, (root, found), item, said) {
+            bound_otherwise |= fields == Fields::Any;
+            changed.push((record, fields));
             if record >= next {
                 mark::record_born(view.house, world, record, said.at);
             }
         }
     }
-    if let Some(mut object) = world.object(id).cloned() {
-        seat::bind_facets(view, world, &mut object);
-        world.put_object(object);
-    }
-    if fresh {
-        if let Some(root) = root {
-            mark::record_born(view.house, world, root, said.at);
-        }
-        mark::object_bound(view.house, world, id, said.at);
-    }
-    known::bind(view, world, &item, root, said);
-    for record in changed {
-        mark::record_changed(view.house, world, record, said.at);
-        sold::order_changed(view.house, world, record, said.at);
-        sold::put_back(view.house, world, record, said.change);
-    }
+    (changed, bound_otherwise)
 }
 
-/// The record of the facet if anything of it changed.
+/// The rows of a shadow that a facet reads.
+fn rows_of<'r>(facet: &Facet, rows: &'r Rows) -> impl Iterator<Item = (&'r Text, &'r Json)> {
+    let own = |key: &str| key.strip_prefix(facet.name.as_str()).is_some_and(|k| k.starts_with('.'));
+    rows.iter().filter(move |(key, _)| own(key))
+}
+
+/// The record of the facet and which fields of it changed, if any did.
 fn take_facet(
     view: &View<'_>,
     world: &mut World,
     facet: &Facet,
-    root: RecordId,
+    (root, found): (RecordId, Option<RecordId>),
     item: &Projected,
     said: &Said<'_>,
-) -> Option<RecordId> {
+) -> Option<(RecordId, Fields)> {
     let vars = view.vars(&item.each);
-    let found = seat::facet_record(view, world, root, facet);
     let known = found.and_then(|id| world.record(id)).cloned();
     if facet.born.is_some() && known.is_some() {
         return None;
@@ -365,7 +417,7 @@ fn take_facet(
         let value = reference::resolve(view, world, value);
         cells.push((&row.field, stand, value, mode.seeds));
     }
-    let mut changed = false;
+    let (mut changed, mut born) = (Vec::new(), false);
     let mut record = match known {
         Some(record) => record,
         None if cells.is_empty() || !view.bears(&facet.entity) => return None,
@@ -377,7 +429,7 @@ fn take_facet(
             let id = world.fresh_record();
             let mut record = Record::new(id, &facet.entity, &view.connection.name, Some(key));
             set_key_cells(view, world, &mut record, facet, Some(root), item, said);
-            changed = true;
+            born = true;
             record
         }
     };
@@ -389,14 +441,19 @@ fn take_facet(
             continue;
         }
         let by = &view.connection.name;
-        changed |= set_cell(&mut record, field, scope, value, by, said, seed);
+        if set_cell(&mut record, field, scope, value, by, said, seed) {
+            changed.push(Text::from(field.as_str()));
+        }
     }
     rekey(view, &mut record);
     let id = record.id;
-    if changed || record != before {
+    // Found by what it was found by: no reference and no key of it moved.
+    let some = !born && found_alike(&before, &record);
+    let moved = born || !changed.is_empty();
+    if moved || record != before {
         world.put_record(record);
     }
-    changed.then_some(id)
+    moved.then(|| (id, if some { Fields::Some(changed) } else { Fields::Any }))
 }
 
 fn birth_key(view: &View<'_>, facet: &Facet, root: RecordId, item: &Projected) -> Option<Text> {

@@ -12,7 +12,8 @@ use rust_decimal::Decimal;
 
 use crate::model::record::fold;
 use crate::model::{Object, ObjectId, Record, RecordId, Seq, Shared, Text};
-use crate::sync::reference::{self, Pending};
+use crate::sync::keys::{found_alike, object_keys, record_keys, shown_alike};
+use crate::sync::reference::Pending;
 
 /// A question to the store. Each answers with a list of ids (of records, objects or orders).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +66,14 @@ impl Sold {
 }
 
 type SoldKey = (RecordId, String);
+
+/// What is to be written of a world. None: the line is none any more.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    pub records: Vec<Shared<Record>>,
+    pub objects: Vec<Shared<Object>>,
+    pub sold: Vec<(SoldKey, Option<Sold>)>,
+}
 
 /// Always the same: the core has no randomness. Nobody walks over these.
 type Table<K, T> = HashMap<K, T, FixedState>;
@@ -325,6 +334,38 @@ impl World {
         }
     }
 
+    /// What changed and is not written yet.
+    pub fn dirty(&self) -> Dirty {
+        let row = |key: &SoldKey| (key.clone(), self.sold.get(key).cloned());
+        Dirty {
+            records: self
+                .dirty_records
+                .iter()
+                .filter_map(|id| self.records.get(id))
+                .cloned()
+                .collect(),
+            objects: self
+                .dirty_objects
+                .iter()
+                .filter_map(|id| self.objects.get(id))
+                .cloned()
+                .collect(),
+            sold: self.dirty_sold.iter().map(row).collect(),
+        }
+    }
+
+    /// The same, as it is on its way to be written.
+    pub fn take_dirty(&mut self) -> Dirty {
+        let dirty = self.dirty();
+        self.written();
+        dirty
+    }
+
+    /// What it holds, in rows and questions whose answer it knows.
+    pub fn size(&self) -> usize {
+        self.records.len() + self.objects.len() + self.sold_index.len()
+    }
+
     /// Everything that changed was written: it is what is known now, until somebody else writes.
     pub fn written(&mut self) {
         for (key, ids) in self.added.drain().filter(|(_, ids)| !ids.is_empty()) {
@@ -341,11 +382,16 @@ impl World {
         }
         self.dirty_records.clear();
         self.dirty_objects.clear();
-        self.dirty_sold.clear();
+        for key in std::mem::take(&mut self.dirty_sold) {
+            let Some(row) = self.sold.get(&key) else { continue };
+            for of in [Key::SoldOfVariant(row.variant), Key::SoldOfOrder(row.order)] {
+                if let Some(keys) = self.sold_index.get_mut(&of) {
+                    keys.insert(key.clone());
+                }
+            }
+        }
         self.undo.clear();
-        // Few ask for these, and who does asks anew.
-        self.sold.clear();
-        self.sold_index.clear();
+        // Whoever polls writes no row that is counted here.
         self.polled.clear();
     }
 
@@ -410,72 +456,4 @@ fn forget<K: Ord>(set: &mut BTreeSet<K>, key: &K, fresh: bool) {
     if fresh {
         set.remove(key);
     }
-}
-
-/// Are both found under the same keys? Asked of every change, so nothing is copied for it.
-pub fn found_alike(before: &Record, after: &Record) -> bool {
-    fn composed(record: &Record) -> impl Iterator<Item = (&Text, &Text, &crate::Json)> {
-        let cells = record.fields.iter().flat_map(|(field, scopes)| {
-            scopes.iter().map(move |(scope, cell)| (field, scope, &cell.value))
-        });
-        cells.filter(|(_, _, value)| value.is_object() || value.is_array())
-    }
-    before.key == after.key
-        && before.entity == after.entity
-        && before.origin == after.origin
-        && composed(before).eq(composed(after))
-}
-
-pub fn shown_alike(before: &Object, after: &Object) -> bool {
-    // Without a root, what it waits for stands in its shadow.
-    let waits = |o: &Object| o.root.is_none() && o.unmatched_key.is_none();
-    before.root == after.root
-        && before.remote == after.remote
-        && before.unmatched_key == after.unmatched_key
-        && before.connection == after.connection
-        && before.resource == after.resource
-        && before.collection == after.collection
-        && before.bindings == after.bindings
-        && (!waits(after) || before.shadow == after.shadow)
-}
-
-/// The keys under which a record is found. The store keeps the same indexes.
-pub fn record_keys(record: Option<&Record>) -> BTreeSet<Key> {
-    let mut keys = BTreeSet::new();
-    let Some(record) = record else { return keys };
-    if let Some(key) = &record.key {
-        keys.insert(Key::RecordByKey(record.entity.clone(), fold(key)));
-    }
-    for (field, to) in reference::direct(record) {
-        keys.insert(Key::Referrers(record.entity.clone(), field, to));
-    }
-    for pending in reference::pending_of_record(record) {
-        keys.insert(Key::Waiting(pending));
-    }
-    keys
-}
-
-pub fn object_keys(object: Option<&Object>) -> BTreeSet<Key> {
-    let mut keys = BTreeSet::new();
-    let Some(object) = object else { return keys };
-    if let Some(remote) = &object.remote {
-        keys.insert(Key::ObjectByRemote(
-            object.connection.clone(),
-            object.collection.clone(),
-            remote.clone(),
-        ));
-    }
-    if let Some(root) = object.root {
-        keys.insert(Key::ObjectsOfRoot(object.connection.clone(), root));
-    }
-    for record in object.bindings.values() {
-        keys.insert(Key::ObjectsShowing(*record));
-    }
-    if let Some(key) = &object.unmatched_key {
-        keys.insert(Key::Unmatched(object.connection.clone(), object.resource.clone(), fold(key)));
-    }
-    for pending in reference::pending_of_object(object) {
-        keys.insert(Key::Unbound(pending));
-    }
-    keys
 }

@@ -20,4 +20,5 @@ mod sellable;
 mod stands;
 mod storms;
 mod support;
+mod taken;
 mod units;

@@ -3,14 +3,11 @@
 //! Reads   a body's text.   Writes  nothing.
 //! Never   takes what a whole reading would refuse: the body is kept as it came, and read later.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use kilter_core::Json;
 use kilter_core::manifest::{Each, Webhook};
 use kilter_core::mapping::Lens;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Map;
+
+use crate::sketch;
 
 /// What a whole reading refuses to go into deeper.
 const DEPTH_MAX: usize = 127;
@@ -25,10 +22,7 @@ pub fn sketch(webhook: &Webhook, text: &str) -> Option<Json> {
     if too_deep(text.as_bytes()) {
         return None;
     }
-    let mut from = serde_json::Deserializer::from_str(text);
-    let sketch = Wanted(&keys).deserialize(&mut from).ok()?;
-    from.end().ok()?;
-    Some(sketch)
+    sketch::read(text, &|key| keys.contains(&key)).ok()
 }
 
 /// The keys of the body's own table that any route reads. None: one reads what has no such key.
@@ -76,70 +70,6 @@ fn too_deep(text: &[u8]) -> bool {
     false
 }
 
-/// A table with these keys of what comes; null where no table comes.
-struct Wanted<'k>(&'k [&'k str]);
-
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = Json;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Json, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Wanted<'_> {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut out = Map::new();
-        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
-            if self.0.contains(&key.as_ref()) {
-                out.insert(key.into_owned(), map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(Json::Object(out))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Json::Null)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,9 +78,7 @@ mod tests {
         if too_deep(text.as_bytes()) {
             return None;
         }
-        let mut from = serde_json::Deserializer::from_str(text);
-        let found = Wanted(&["id", "type"]).deserialize(&mut from).ok()?;
-        from.end().ok().map(|()| found)
+        sketch::read(text, &|key| ["id", "type"].contains(&key)).ok()
     }
 
     #[test]

@@ -3,37 +3,47 @@
 //! Reads   open changes, oldest first.   Writes  records, objects, sold lines, each change's end.
 //! Never   waits: what cannot be resolved yet is kept and woken later.
 //!
-//! Under a backlog the bodies of the next batch are read beside the merging of this one, what is known
-//! stays in memory until somebody else writes, and what a batch leaves behind is let go of by somebody else.
+//! Under a backlog, while one part of a batch is written the next is merged beside it, and the bodies of
+//! the next batch are read; what is known stays in memory until somebody else writes, and what a batch
+//! leaves behind is let go of by somebody else.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kilter_core::model::{Change, End};
 use kilter_core::sync::house::House;
-use kilter_core::sync::world::World;
+use kilter_core::sync::world::{Dirty, World};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
-use crate::pipeline::receive::{Understood, merge_understood, understand};
+use crate::pipeline::receive::{Understood, asked_for, merge_known, merge_understood, understand};
 use crate::store::changes::Open;
 use crate::store::{Error, Result, Tx};
 
-/// From so many on, what they leave is let go of by a thread of its own.
+/// From so many on, a thread of its own is worth it: to merge, or to let go of what they leave.
 const BESIDE_LEAST: usize = 16;
 
-/// Under a backlog that keeps nobody waiting, a batch grows up to so many times its size: rows that
-/// share a page are written once.
-const GROWS_MAX: usize = 4;
+/// So many are merged while as many before them are written.
+const PART: usize = 250;
 
-/// Records and objects that one world may hold when the next batch begins.
-const WORLD_MAX: usize = 60_000;
+/// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits: rows
+/// that share a page are written once.
+const GROWS_MAX: usize = 16;
+
+/// Records, objects and sold lines' answers that one world may hold when the next batch begins.
+const WORLD_MAX: usize = 100_000;
 
 /// Changes in their order, and what each says.
-type Said = Vec<(Change, Understood)>;
+type Said = VecDeque<(Change, Understood)>;
 
 /// What one batch leaves to the next.
 #[derive(Default)]
 struct Ahead {
     said: Said,
+    /// What follows, while it is read.
+    reading: Option<JoinHandle<Vec<(Change, Understood)>>>,
     /// With the store's count of writes: by another one it is out of date.
     known: Option<(World, u64)>,
 }
@@ -46,18 +56,23 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     loop {
         let house = Arc::clone(&engine.house);
         let spool = engine.store.spool().filter(|spool| spool.waits());
-        let from = spool.clone();
+        let (from, store) = (spool.clone(), engine.store.clone());
         let batch = move |tx: &Tx<'_>| {
             let taken = from.map(|spool| tx.take_over(&spool)).transpose()?;
-            Ok((taken, batch(tx, &house, limit, ahead)?))
+            let enough = |done: usize| done >= limit || (done >= most && store.waited_for());
+            Ok((taken, batch(tx, &house, limit, ahead, enough)?))
         };
-        let (taken, (ended, next)) = engine.store.write_async(batch).await?;
+        let (taken, (ended, mut next)) = engine.store.write_async(batch).await?;
         if let (Some(spool), Some((_, place))) = (&spool, &taken) {
             spool.taken(place);
         }
         total += ended.len();
         if ended.len() >= BESIDE_LEAST {
-            tokio::task::spawn_blocking(move || drop(ended));
+            spawn_blocking(move || drop(ended));
+        }
+        if let Some(reading) = next.reading.take() {
+            let lost = |e| Error::Refused(format!("read bodies: {e}"));
+            next.said.extend(reading.await.map_err(lost)?);
         }
         let waits = spool.is_some_and(|spool| spool.waits());
         if next.said.is_empty() && !waits {
@@ -69,56 +84,188 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     }
 }
 
-/// Merges what was read ahead, or the oldest; reads up to `limit` for the next.
-fn batch(tx: &Tx<'_>, house: &House, limit: usize, ahead: Ahead) -> Result<(Ended, Ahead)> {
-    let written = tx.written();
-    let mut world = match ahead.known.filter(|(_, then)| *then == written) {
+/// Merges what was read ahead, or the oldest, until it is `enough`; has up to `limit` read for the next.
+fn batch(
+    tx: &Tx<'_>,
+    house: &Arc<House>,
+    limit: usize,
+    ahead: Ahead,
+    enough: impl Fn(usize) -> bool,
+) -> Result<(Ended, Ahead)> {
+    let world = match ahead.known.filter(|(_, then)| *then == tx.written()) {
         Some((world, _)) => tx.go_on(world),
         None => tx.world()?,
     };
-    let mut said = ahead.said;
+    let (mut said, merges) = (ahead.said, Merges::default());
     if said.is_empty() {
-        said = read(house, tx.open_changes(0, limit)?);
+        said = read(house, tx.open_changes(0, limit)?, &merges).into();
     }
-    let last = said.last().map_or(0, |(change, _)| change.seq);
-    let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, limit)? };
-    let (ended, said) = std::thread::scope(|scope| {
-        let reading = (!next.changes.is_empty()).then(|| scope.spawn(|| read(house, next)));
-        let ended = merge(tx, house, &mut world, said);
-        let next = reading.map_or(Ok(Said::new()), std::thread::ScopedJoinHandle::join);
-        let next = next.map_err(|_| Error::Refused("read bodies".to_owned()))?;
-        ended.map(|ended| (ended, next))
-    })?;
-    let alone = tx.written() == written;
-    tx.save(&world)?;
-    tx.end_changes(&ended)?;
-    world.written();
-    let fits = world.records.len() + world.objects.len() <= WORLD_MAX;
-    let known = (alone && fits && !said.is_empty()).then(|| (world, tx.written()));
-    Ok((ended, Ahead { said, known }))
+    let last = said.back().map_or(0, |(change, _)| change.seq);
+    let room = limit.saturating_mul(2).saturating_sub(said.len());
+    let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, room)? };
+    let reading = (!next.changes.is_empty()).then(|| {
+        let (house, merges) = (Arc::clone(house), merges.clone());
+        spawn_blocking(move || read(&house, next, &merges))
+    });
+    let written = tx.written();
+    let mut merging = Merging { tx, house, world, merges, written, alone: true, open: None };
+    let ended = merging.all(&mut said, enough)?;
+    let (world, alone) = (merging.world, merging.alone);
+    let goes_on = reading.is_some() || !said.is_empty();
+    let known = alone && goes_on && world.size() <= WORLD_MAX;
+    let known = known.then(|| (world, tx.written()));
+    Ok((ended, Ahead { said, reading, known }))
+}
+
+/// True while a part is merged beside the writer, who waits for it: reading gives way to it where both
+/// have one core.
+#[derive(Debug, Clone)]
+struct Merges(Option<Arc<AtomicBool>>);
+
+impl Default for Merges {
+    fn default() -> Self {
+        let few = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= 2);
+        Self(few.then(Arc::default))
+    }
+}
+
+/// How long reading gives way at a time.
+const GIVES_WAY: Duration = Duration::from_micros(200);
+
+impl Merges {
+    /// Until what is returned is dropped.
+    fn begin(&self) -> Ends<'_> {
+        self.0.iter().for_each(|at_it| at_it.store(true, Ordering::Relaxed));
+        Ends(self)
+    }
+
+    fn give_way(&self) {
+        while self.0.as_ref().is_some_and(|at_it| at_it.load(Ordering::Relaxed)) {
+            std::thread::sleep(GIVES_WAY);
+        }
+    }
+}
+
+struct Ends<'m>(&'m Merges);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.0.iter().for_each(|at_it| at_it.store(false, Ordering::Relaxed));
+    }
 }
 
 type Ended = Vec<(Change, End)>;
 
-fn merge(tx: &Tx<'_>, house: &House, world: &mut World, said: Said) -> Result<Ended> {
-    tx.foresee(house, world, said.iter().map(|(change, _)| change))?;
-    let mut ended = Vec::with_capacity(said.len());
-    for (change, said) in said {
-        let end = merge_understood(tx, house, world, &change, said)?;
-        if let End::Dead(reason) = &end {
-            tracing::warn!(connection.id = change.connection.as_str(), reason, "dead letter");
+/// The merges of one transaction: while a part is written, the next is merged beside it, as far as it
+/// asks for nothing that must be read.
+struct Merging<'m, 'c> {
+    tx: &'m Tx<'c>,
+    house: &'m House,
+    world: World,
+    merges: Merges,
+    /// The store's count of writes, as far as they are our own.
+    written: u64,
+    /// Did nobody but us write what the world holds?
+    alone: bool,
+    /// What was merged and is not written yet.
+    open: Option<(Dirty, Ended)>,
+}
+
+impl Merging<'_, '_> {
+    /// Merges from the front of `said`, part by part.
+    fn all(&mut self, said: &mut Said, enough: impl Fn(usize) -> bool) -> Result<Ended> {
+        let (mut all, mut merged) = (Vec::with_capacity(said.len()), 0);
+        while !said.is_empty() && !enough(merged) {
+            let part: Said = said.drain(..said.len().min(PART)).collect();
+            merged += part.len();
+            if let Some((ended, rest)) = self.beside(part, &mut all)? {
+                self.one_by_one(ended, rest)?;
+            }
         }
+        self.write(&mut all)?;
+        Ok(all)
+    }
+
+    /// Writes what is open, and meanwhile merges from the front of a part what the world knows. What
+    /// ended and what is left, if anything is.
+    fn beside(&mut self, part: Said, all: &mut Ended) -> Result<Option<(Ended, Said)>> {
+        if self.open.is_none() || part.len() < BESIDE_LEAST {
+            self.write(all)?;
+            return Ok(Some((Vec::with_capacity(part.len()), part)));
+        }
+        let (house, mut world) = (self.house, std::mem::take(&mut self.world));
+        let merges = self.merges.clone();
+        let (merged, written) = std::thread::scope(|scope| {
+            let merging = scope.spawn(move || {
+                let _merges = merges.begin();
+                let (ended, rest) = known(house, &mut world, part);
+                let dirty = rest.is_empty().then(|| world.take_dirty());
+                (world, ended, rest, dirty)
+            });
+            let written = self.write(all);
+            (merging.join(), written)
+        });
+        let (world, ended, rest, dirty) =
+            merged.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written?;
+        self.world = world;
+        let Some(dirty) = dirty else { return Ok(Some((ended, rest))) };
+        self.open = Some((dirty, ended));
+        Ok(None)
+    }
+
+    /// Merges what is left of a part, and reads what it asks for.
+    fn one_by_one(&mut self, mut ended: Ended, rest: Said) -> Result<()> {
+        let Self { tx, house, world, .. } = self;
+        for (change, said) in rest {
+            tx.foresee(house, world, [&change])?;
+            let end = merge_understood(tx, house, world, &change, said)?;
+            ended.push((change, end));
+        }
+        self.alone &= tx.written() == self.written;
+        self.open = Some((self.world.take_dirty(), ended));
+        Ok(())
+    }
+
+    /// Writes what is open.
+    fn write(&mut self, all: &mut Ended) -> Result<()> {
+        let Some((dirty, ended)) = self.open.take() else { return Ok(()) };
+        self.tx.put(&dirty)?;
+        self.tx.end_changes(&ended)?;
+        self.written = self.tx.written();
+        for (change, end) in &ended {
+            if let End::Dead(reason) = end {
+                tracing::warn!(connection.id = change.connection.as_str(), reason, "dead letter");
+            }
+        }
+        all.extend(ended);
+        Ok(())
+    }
+}
+
+/// Merges from the front what the world knows; what is left is to be read for.
+fn known(house: &House, world: &mut World, mut part: Said) -> (Ended, Said) {
+    let mut ended = Vec::with_capacity(part.len());
+    while let Some((change, said)) = part.pop_front() {
+        let Some(end) = merge_known(house, world, &change, &said) else {
+            part.push_front((change, said));
+            break;
+        };
         ended.push((change, end));
     }
-    Ok(ended)
+    (ended, part)
 }
 
 /// What the bodies of changes say.
-fn read(house: &House, open: Open) -> Said {
-    let each = open.changes.into_iter().zip(open.texts);
-    let said = each.map(|(change, text)| match serde_json::from_str(&text) {
+fn read(house: &House, open: Open, merges: &Merges) -> Vec<(Change, Understood)> {
+    let each = open.changes.into_iter().zip(open.texts).inspect(|_| merges.give_way());
+    let said = each.map(|(change, text)| match asked_for(house, &change, &text) {
         Ok(body) => {
             let understood = understand(house, &change, &body);
+            debug_assert!(
+                says_all(house, &change, &text, &understood),
+                "a key is left out: {text}"
+            );
             (change, understood)
         }
         Err(error) => {
@@ -127,4 +274,9 @@ fn read(house: &House, open: Open) -> Said {
         }
     });
     said.collect()
+}
+
+/// Every test that merges is one of what is asked for: the whole body says no more.
+fn says_all(house: &House, change: &Change, text: &str, said: &Understood) -> bool {
+    serde_json::from_str(text).is_ok_and(|body| understand(house, change, &body) == *said)
 }

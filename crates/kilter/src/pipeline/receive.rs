@@ -13,6 +13,7 @@ use kilter_core::sync::{existence, merge, seat};
 
 use crate::pipeline::drift::{Drift, Said, Taken};
 use crate::pipeline::permits;
+use crate::sketch;
 use crate::store::{Error, Result, Tx};
 
 /// Where a batch of items comes from.
@@ -166,13 +167,24 @@ pub fn merge_now(
 }
 
 /// What a change says, before anybody asks what is known.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Understood {
     Gone,
     Hint,
     Item(Box<Projected>),
     /// Nothing to merge.
     Ended(End),
+}
+
+/// A body of the log as far as the resources of its collection may ask for it, and what we put there
+/// ourselves (`$hint`).
+pub fn asked_for(house: &House, change: &Change, text: &str) -> serde_json::Result<Json> {
+    let resources = || {
+        let connector = house.connector(&change.connection).map(|(_, connector)| connector);
+        connector.into_iter().flat_map(|c| c.resources_of(&change.collection))
+    };
+    let ours = |key: &str| key.starts_with('$');
+    sketch::read(text, &|key| ours(key) || resources().any(|r| r.mentions.asks_for(key)))
 }
 
 pub fn understand(house: &House, change: &Change, body: &Json) -> Understood {
@@ -237,6 +249,27 @@ pub fn merge_understood(
         }
     }
     Ok(end)
+}
+
+/// Merges what asks for nothing that the world does not know. None: it does, and nothing happened.
+pub fn merge_known(
+    house: &House,
+    world: &mut World,
+    change: &Change,
+    said: &Understood,
+) -> Option<End> {
+    let item = match said {
+        Understood::Ended(end) => return Some(end.clone()),
+        Understood::Item(item) if item.hints.is_empty() && item.sides.is_empty() => item,
+        Understood::Item(_) | Understood::Gone | Understood::Hint => return None,
+    };
+    world.begin_step();
+    let end = merge::merge(house, world, change, item);
+    if world.missing.is_empty() {
+        return Some(end);
+    }
+    world.undo_step();
+    None
 }
 
 fn gone(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {

@@ -20,7 +20,7 @@ use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
 use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
 use kilter_core::sync::replace;
-use kilter_core::sync::take::give_way;
+use kilter_core::sync::take::{give_way, take_from_shadow};
 use kilter_core::sync::world::World;
 use serde_json::json;
 
@@ -422,8 +422,11 @@ fn adopt(
             object.due = None;
             object.state = State::Left;
             world.put_object(object);
-            // Whoever waited for that id, as an order's line, is told.
-            tx.step(view.house, world, |w| object_bound(view.house, w, id, at))?;
+            // What it showed belongs to a record now; whoever waited for that id is told.
+            tx.step(view.house, world, |w| {
+                take_from_shadow(view.house, w, id, at);
+                object_bound(view.house, w, id, at);
+            })?;
         }
         None => {
             let id = object.id;

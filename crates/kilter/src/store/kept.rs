@@ -5,7 +5,8 @@
 
 use foldhash::HashMap;
 use kilter_core::model::{Object, ObjectId, Record, RecordId, Shared};
-use kilter_core::sync::world::{Key, found_alike, object_keys, record_keys, shown_alike};
+use kilter_core::sync::keys::{found_alike, object_keys, record_keys, shown_alike};
+use kilter_core::sync::world::Key;
 
 /// Records and objects that are kept: some 1 KB each. Past it, all are let go of, and read anew: with
 /// seven a variant, it is beyond twenty thousand variants that change at a time.
@@ -46,6 +47,11 @@ impl Kept {
     /// Another figure than before: a world that was loaded then may be wrong now.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Something was written that is not kept here, and that a world may hold.
+    pub fn touched(&mut self) {
+        self.written += 1;
     }
 
     /// It stands.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kilter_core::model::record::fold;
 use kilter_core::model::{Record, RecordId, Shared, Text};
+use kilter_core::sync::keys::found_alike;
 use kilter_core::sync::reference;
-use kilter_core::sync::world::found_alike;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Result, Tx, some_text, text};

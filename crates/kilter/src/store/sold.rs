@@ -63,6 +63,7 @@ impl Tx<'_> {
         let mut drop =
             self.sql.prepare_cached("DELETE FROM sold WHERE order_id = ?1 AND line = ?2")?;
         for ((order, line), row) in rows {
+            self.kept.borrow_mut().touched();
             match row {
                 Some(s) => put.execute(params![
                     order,

@@ -9,7 +9,7 @@ use kilter_core::model::record::fold;
 use kilter_core::model::{Change, Object, ObjectId, RecordId, Seq};
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark;
-use kilter_core::sync::world::{Key, World};
+use kilter_core::sync::world::{Dirty, Key, World};
 
 use super::{Result, Tx};
 
@@ -255,11 +255,16 @@ impl Tx<'_> {
 
     /// Writes everything that changed.
     pub fn save(&self, world: &World) -> Result<()> {
-        self.write_records(world.dirty_records.iter().filter_map(|id| world.records.get(id)))?;
-        let dirty = world.dirty_objects.iter().filter_map(|id| world.objects.get(id));
+        self.put(&world.dirty())
+    }
+
+    pub fn put(&self, dirty: &Dirty) -> Result<()> {
+        self.write_records(dirty.records.iter())?;
         // What gave its remote id away comes before who has it now.
-        dirty.clone().filter(|o| o.remote.is_none()).try_for_each(|o| self.put_object(o))?;
-        dirty.filter(|o| o.remote.is_some()).try_for_each(|o| self.put_object(o))?;
-        self.write_sold(world.dirty_sold.iter().map(|key| (key, world.sold.get(key))))
+        for gave in [true, false] {
+            let objects = dirty.objects.iter().filter(|o| o.remote.is_none() == gave);
+            objects.into_iter().try_for_each(|o| self.put_object(o))?;
+        }
+        self.write_sold(dirty.sold.iter().map(|(key, row)| (key, row.as_ref())))
     }
 }

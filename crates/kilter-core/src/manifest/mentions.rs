@@ -18,9 +18,6 @@ pub struct Mentions {
     words: HashSet<String, FixedState>,
 }
 
-/// Codecs that read members of a whole item by their names, which stand beside them.
-const BY_NAME: [&str; 2] = ["words(", "full_name("];
-
 impl Mentions {
     pub fn of(node: &Node) -> Self {
         let mut mentions = Self::default();
@@ -51,12 +48,22 @@ impl Mentions {
     }
 
     fn words_of(&mut self, text: &str) {
-        // A path that is the whole item.
-        self.whole |=
-            text.trim_start().starts_with('.') && !BY_NAME.iter().any(|codec| text.contains(codec));
+        self.whole |= names_the_whole(text);
         let words = text.split(|c| !is_of_a_word(c)).filter(|word| !word.is_empty());
         self.words.extend(words.map(str::to_owned));
     }
+}
+
+/// Does a path in it mean the whole item? A dot with no key before it, nor behind.
+fn names_the_whole(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let dots = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+    dots.into_iter().any(|(at, _)| {
+        let before = bytes[..at].iter().rev().find(|byte| !byte.is_ascii_whitespace());
+        let behind = bytes[at + 1..].first();
+        before.is_none_or(|byte| b"(,@=".contains(byte))
+            && behind.is_none_or(|byte| b" \t\n|,)]".contains(byte))
+    })
 }
 
 /// As a path takes a key without quotes.
@@ -78,7 +85,7 @@ mod tests {
     #[test]
     fn what_no_word_names_is_not_asked_for() {
         let text = "id = \"id | id\"\nkeep = { type = [\"simple\"] }\n[facet.product.rows]\n\
-            sku = 'first(codes[kind=@what].no, code) | text'\nname = \". | words(first-name, last)\"\n\
+            sku = 'first(codes[kind=@what].no, code) | text'\nname = \"who | words(first-name, last)\"\n\
             odd = \"`of blanks` | text\"";
         let some = mentions(text);
         for key in
@@ -96,6 +103,12 @@ mod tests {
         assert!(
             mentions("id = \"id\"\n[facet.a.rows]\nall = \". | json\"").asks_for("description")
         );
+        for path in
+            [". | words(a, b)", "first(detail, .) | json", "of | default(@.)", "first(. , b)"]
+        {
+            let text = format!("id = \"id\"\n[facet.a.rows]\nall = '{path}'");
+            assert!(mentions(&text).asks_for("description"), "{path}");
+        }
         assert!(mentions("id = \"id\"\n[[hints]]\nid = \"of | id\"").asks_for("description"));
         assert!(!mentions("id = \"id\"\n[facet.a.rows]\nb = \"b\"").asks_for("description"));
     }

@@ -198,13 +198,21 @@ fn needed(world: &mut World, object: &Object) -> bool {
 pub fn deleted(view: &View<'_>, world: &mut World, id: ObjectId, settled: Seq, now: &str) {
     let Some(object) = world.object(id).cloned() else { return };
     let shown = shown(&object);
-    // What stood below it went with it.
+    // What stood below it went with it, and may belong there again by now.
+    let mut below = Vec::new();
     for child in existence::children(view.house, world, id) {
+        let known = world.object(child).filter(|o| o.remote.is_some());
+        below.extend(known.and_then(|o| Some((o.resource.clone(), o.root?))));
         bury(world, child, settled);
     }
     bury(world, id, settled);
     if let Some(root) = object.root {
         seat::consider(view, world, root, now);
+    }
+    for (resource, root) in below {
+        if let Some(view) = view.house.view(&object.connection, &resource).filter(View::creates) {
+            seat::consider(&view, world, root, now);
+        }
     }
     freed(view.house, world, &object, &shown, now);
 }

@@ -154,7 +154,10 @@ impl World {
         for row in rows {
             let key = (row.order, row.line.clone());
             keys.insert(key.clone());
-            self.sold.entry(key).or_insert(row);
+            // What we took out and did not write yet is not there again.
+            if !self.dirty_sold.contains(&key) {
+                self.sold.entry(key).or_insert(row);
+            }
         }
         self.sold_index.insert(key, keys);
     }

@@ -6,6 +6,7 @@ use kilter_core::Json;
 use kilter_core::model::{RecordId, Seq, Via, WaitKind};
 use kilter_core::sync::derive;
 use kilter_core::sync::plan::Plan;
+use kilter_core::sync::world::{Key, Sold, World};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -421,4 +422,25 @@ proptest! {
         let held = model.sales.iter().filter(|s| !s.cancelled && !s.confirmed).count();
         prop_assert_eq!(open.len(), held, "a line is subtracted for ever, or lost");
     }
+}
+
+/// An order was cancelled, and before that was written a figure was read that asked for what is sold of
+/// its variant: the line came back from the database, and was subtracted for good.
+#[test]
+fn a_line_that_was_taken_out_does_not_come_back_with_what_is_loaded() {
+    let row = Sold {
+        order: 1,
+        line: "1".into(),
+        variant: 2,
+        quantity: 3.into(),
+        location: "main".into(),
+        reached: None,
+        contained: 0.into(),
+    };
+    let mut world = World::new(10, 10);
+    world.answer_sold(Key::SoldOfOrder(1), vec![row.clone()]);
+    world.put_sold(1, "1", None);
+    world.answer_sold(Key::SoldOfVariant(2), vec![row]);
+    assert_eq!(world.sold_rows(&Key::SoldOfVariant(2)), []);
+    assert_eq!(world.dirty().sold, [((1, "1".into()), None)]);
 }

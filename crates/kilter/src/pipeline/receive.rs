@@ -183,6 +183,9 @@ pub fn asked_for(house: &House, change: &Change, text: &str) -> serde_json::Resu
         let connector = house.connector(&change.connection).map(|(_, connector)| connector);
         connector.into_iter().flat_map(|c| c.resources_of(&change.collection))
     };
+    if !text.trim_start().starts_with('{') {
+        return serde_json::from_str(text);
+    }
     let ours = |key: &str| key.starts_with('$');
     sketch::read(text, &|key| ours(key) || resources().any(|r| r.mentions.asks_for(key)))
 }

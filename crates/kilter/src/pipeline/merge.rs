@@ -32,6 +32,9 @@ const PART: usize = 250;
 /// that share a page are written once.
 const GROWS_MAX: usize = 16;
 
+/// Who waits gets the turn after as many times its size.
+const FAIR: usize = 4;
+
 /// Records, objects and sold lines' answers that one world may hold when the next batch begins.
 const WORLD_MAX: usize = 100_000;
 
@@ -59,7 +62,8 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
         let (from, store) = (spool.clone(), engine.store.clone());
         let batch = move |tx: &Tx<'_>| {
             let taken = from.map(|spool| tx.take_over(&spool)).transpose()?;
-            let enough = |done: usize| done >= limit || (done >= most && store.waited_for());
+            let fair = limit.min(most * FAIR);
+            let enough = |done: usize| done >= limit || (done >= fair && store.waited_for());
             Ok((taken, batch(tx, &house, limit, ahead, enough)?))
         };
         let (taken, (ended, mut next)) = engine.store.write_async(batch).await?;

@@ -100,19 +100,19 @@ fn batch(
         Some((world, _)) => tx.go_on(world),
         None => tx.world()?,
     };
-    let (mut said, merges) = (ahead.said, Merges::default());
+    let (mut said, precedence) = (ahead.said, Precedence::default());
     if said.is_empty() {
-        said = read(house, tx.open_changes(0, limit)?, &merges).into();
+        said = read(house, tx.open_changes(0, limit)?, &precedence).into();
     }
     let last = said.back().map_or(0, |(change, _)| change.seq);
     let room = limit.saturating_mul(2).saturating_sub(said.len());
     let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, room)? };
     let reading = (!next.changes.is_empty()).then(|| {
-        let (house, merges) = (Arc::clone(house), merges.clone());
-        spawn_blocking(move || read(&house, next, &merges))
+        let (house, precedence) = (Arc::clone(house), precedence.clone());
+        spawn_blocking(move || read(&house, next, &precedence))
     });
     let written = tx.written();
-    let mut merging = Merging { tx, house, world, merges, written, alone: true, open: None };
+    let mut merging = Merging { tx, house, world, precedence, written, alone: true, open: None };
     let ended = merging.all(&mut said, enough)?;
     let (world, alone) = (merging.world, merging.alone);
     let goes_on = reading.is_some() || !said.is_empty();
@@ -124,9 +124,9 @@ fn batch(
 /// True while a part is merged beside the writer, who waits for it: reading gives way to it where both
 /// have one core.
 #[derive(Debug, Clone)]
-struct Merges(Option<Arc<AtomicBool>>);
+struct Precedence(Option<Arc<AtomicBool>>);
 
-impl Default for Merges {
+impl Default for Precedence {
     fn default() -> Self {
         let few = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= 2);
         Self(few.then(Arc::default))
@@ -136,11 +136,11 @@ impl Default for Merges {
 /// How long reading gives way at a time.
 const GIVES_WAY: Duration = Duration::from_micros(200);
 
-impl Merges {
+impl Precedence {
     /// Until what is returned is dropped.
-    fn begin(&self) -> Ends<'_> {
+    fn take(&self) -> Taken<'_> {
         self.0.iter().for_each(|at_it| at_it.store(true, Ordering::Relaxed));
-        Ends(self)
+        Taken(self)
     }
 
     fn give_way(&self) {
@@ -150,9 +150,9 @@ impl Merges {
     }
 }
 
-struct Ends<'m>(&'m Merges);
+struct Taken<'m>(&'m Precedence);
 
-impl Drop for Ends<'_> {
+impl Drop for Taken<'_> {
     fn drop(&mut self) {
         self.0.0.iter().for_each(|at_it| at_it.store(false, Ordering::Relaxed));
     }
@@ -166,7 +166,7 @@ struct Merging<'m, 'c> {
     tx: &'m Tx<'c>,
     house: &'m House,
     world: World,
-    merges: Merges,
+    precedence: Precedence,
     /// The store's count of writes, as far as they are our own.
     written: u64,
     /// Did nobody but us write what the world holds?
@@ -198,10 +198,10 @@ impl Merging<'_, '_> {
             return Ok(Some((Vec::with_capacity(part.len()), part)));
         }
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
-        let merges = self.merges.clone();
+        let precedence = self.precedence.clone();
         let (merged, written) = std::thread::scope(|scope| {
             let merging = scope.spawn(move || {
-                let _merges = merges.begin();
+                let _taken = precedence.take();
                 let (ended, rest) = known(house, &mut world, part);
                 let dirty = rest.is_empty().then(|| world.take_dirty());
                 (world, ended, rest, dirty)
@@ -261,8 +261,8 @@ fn known(house: &House, world: &mut World, mut part: Said) -> (Ended, Said) {
 }
 
 /// What the bodies of changes say.
-fn read(house: &House, open: Open, merges: &Merges) -> Vec<(Change, Understood)> {
-    let each = open.changes.into_iter().zip(open.texts).inspect(|_| merges.give_way());
+fn read(house: &House, open: Open, precedence: &Precedence) -> Vec<(Change, Understood)> {
+    let each = open.changes.into_iter().zip(open.texts).inspect(|_| precedence.give_way());
     let said = each.map(|(change, text)| match asked_for(house, &change, &text) {
         Ok(body) => {
             let understood = understand(house, &change, &body);

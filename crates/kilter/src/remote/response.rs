@@ -100,8 +100,8 @@ pub async fn receive(mut response: reqwest::Response, bytes_max: usize) -> Resul
 /// So many times as much room, where it does not suffice.
 const GROWS: usize = 4;
 
-/// Each move leaves what it took before to be
-/// given back, and room that nothing is written to takes no memory. For no more than may come.
+/// In few moves, since each leaves what it took before to be given back; room that nothing is written to
+/// takes no memory. For no more than may come.
 fn add(bytes: &mut Vec<u8>, chunk: &[u8], bytes_max: usize) {
     let needed = bytes.len() + chunk.len();
     if needed > bytes.capacity() {

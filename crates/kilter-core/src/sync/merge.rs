@@ -11,19 +11,19 @@
 //! no record for its key → born here, or kept unmatched until one comes
 //! ```
 
-use rust_decimal::Decimal;
-
-use crate::model::{Change, End, Object, ObjectId, Rows, Seq, State, Via};
+use crate::model::{Change, End, Object, ObjectId, Rows, State, Via};
 use crate::sync::document::birth;
 use crate::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW, STATE_ROW, View};
 use crate::sync::mark::{self, mark_object};
 use crate::sync::places;
+use crate::sync::plan::ARCHIVED_ROW;
 use crate::sync::project::Projected;
 use crate::sync::replace::REPLACE_ROW;
 use crate::sync::seat;
 use crate::sync::sold;
 use crate::sync::spread;
 use crate::sync::take::{Said, find_root, give_way, take};
+use crate::sync::unseen::{self, UNSEEN_ROW};
 use crate::sync::world::World;
 
 /// Merges one understood change. Run it between `begin_step` and a check of `missing`.
@@ -52,27 +52,28 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         && object.resource == item.resource;
     object.asked = object.asked.max(change.asked);
     look_again(&mut object, change, item);
+    let id = object.id;
     if same {
-        let id = object.id;
         object.version = item.version.clone().or(object.version);
+        unseen::read(&mut object);
         world.put_object(object);
         sold::figure_read(&view, world, change, item);
         sold::document_read(&view, world, id, change);
         return End::Unchanged;
     }
-    fell(&view, &mut object, &rows, change);
     let reached = object.state != State::Live;
     // Also where a refusal or a person said its id, and nothing has been read of it yet.
     let adopted = (object.remote.is_none() || object.state == State::Seat) && object.root.is_some();
     // What it showed was taken when it was read: a word that is the same is not taken either.
-    let taken = known && !adopted && !reached && object.root.is_some();
-    let was = (taken && object.resource == item.resource).then(|| object.shadow.clone());
+    let taken = !adopted && !reached && object.root.is_some() && object.resource == item.resource;
     let moved = object.shadow.get(STATE_ROW) != rows.get(STATE_ROW);
     let opened = spread::moved(&view, &object, &rows);
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
     object.version = item.version.clone().or(object.version);
-    object.shadow = rows;
+    let before = std::mem::replace(&mut object.shadow, rows);
+    fell(&view, &mut object, &before, change);
+    let was = (known && taken).then_some(before);
     if adopted && view.resource.lifecycle.is_some() {
         born(world, &mut object);
     }
@@ -85,10 +86,8 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
     if writes || view.resource.lifecycle.is_some() {
         mark_object(&mut object, &change.at, view.resource.lane);
     }
-    let id = object.id;
     world.put_object(object);
-    let said = Said { change: change.seq, at: &change.at };
-    take(&view, world, id, &said, was.as_ref());
+    take(&view, world, id, &Said { change: change.seq, at: &change.at }, was.as_ref());
     if adopted {
         mark::object_bound(house, world, id, &change.at);
     }
@@ -116,11 +115,12 @@ fn moved_on(
 }
 
 /// What an answer shows is compared where it settles, with what was written.
-fn fell(view: &View<'_>, object: &mut Object, rows: &Rows, change: &Change) {
+fn fell(view: &View<'_>, object: &mut Object, before: &Rows, change: &Change) {
     if change.via != Via::Answer {
-        let before = object.shadow.clone();
-        note_fall(view, object, &before, rows, change.seq);
+        let shown = object.shadow.clone();
+        unseen::note_fall(view, object, before, &shown, change.seq);
     }
+    unseen::read(object);
 }
 
 /// A signal that something changed: it is read again.
@@ -216,7 +216,7 @@ fn refuse_old(
     if change.asked > 0 && change.asked < object.settled {
         object.look = Some(change.seq);
         // Not asked before the read that the write was based on: a sale that it shows was written over.
-        if change.asked >= object.asked && figures_differ(view, &object.shadow, rows) {
+        if change.asked >= object.asked && unseen::figures_differ(view, &object.shadow, rows) {
             object.fell = Some(change.seq);
         }
         return Some(End::Filtered("asked before our last write".into()));
@@ -267,10 +267,13 @@ fn shown(object: &Object, change: &Change, item: &Projected) -> Rows {
     rows
 }
 
-/// Rows that only we keep (what a document was at birth, that it was archived) outlive a read.
+/// Rows that only we keep, in the shadow beside what was read.
+pub const OWN_ROWS: [&str; 7] =
+    [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW, UNSEEN_ROW, ARCHIVED_ROW];
+
+/// They outlive a read.
 fn keep_own(before: &Rows, mut rows: Rows) -> Rows {
-    let ours = [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW];
-    for own in ours.into_iter().chain([crate::sync::plan::ARCHIVED_ROW]) {
+    for own in OWN_ROWS {
         if let Some(value) = before.get(own) {
             rows.insert(own.into(), value.clone());
         }
@@ -296,33 +299,4 @@ fn unreadable(view: &View<'_>, item: &Projected) -> Option<String> {
         }
     }
     None
-}
-
-/// A shop's figure that fell is first taken for a sale. After a write, `before` is what was expected:
-/// what the answer shows less of was sold meanwhile.
-pub fn note_fall(view: &View<'_>, object: &mut Object, before: &Rows, after: &Rows, seq: Seq) {
-    if figures(view, before, after).into_iter().any(|(before, after)| after < before) {
-        object.fell = Some(seq);
-    }
-}
-
-fn figures_differ(view: &View<'_>, before: &Rows, after: &Rows) -> bool {
-    figures(view, before, after).into_iter().any(|(before, after)| after != before)
-}
-
-/// A shop's figures as two states show them, where both do.
-fn figures(view: &View<'_>, before: &Rows, after: &Rows) -> Vec<(Decimal, Decimal)> {
-    let mut out = Vec::new();
-    let vars = view.vars("");
-    for facet in &view.resource.facets {
-        for row in &facet.rows {
-            let stand = view.stand(facet, row, &vars);
-            if !stand.figure {
-                continue;
-            }
-            let figure = |rows: &Rows| rows.get(&stand.key)?.as_str()?.parse::<Decimal>().ok();
-            out.extend(figure(before).zip(figure(after)));
-        }
-    }
-    out
 }

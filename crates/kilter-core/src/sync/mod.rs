@@ -35,6 +35,7 @@ pub mod sold;
 pub mod spread;
 pub mod take;
 pub mod units;
+pub mod unseen;
 pub mod whole;
 pub mod words;
 pub mod world;

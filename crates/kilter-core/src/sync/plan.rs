@@ -28,14 +28,15 @@ use crate::sync::guards::Guards;
 use crate::sync::house::View;
 use crate::sync::project::split_remote;
 use crate::sync::world::World;
-use crate::sync::{carry, lifecycle, places, replace, seat, spread, whole, words};
+use crate::sync::{carry, lifecycle, places, replace, seat, spread, unseen, whole, words};
 
 #[derive(Debug, Clone)]
 pub enum Plan {
     Nothing,
     Write(Operation),
     Step(StepOp),
-    /// The object must be read first: a derived figure differs and there is no compare-and-set.
+    /// The object must be read first: a derived figure differs and there is no compare-and-set, or
+    /// its orders tell of more than was seen.
     ReadFirst,
     /// What it is a part of must be read first: it closes what is open there.
     ReadAbove(ObjectId),
@@ -198,7 +199,8 @@ fn unwritten(
     fresh_since: Seq,
     guards: Guards,
 ) -> Result<Option<Plan>, Stop> {
-    if draft.unsure && object.asked < fresh_since {
+    let sold_unseen = guards.stock_rule && unseen::is_open(object);
+    if (draft.unsure || sold_unseen) && object.asked < fresh_since {
         return Ok(Some(Plan::ReadFirst));
     }
     if draft.fields.is_empty() {

@@ -12,6 +12,7 @@ use crate::model::{Change, ObjectId, Record, RecordId, Seq};
 use crate::sync::house::{BIRTH_ROW, House, STATE_ROW, View};
 use crate::sync::mark::mark_if_written;
 use crate::sync::project::Projected;
+use crate::sync::unseen;
 use crate::sync::whole;
 use crate::sync::world::{Key, Sold, World};
 
@@ -47,18 +48,33 @@ pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) 
             None => Some(Sold { quantity: old.contained, ..old.clone() }),
         };
         if new.as_ref() != Some(&old) {
+            tell(house, world, &record, Some(&old), new.as_ref());
             touched.push(old.variant);
             touched.extend(new.as_ref().map(|row| row.variant));
             world.put_sold(id, &old.line, new);
         }
     }
     for row in now_sold {
+        tell(house, world, &record, None, Some(&row));
         touched.push(row.variant);
         let line = row.line.clone();
         world.put_sold(id, &line, Some(row));
     }
     for variant in touched {
         mark_showing(house, world, variant, now);
+    }
+}
+
+/// A line holds another number of pieces, or pieces of another thing: its shop's figures moved by that.
+fn tell(house: &House, world: &mut World, order: &Record, old: Option<&Sold>, new: Option<&Sold>) {
+    match (old, new) {
+        (Some(old), Some(new)) if old.variant == new.variant => {
+            unseen::told(house, world, order, new, new.quantity - old.quantity);
+        }
+        (old, new) => {
+            old.into_iter().for_each(|row| unseen::told(house, world, order, row, -row.quantity));
+            new.into_iter().for_each(|row| unseen::told(house, world, order, row, row.quantity));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What storms found: each law with the day on which it was missing.
 
-use kilter_core::model::{Via, WaitKind};
+use kilter_core::model::{ObjectId, Via, WaitKind};
 use kilter_core::sync::existence;
 use kilter_core::sync::plan::Plan;
 use serde_json::json;
@@ -104,6 +104,84 @@ fn a_page_dropped_for_our_write_tells_of_a_sale_that_was_written_over() {
     assert_eq!(wait.kind, WaitKind::Later, "{}", wait.reason);
     hub.store.polled.insert("north".into(), fell);
     assert!(matches!(hub.plan(id), Plan::Write(_)), "an order poll asked later lets it go");
+}
+
+fn sale(id: i64, status: &str) -> kilter_core::Json {
+    let line = json!({"id": id, "sku": "MUG-R", "name": "Becher", "variant": 70, "quantity": 1, "total": "8.32", "tax": "1.58"});
+    json!({"id": id, "number": id.to_string(), "status": status, "total": "9.90", "lines": [line]})
+}
+
+fn shows(qty: i64, ver: &str) -> kilter_core::Json {
+    json!({"id": 70, "sku": "MUG-R", "parent": 50, "price": "9.90", "qty": qty, "ver": ver})
+}
+
+/// The plan of a round that begins now.
+fn next(hub: &mut Hub, id: ObjectId) -> Plan {
+    hub.plan_fresh(id, hub.seq)
+}
+
+/// A shop sold one, and the webhook of its figure was lost. Its order was polled and came off; the ERP
+/// counted one more. So what was wanted was what had last been read, to the unit: there was nothing to
+/// write, nobody looked, and the shop showed one too few.
+#[test]
+fn what_an_order_tells_of_and_no_read_showed_is_read_again() {
+    let mut hub = mug();
+    let id = hub.remote("north", "variants", "70").id;
+    hub.read("north", "variants", shows(8, "v1"));
+    hub.read("north", "orders", sale(1, "paid"));
+    hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "10"}));
+    assert!(
+        matches!(next(&mut hub, id), Plan::ReadFirst),
+        "what was last read is older than the sale"
+    );
+    hub.read("north", "variants", shows(7, "v2"));
+    hub.store.polled.insert("north".into(), hub.seq);
+    let Plan::Write(operation) = hub.plan(id) else { panic!("it shows one too few") };
+    assert_eq!(operation.payload, json!({"qty": 8}));
+    hub.settle(&operation, shows(8, "v3"));
+    assert!(matches!(next(&mut hub, id), Plan::Nothing));
+}
+
+/// On most days the webhook comes: nothing is read for an order whose sale was seen, in whichever
+/// order the two arrive. A second sale is a second fall.
+#[test]
+fn a_sale_that_was_seen_is_not_read_again() {
+    let mut hub = mug();
+    let id = hub.remote("north", "variants", "70").id;
+    hub.read("north", "variants", shows(8, "v1"));
+    let asked = hub.store.objects[&id].asked;
+    hub.hear("north", "variants", "", Via::Hook, 0, shows(7, "v2"));
+    hub.hear("north", "orders", "", Via::Hook, 0, sale(1, "paid"));
+    assert!(matches!(next(&mut hub, id), Plan::Nothing), "figure, then order");
+    hub.hear("north", "orders", "", Via::Hook, 0, sale(2, "paid"));
+    assert!(matches!(next(&mut hub, id), Plan::ReadFirst), "the fall was the first order's");
+    hub.hear("north", "variants", "", Via::Hook, 0, shows(6, "v3"));
+    assert!(matches!(next(&mut hub, id), Plan::Nothing), "order, then figure");
+    // A clerk took one out. The orders were polled since: that was no sale, and stands for none.
+    hub.hear("north", "variants", "", Via::Hook, 0, shows(5, "v4"));
+    hub.store.polled.insert("north".into(), hub.seq);
+    hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "8"}));
+    assert!(matches!(next(&mut hub, id), Plan::Nothing), "the ERP knows of it");
+    hub.hear("north", "orders", "", Via::Hook, 0, sale(3, "paid"));
+    hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "9"}));
+    assert!(matches!(next(&mut hub, id), Plan::ReadFirst), "and the third sale's webhook is lost");
+    assert_eq!(hub.store.objects[&id].asked, asked, "no webhook is a read");
+}
+
+/// What an order gives back its shop puts back, or not: the same to the unit, and too much is offered.
+#[test]
+fn what_an_order_gives_back_is_read_again() {
+    let mut hub = mug();
+    let id = hub.remote("north", "variants", "70").id;
+    hub.read("north", "orders", sale(1, "paid"));
+    hub.read("north", "variants", shows(7, "v1"));
+    assert!(matches!(next(&mut hub, id), Plan::Nothing));
+    hub.read("north", "orders", sale(1, "cancelled"));
+    hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "8"}));
+    assert!(matches!(next(&mut hub, id), Plan::ReadFirst), "it may show 8 by now");
+    hub.read("north", "variants", shows(8, "v2"));
+    let Plan::Write(operation) = hub.plan(id) else { panic!("it offers one too many") };
+    assert_eq!(operation.payload, json!({"qty": 7}));
 }
 
 /// Somebody deleted a product that its shop had just sold. It was made again under another id before

@@ -5,9 +5,8 @@
 
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Rows, Seq, Text, Via};
-use kilter_core::sync::house::{BIRTH_ROW, DECIDED_ROW, House, PLACES_ROW, ROUNDED_ROW};
+use kilter_core::sync::house::House;
 use kilter_core::sync::project::{Projected, Unprojected, project, remote_of, resource_of};
-use kilter_core::sync::replace::REPLACE_ROW;
 use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge, seat};
 
@@ -143,9 +142,7 @@ enum Known {
 fn without_own(shadow: &str) -> Result<Rows> {
     let mut shadow: Rows =
         serde_json::from_str(shadow).map_err(|e| Error::Corrupt("an object", e))?;
-    for own in [BIRTH_ROW, ROUNDED_ROW, DECIDED_ROW, PLACES_ROW, REPLACE_ROW] {
-        shadow.remove(own);
-    }
+    merge::OWN_ROWS.iter().for_each(|own| drop(shadow.remove(*own)));
     Ok(shadow)
 }
 

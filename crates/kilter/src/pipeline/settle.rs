@@ -13,7 +13,6 @@ use kilter_core::model::{Fault, FaultKind, Object, ObjectId, Rows, State, Via, W
 use kilter_core::sync::batch::Batch;
 use kilter_core::sync::house::{House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
-use kilter_core::sync::merge::note_fall;
 use kilter_core::sync::offer;
 use kilter_core::sync::places;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Changed, Operation, parent_id};
@@ -21,6 +20,7 @@ use kilter_core::sync::project::remote_of;
 use kilter_core::sync::reference::same;
 use kilter_core::sync::replace;
 use kilter_core::sync::take::{give_way, take_from_shadow};
+use kilter_core::sync::unseen::note_fall;
 use kilter_core::sync::world::World;
 use serde_json::json;
 

@@ -18,6 +18,7 @@ use kilter_core::sync::mark;
 use kilter_core::sync::plan::{ARCHIVED_ROW, Operation, Plan, plan};
 use kilter_core::sync::project::{project, remote_of, resource_of};
 use kilter_core::sync::reference::same;
+use kilter_core::sync::unseen::note_fall;
 use kilter_core::sync::world::World;
 use kilter_core::sync::{existence, merge};
 use serde_json::json;
@@ -192,11 +193,12 @@ impl Hub {
         let view = house.view(&connection, &before.resource).unwrap();
         let mut object = self.store.objects[&operation.object].clone();
         let shown = object.shadow.clone();
-        kilter_core::sync::merge::note_fall(&view, &mut object, &expected, &shown, seq);
-        let fell = object.fell;
+        note_fall(&view, &mut object, &expected, &shown, seq);
+        let (fell, shadow) = (object.fell, object.shadow);
         self.edit(operation.object, |o| {
             o.settled = seq;
             o.fell = fell;
+            o.shadow = shadow;
             for field in &operation.fields {
                 let kept = o.shadow.get(&field.row).is_some_and(|v| same(v, &field.new));
                 let times = o.repairs.get(&field.row).map_or(0, |(n, _)| *n);

@@ -4,10 +4,12 @@
 //! Never   lets somebody wait for ever: among equals, who came first goes first.
 //!
 //! A webhook is acknowledged once it is kept. Behind merges and plans that each take their tens of
-//! milliseconds it would wait as long as all of them together; so it waits for one.
+//! milliseconds it would wait as long as all of them together; so it waits for one. A turn that ends wakes
+//! who is next and nobody else: of fifty who wait, forty-nine would only look and lie down again.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 #[derive(Debug, Default)]
 struct State {
@@ -15,13 +17,12 @@ struct State {
     /// Who has the writer, or had it last, was urgent.
     urgent: bool,
     next: u64,
-    waiting: [VecDeque<u64>; 2],
+    waiting: [VecDeque<(u64, Thread)>; 2],
 }
 
 #[derive(Debug, Default)]
 pub struct Line {
     state: Mutex<State>,
-    moved: Condvar,
 }
 
 /// Whose turn it is. Dropped, the next one's.
@@ -33,9 +34,11 @@ impl Line {
         let mut state = self.lock();
         let ticket = state.next;
         state.next += 1;
-        state.waiting[usize::from(urgent)].push_back(ticket);
-        while state.busy || state.first() != Some(ticket) {
-            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting[usize::from(urgent)].push_back((ticket, thread::current()));
+        while state.busy || state.first().is_none_or(|(first, _)| *first != ticket) {
+            drop(state);
+            thread::park();
+            state = self.lock();
         }
         state.waiting[usize::from(urgent)].pop_front();
         (state.busy, state.urgent) = (true, urgent);
@@ -53,16 +56,19 @@ impl Line {
 }
 
 impl State {
-    fn first(&self) -> Option<u64> {
-        let [calm, urgent] = self.waiting.each_ref().map(|queue| queue.front().copied());
+    fn first(&self) -> Option<&(u64, Thread)> {
+        let [calm, urgent] = self.waiting.each_ref().map(VecDeque::front);
         if self.urgent { calm.or(urgent) } else { urgent.or(calm) }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.lock().busy = false;
-        self.0.moved.notify_all();
+        let mut state = self.0.lock();
+        state.busy = false;
+        let next = state.first().map(|(_, thread)| thread.clone());
+        drop(state);
+        next.iter().for_each(Thread::unpark);
     }
 }
 

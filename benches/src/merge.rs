@@ -19,14 +19,15 @@ use crate::report::{Row, Wanted};
 const BODY: usize = 1_500;
 
 /// An article as a listing tells it, with what else such items hold: most of it is of no use to us.
-fn body(article: usize, price: usize) -> String {
+fn body(article: usize, price: usize, moved: usize) -> String {
     let mut text = format!(
         "{{\"id\":{},\"sku\":\"{}\",\"name\":\"Article {article} of the stockroom\",\
          \"kind\":\"simple\",\"status\":\"active\",\"price\":\"{price}.90\",\"weight\":0.25,\
-         \"updated\":{EPOCH},\"dimensions\":{{\"length\":12.5,\"width\":7,\"height\":3}},\
+         \"updated\":{},\"dimensions\":{{\"length\":12.5,\"width\":7,\"height\":3}},\
          \"tags\":[\"new\",\"summer\",\"sale\"],\"suppliers\":[",
         article + 1,
         sku(article),
+        EPOCH + moved as i64,
     );
     for n in 0.. {
         if text.len() + 100 > BODY {
@@ -51,7 +52,7 @@ fn bodies(articles: usize, rounds: usize, half: bool) -> Vec<String> {
             let article = (n * 7_919 + round * 31) % articles;
             let same = half && article.is_multiple_of(2);
             let moved = if same { 0 } else { 1 + round };
-            out.push(body(article, 5 + article % 200 + moved));
+            out.push(body(article, 5 + article % 200 + moved, moved));
         }
     }
     out
@@ -75,7 +76,7 @@ impl Merge {
         self.runs += 1;
         let bodies = bodies(self.articles, self.rounds, half);
         let floor = self.scene.rig.folder.join(format!("floor.{}.sqlite", self.runs));
-        let known: Vec<String> = (0..self.articles).map(|n| body(n, 5 + n % 200)).collect();
+        let known: Vec<String> = (0..self.articles).map(|n| body(n, 5 + n % 200, 0)).collect();
         floors::merge::load(&floor, &known)?;
         let started = Instant::now();
         let differed = floors::merge::run(&floor, &bodies)?;
@@ -126,7 +127,7 @@ async fn kilter(folder: &Path, database: &Path, bodies: &[String]) -> Result<(f6
 fn append(engine: &Engine, bodies: &[String]) -> Result<()> {
     for part in bodies.chunks(1_000) {
         engine.store.write(|tx| {
-            let (asked, at) = (tx.last_seq()?, kilter::engine::now());
+            let at = kilter::engine::now();
             let mut changes = Vec::with_capacity(part.len());
             for body in part {
                 let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
@@ -136,8 +137,8 @@ fn append(engine: &Engine, bodies: &[String]) -> Result<()> {
                     collection: "items".into(),
                     remote: body["id"].to_string().into(),
                     each: kilter_core::model::Text::default(),
-                    via: Via::Page,
-                    asked,
+                    via: Via::Hook,
+                    asked: 0,
                     body,
                     at: at.as_str().into(),
                 });

@@ -18,6 +18,7 @@ use kilter_core::sync::world::{Dirty, World};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
+use crate::pipeline::heard::Heard;
 use crate::pipeline::receive::{Understood, asked_for, merge_known, merge_understood, understand};
 use crate::store::changes::Open;
 use crate::store::{Error, Result, Tx};
@@ -41,12 +42,17 @@ const WORLD_MAX: usize = 100_000;
 /// Changes in their order, and what each says.
 type Said = VecDeque<(Change, Understood)>;
 
+/// What was read beside a batch, and what that knew by then.
+type Read = (Vec<(Change, Understood)>, Heard);
+
 /// What one batch leaves to the next.
 #[derive(Default)]
 struct Ahead {
     said: Said,
     /// What follows, while it is read.
-    reading: Option<JoinHandle<Vec<(Change, Understood)>>>,
+    reading: Option<JoinHandle<Read>>,
+    /// What was read before, unless somebody reads.
+    heard: Heard,
     /// With the store's count of writes: by another one it is out of date.
     known: Option<(World, u64)>,
 }
@@ -76,7 +82,9 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
         }
         if let Some(reading) = next.reading.take() {
             let lost = |e| Error::Refused(format!("read bodies: {e}"));
-            next.said.extend(reading.await.map_err(lost)?);
+            let (said, heard) = reading.await.map_err(lost)?;
+            next.said.extend(said);
+            next.heard = heard;
         }
         let waits = spool.is_some_and(|spool| spool.waits());
         if next.said.is_empty() && !waits {
@@ -100,16 +108,17 @@ fn batch(
         Some((world, _)) => tx.go_on(world),
         None => tx.world()?,
     };
-    let (mut said, precedence) = (ahead.said, Precedence::default());
+    let (mut said, mut heard, precedence) = (ahead.said, ahead.heard, Precedence::default());
     if said.is_empty() {
-        said = read(house, tx.open_changes(0, limit)?, &precedence).into();
+        said = read(house, tx.open_changes(0, limit)?, &precedence, &mut heard).into();
     }
     let last = said.back().map_or(0, |(change, _)| change.seq);
     let room = limit.saturating_mul(2).saturating_sub(said.len());
     let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, room)? };
     let reading = (!next.changes.is_empty()).then(|| {
         let (house, precedence) = (Arc::clone(house), precedence.clone());
-        spawn_blocking(move || read(&house, next, &precedence))
+        let mut heard = std::mem::take(&mut heard);
+        spawn_blocking(move || (read(&house, next, &precedence, &mut heard), heard))
     });
     let written = tx.written();
     let mut merging = Merging { tx, house, world, precedence, written, alone: true, open: None };
@@ -118,7 +127,7 @@ fn batch(
     let goes_on = reading.is_some() || !said.is_empty();
     let known = alone && goes_on && world.size() <= WORLD_MAX;
     let known = known.then(|| (world, tx.written()));
-    Ok((ended, Ahead { said, reading, known }))
+    Ok((ended, Ahead { said, reading, heard, known }))
 }
 
 /// True while a part is merged beside the writer, who waits for it: reading gives way to it where both
@@ -261,26 +270,30 @@ fn known(house: &House, world: &mut World, mut part: Said) -> (Ended, Said) {
 }
 
 /// What the bodies of changes say.
-fn read(house: &House, open: Open, precedence: &Precedence) -> Vec<(Change, Understood)> {
+fn read(
+    house: &House,
+    open: Open,
+    precedence: &Precedence,
+    heard: &mut Heard,
+) -> Vec<(Change, Understood)> {
     let each = open.changes.into_iter().zip(open.texts).inspect(|_| precedence.give_way());
-    let said = each.map(|(change, text)| match asked_for(house, &change, &text) {
-        Ok(body) => {
-            let understood = understand(house, &change, &body);
-            debug_assert!(
-                says_all(house, &change, &text, &understood),
-                "a key is left out: {text}"
-            );
-            (change, understood)
-        }
-        Err(error) => {
-            let end = End::Dead(format!("failed to read its body: {error}"));
-            (change, Understood::Ended(end))
-        }
+    let said = each.map(|(change, text)| {
+        let understood = heard.or(&change, &text, || meant(house, &change, &text));
+        debug_assert!(says_all(house, &change, &text, &understood), "a key is left out: {text}");
+        (change, understood)
     });
     said.collect()
 }
 
+fn meant(house: &House, change: &Change, text: &str) -> Understood {
+    match asked_for(house, change, text) {
+        Ok(body) => understand(house, change, &body),
+        Err(error) => Understood::Ended(End::Dead(format!("failed to read its body: {error}"))),
+    }
+}
+
 /// Every test that merges is one of what is asked for: the whole body says no more.
 fn says_all(house: &House, change: &Change, text: &str, said: &Understood) -> bool {
-    serde_json::from_str(text).is_ok_and(|body| understand(house, change, &body) == *said)
+    let whole = serde_json::from_str(text).map(|body| understand(house, change, &body));
+    whole.map_or(matches!(said, Understood::Ended(End::Dead(_))), |whole| whole == *said)
 }

@@ -7,6 +7,7 @@ mod bulk;
 pub mod deliver;
 pub mod drift;
 pub mod guard;
+mod heard;
 mod job;
 mod keep;
 mod load;

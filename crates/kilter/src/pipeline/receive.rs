@@ -3,6 +3,8 @@
 //! Reads   items of a page, a read, an answer; objects.   Writes  changes, or only counts.
 //! Never   appends what equals the shadow; never calls a remote.
 
+use std::sync::Arc;
+
 use kilter_core::Json;
 use kilter_core::model::{Change, End, Rows, Seq, Text, Via};
 use kilter_core::sync::house::House;
@@ -168,7 +170,7 @@ pub fn merge_now(
 pub enum Understood {
     Gone,
     Hint,
-    Item(Box<Projected>),
+    Item(Arc<Projected>),
     /// Nothing to merge.
     Ended(End),
 }
@@ -199,7 +201,7 @@ pub fn understand(house: &House, change: &Change, body: &Json) -> Understood {
         return Understood::Ended(End::Filtered("no resource takes it".to_owned()));
     };
     match project(&view, body, &change.each) {
-        Ok(item) => Understood::Item(Box::new(item)),
+        Ok(item) => Understood::Item(Arc::new(item)),
         Err(error) => Understood::Ended(End::Filtered(error.to_string())),
     }
 }

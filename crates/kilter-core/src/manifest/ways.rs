@@ -161,6 +161,8 @@ pub struct Step {
     pub from: String,
     pub to: String,
     pub call: Call,
+    /// So many documents take it by one call, which names them by `$ids`: all of them or none.
+    pub cap: usize,
 }
 
 fn kind(text: &str) -> Option<Kind> {
@@ -350,8 +352,10 @@ pub(super) fn lifecycle(reader: &mut Reader<'_>, problems: &mut Problems) -> Opt
         let from = step.need_text("from", problems);
         let to = step.need_text("to", problems);
         let call = call_at(&mut step, "call", problems);
+        let cap = step.integer("cap", problems).and_then(|n| usize::try_from(n).ok());
         step.finish(problems);
-        steps.extend(call.map(|call| Step { name, from, to, call }));
+        let cap = cap.unwrap_or(1).max(1);
+        steps.extend(call.map(|call| Step { name, from, to, call, cap }));
     }
     inner.finish(problems);
     Some(Lifecycle { state: state?, total, rounding, goal_field, goals, steps })

@@ -64,9 +64,11 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
     }
     Plan::Step(StepOp {
         object: object.id,
+        remote: object.remote.clone().unwrap_or_default(),
         name: step.name.clone(),
         call: step.call.clone(),
         to: step.to.clone(),
+        cap: step.cap,
         extra: BTreeMap::new(),
         once: None,
         repeats: true,
@@ -160,9 +162,11 @@ fn settle_total(
             let reference = json!(record.key.as_deref().unwrap_or_default());
             Some(Plan::Step(StepOp {
                 object: object.id,
+                remote: object.remote.clone().unwrap_or_default(),
                 name: "rounding".to_owned(),
                 call: rounding.call.clone(),
                 to: state.to_owned(),
+                cap: 1,
                 extra: BTreeMap::from([
                     ("difference".to_owned(), difference.clone()),
                     ("reference".to_owned(), reference),

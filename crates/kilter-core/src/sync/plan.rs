@@ -90,9 +90,13 @@ pub struct Carried {
 #[derive(Debug, Clone)]
 pub struct StepOp {
     pub object: ObjectId,
+    /// The remote's id of it.
+    pub remote: Text,
     pub name: String,
     pub call: Call,
     pub to: String,
+    /// So many go by one call.
+    pub cap: usize,
     pub extra: BTreeMap<String, Json>,
     /// Written into the shadow before it is sent: it is not planned a second time.
     pub once: Option<(RowKey, Json)>,

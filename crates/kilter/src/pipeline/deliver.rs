@@ -445,11 +445,11 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
         });
     }
     for (resource, list) in round.steps {
-        for step in list {
+        for steps in steps::together(list) {
             let (engine, connection) = (Arc::clone(engine), connection.to_owned());
             let (resource, marks) = (resource.clone(), Arc::clone(&marks));
             tasks.spawn(
-                async move { steps::run(&engine, &connection, &resource, step, &marks).await },
+                async move { steps::run(&engine, &connection, &resource, steps, &marks).await },
             );
         }
     }

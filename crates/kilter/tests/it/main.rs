@@ -42,5 +42,6 @@ mod silence;
 mod storms;
 mod support;
 mod tidy;
+mod together;
 mod units;
 mod wide;

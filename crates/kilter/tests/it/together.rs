@@ -1,0 +1,84 @@
+//! Together: a step that many orders take by one call, and what becomes of them where it is refused.
+//!
+//! Reads   the ERP's orders, and what was called.   Writes  orders into a shop.
+//! Never   asks what an order waits for while it may still go on.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Rig, seed};
+use serde_json::json;
+
+const ORDERS: i64 = 5;
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Orders of one shop, in the ERP's hands; the next calls to confirm fail as told. How many calls to
+/// confirm them it took.
+async fn confirmed(name: &str, fails: usize, status: u16) -> i64 {
+    let rig = Rig::start(name).await;
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(2, 50)).await;
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told}");
+    if fails > 0 {
+        // An answer that gets lost is lost once the work was done.
+        let apply = if status == 0 { "after" } else { "before" };
+        let fault = json!({ "fail_next": fails, "status": status, "apply": apply,
+            "match": "sale.order/action_confirm" });
+        rig.post(&format!("{}/_twin/faults", rig.erp.url()), &fault).await;
+    }
+    for n in 0..ORDERS {
+        let body = json!({ "lines": [{ "sku": "MUG-001", "quantity": 1 }], "status": "processing",
+            "payment_method": "stripe",
+            "billing": { "first_name": "Ada", "last_name": "L", "email": format!("ada{n}@example.com"),
+                "address_1": "Weg 1", "city": "Berlin", "postcode": "10115", "country": "DE" } });
+        rig.post(&format!("{}/_twin/orders", rig.de.url()), &body).await;
+    }
+    let started = Instant::now();
+    loop {
+        let (code, told) = rig.run(&["sync"]).await;
+        assert_eq!(code, 0, "{told}");
+        let sold = json!({ "domain": [["state", "=", "sale"]] });
+        if rig.call_erp("sale.order/search_count", &sold).await == json!(ORDERS) {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{:#}", rig.status().await["waits"]);
+    }
+    let all = rig.call_erp("sale.order/search_count", &json!({ "domain": [] })).await;
+    assert_eq!(all, json!(ORDERS), "each once");
+    if fails > 0 {
+        let faults = rig.get(&format!("{}/_twin/faults", rig.erp.url())).await;
+        assert_eq!(faults["fail_next"], 0, "the fault was not met: {faults}");
+    }
+    // What was asked of it is known by now, and nothing of it waits.
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told}");
+    let (code, told) = rig.run(&["plan"]).await;
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(rig.status().await["waits"], json!([]));
+    let file = rusqlite::Connection::open(rig.database()).unwrap();
+    let calls = "SELECT count(*) FROM exchanges WHERE path LIKE '%sale.order/action_confirm'";
+    file.query_row(calls, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_confirmed_by_one_call() {
+    assert_eq!(confirmed("together", 0, 0).await, 1);
+}
+
+/// Of a call that is refused nobody knows which order it was about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_together_goes_alone() {
+    assert_eq!(confirmed("together-refused", 1, 422).await, 1 + ORDERS);
+}
+
+/// One of them is refused alone as well: the others are not held up by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_refused_alone_holds_up_nobody() {
+    assert_eq!(confirmed("together-alone", 2, 422).await, 1 + ORDERS + 1);
+}
+
+/// The ERP confirmed all of them, and its answer got lost: they are looked at, and not confirmed again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_lost_for_all_confirms_none_twice() {
+    assert_eq!(confirmed("together-lost", 1, 0).await, 1);
+}

@@ -28,7 +28,7 @@ use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, after, now};
 use crate::pipeline::guard::Gates;
-use crate::pipeline::{answers, load, looks, permits, prepare, replaced, settle, steps};
+use crate::pipeline::{answers, creates, load, looks, prepare, replaced, settle, steps};
 use crate::store::{Result, Tx};
 
 /// What one round found to do.
@@ -441,7 +441,7 @@ async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()
         let (engine, connection) = (Arc::clone(engine), connection.to_owned());
         let marks = Arc::clone(&marks);
         tasks.spawn(async move {
-            permits::create(&engine, &connection, &resource, operations, &marks).await
+            creates::create(&engine, &connection, &resource, operations, &marks).await
         });
     }
     for (resource, list) in round.steps {

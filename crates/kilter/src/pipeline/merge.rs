@@ -204,7 +204,7 @@ impl Merging<'_, '_> {
     fn beside(&mut self, part: Said, all: &mut Ended) -> Result<Option<(Ended, Said)>> {
         if self.open.is_none() || part.len() < BESIDE_LEAST {
             self.write(all)?;
-            return Ok(Some((Vec::with_capacity(part.len()), part)));
+            return Ok(Some(known(self.house, &mut self.world, part)));
         }
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
         let precedence = self.precedence.clone();

@@ -4,6 +4,7 @@
 pub mod absent;
 pub mod answers;
 mod bulk;
+pub mod creates;
 pub mod deliver;
 pub mod drift;
 pub mod guard;

@@ -14,9 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kilter_core::Json;
-use kilter_core::manifest::{Class, Kind, plain};
-use kilter_core::model::{Fault, FaultKind, Object, ObjectId, State, Wait, WaitKind};
-use kilter_core::sync::batch::Batch;
+use kilter_core::manifest::{Class, plain};
+use kilter_core::model::{Fault, Object, ObjectId, State, Wait, WaitKind};
 use kilter_core::sync::document;
 use kilter_core::sync::house::{BIRTH_ROW, House, View};
 use kilter_core::sync::mark::{mark_object, object_bound};
@@ -24,12 +23,12 @@ use kilter_core::sync::plan::Operation;
 use kilter_core::sync::redirect;
 use kilter_core::sync::spread;
 use kilter_core::sync::take::give_way;
+use kilter_core::sync::world::World;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Engine, after, backoff, now};
-use crate::pipeline::answers;
-use crate::pipeline::settle::{self, Marks, retry};
+use crate::pipeline::settle::{Marks, retry};
 use crate::store::deliveries::Delivery;
 use crate::store::intents::{Intent, Status};
 use crate::store::{Result, Tx};
@@ -40,77 +39,18 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6b69_6c74_6572_4d0f_9c1e_0f2a_51d7_77a
 /// How long a request may be on its way before it is given up.
 const SEND_SECONDS: u64 = 90;
 
-/// How long the rest of a batch waits for a remote that just said that it is not there.
-const DOWN_SECONDS: u32 = 5;
-
 /// When an uncertain create is looked up again.
 pub(super) const LOOKUP_SECONDS: [u64; 5] = [5, 30, 120, 600, 3600];
 
 /// A create that was allowed: its intent, its attempt, its operation.
-struct Allowed {
+pub(super) struct Allowed {
     intent: Intent,
     attempt: String,
-    operation: Operation,
-}
-
-pub async fn create(
-    engine: &Arc<Engine>,
-    connection: &str,
-    resource: &str,
-    operations: Vec<Operation>,
-    marks: &Arc<Marks>,
-) -> Result<()> {
-    let house = Arc::clone(&engine.house);
-    let Some(view) = house.view(connection, resource) else { return Ok(()) };
-    let Some(permit) = &view.resource.permit else { return Ok(()) };
-    let Some(write) = view.resource.writes.iter().find(|w| w.kinds.contains(&Kind::Create)) else {
-        return Ok(());
-    };
-    // Class C is never batched: one permit, one request, one document.
-    let cap = if permit.class == Class::A { write.cap } else { 1 };
-    let mut rest = operations;
-    while !rest.is_empty() {
-        let tail = rest.split_off(rest.len().min(cap));
-        let _turn = match engine.remotes.get(connection) {
-            Some(remote) if permit.class == Class::C => remote.turn().await,
-            _ => None,
-        };
-        let allowed = allow(engine, connection, resource, rest).await?;
-        rest = tail;
-        if allowed.is_empty() {
-            continue;
-        }
-        let batch = Batch {
-            write: write.name.clone(),
-            operations: allowed.iter().map(|a| a.operation.clone()).collect(),
-        };
-        let result = answers::call(engine, &view, &batch).await;
-        let halve = result
-            .as_ref()
-            .err()
-            .is_some_and(|f| f.proves_not_applied() && !f.kind.retries() && allowed.len() > 1);
-        if halve {
-            // One of them is refused: each is asked alone.
-            refund_all(engine, &allowed).await?;
-            for one in allowed {
-                let operations = vec![one.operation];
-                Box::pin(create(engine, connection, resource, operations, marks)).await?;
-            }
-            continue;
-        }
-        let down = result.as_ref().err().is_some_and(|f| f.kind == FaultKind::Unavailable);
-        conclude(engine, connection, resource, allowed, result, marks).await?;
-        if down {
-            // Nobody is there: the others need not find it out one by one, each with a permit.
-            let ids = rest.into_iter().map(|operation| operation.object).collect();
-            return settle::postpone(engine, ids, Some(DOWN_SECONDS)).await;
-        }
-    }
-    Ok(())
+    pub(super) operation: Operation,
 }
 
 /// R0–R2 for a call's operations, in one transaction.
-async fn allow(
+pub(super) async fn allow(
     engine: &Arc<Engine>,
     connection: &str,
     resource: &str,
@@ -265,7 +205,7 @@ pub(super) fn parked(intent: &Intent) -> Wait {
     }
 }
 
-async fn refund_all(engine: &Arc<Engine>, allowed: &[Allowed]) -> Result<()> {
+pub(super) async fn refund_all(engine: &Arc<Engine>, allowed: &[Allowed]) -> Result<()> {
     let pairs: Vec<(String, String)> =
         allowed.iter().map(|a| (a.intent.intent.clone(), a.attempt.clone())).collect();
     engine
@@ -278,7 +218,7 @@ async fn refund_all(engine: &Arc<Engine>, allowed: &[Allowed]) -> Result<()> {
 }
 
 /// R4: what the answer proves.
-async fn conclude(
+pub(super) async fn conclude(
     engine: &Arc<Engine>,
     connection: &str,
     resource: &str,
@@ -298,18 +238,22 @@ async fn conclude(
                 Ok(items) => items,
                 Err(fault) => allowed.iter().map(|_| Err(fault.clone())).collect(),
             };
-            let mut deliveries = Vec::new();
+            let (mut deliveries, mut no) = (Vec::new(), Vec::new());
+            let mut world = tx.world()?;
             for (one, outcome) in allowed.iter().zip(outcomes) {
                 deliveries.push(delivered(&view, one, &outcome));
                 match outcome {
                     Ok(item) => {
                         let id = external_id(&view, &item);
-                        fact(tx, &house, &one.intent, &id, "the answer", &marks)?;
+                        learn(tx, &house, &mut world, (&one.intent, &id, "the answer"), &marks)?;
                     }
-                    Err(fault) => refused(tx, &view, one, &fault, unguarded)?,
+                    Err(fault) => no.push((one, fault)),
                 }
-                look_above(tx, &house, &view, one)?;
             }
+            // What a fact told others is written before anybody reads it again.
+            tx.save(&world)?;
+            no.iter().try_for_each(|(one, fault)| refused(tx, &view, one, fault, unguarded))?;
+            allowed.iter().try_for_each(|one| look_above(tx, &house, &view, one))?;
             tx.write_deliveries(&deliveries, &now())
         })
         .await
@@ -317,7 +261,10 @@ async fn conclude(
 
 /// What a part closed is not open any more, or may not be: its whole is read again before the next.
 fn look_above(tx: &Tx<'_>, house: &House, view: &View<'_>, one: &Allowed) -> Result<()> {
-    let object = tx.object(one.intent.object)?.filter(|_| view.resource.spread.is_some());
+    if view.resource.spread.is_none() {
+        return Ok(());
+    }
+    let object = tx.object(one.intent.object)?;
     let Some(root) = object.and_then(|o| o.root) else { return Ok(()) };
     let mut world = tx.world()?;
     let whole = tx.step(house, &mut world, |w| spread::closes(view, w, root))?;
@@ -405,11 +352,23 @@ pub fn fact(
     evidence: &str,
     marks: &Marks,
 ) -> Result<()> {
-    tx.record_fact(&intent.intent, external, evidence)?;
     let mut world = tx.world()?;
+    learn(tx, house, &mut world, (intent, external, evidence), marks)?;
+    tx.save(&world)
+}
+
+/// The same in a world that knows of others.
+fn learn(
+    tx: &Tx<'_>,
+    house: &House,
+    world: &mut World,
+    (intent, external, evidence): (&Intent, &str, &str),
+    marks: &Marks,
+) -> Result<()> {
+    tx.record_fact(&intent.intent, external, evidence)?;
     let seq = tx.last_seq()?;
     let at = now();
-    tx.step(house, &mut world, |w| {
+    tx.step(house, world, |w| {
         let Some(mut object) = w.object(intent.object).cloned() else { return };
         if object.state == State::Gone {
             redirect::redirect(house, w, object.id, external, &at);
@@ -456,8 +415,7 @@ pub fn fact(
         let id = object.id;
         w.put_object(object);
         object_bound(house, w, id, &at);
-    })?;
-    tx.save(&world)
+    })
 }
 
 /// What we made there is gone. Where it was merged into another, our reference names that one: it is

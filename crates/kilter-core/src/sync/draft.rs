@@ -387,7 +387,7 @@ fn raise_waits(
     let (old, new): (Decimal, Decimal) = (derive::decimal(old?)?, derive::decimal(new)?);
     let fell = object.fell?;
     let name = &view.connection.name;
-    if new > old && world.orders_polled(name) < fell {
+    if new > old && world.orders_polled(name).merged < fell {
         return Some(Wait {
             kind: WaitKind::Later,
             reason: format!("waits for the orders of {name}: its stock fell, was it sold?"),

@@ -68,7 +68,8 @@ pub fn plan(view: &View<'_>, world: &mut World, object: &Object) -> Plan {
         name: step.name.clone(),
         call: step.call.clone(),
         to: step.to.clone(),
-        cap: step.cap,
+        // What failed goes alone: it holds up nobody who goes for the first time.
+        cap: if object.due.as_ref().is_some_and(|due| due.tries > 0) { 1 } else { step.cap },
         extra: BTreeMap::new(),
         once: None,
         repeats: true,

@@ -203,8 +203,9 @@ fn unwritten(
     fresh_since: Seq,
     guards: Guards,
 ) -> Result<Option<Plan>, Stop> {
-    let sold_unseen = guards.stock_rule && unseen::is_open(object);
-    if (draft.unsure || sold_unseen) && object.asked < fresh_since {
+    // A figure that differs is written by the rules below: what is to be lowered waits for no read here.
+    let unseen = guards.stock_rule && !draft.derived && unseen::must_be_read(view, object);
+    if unseen || (draft.unsure && object.asked < fresh_since) {
         return Ok(Some(Plan::ReadFirst));
     }
     if draft.fields.is_empty() {

@@ -47,8 +47,10 @@ pub fn order_changed(house: &House, world: &mut World, id: RecordId, now: &str) 
             None if old.contained.is_zero() => None,
             None => Some(Sold { quantity: old.contained, ..old.clone() }),
         };
-        if new.as_ref() != Some(&old) {
-            tell(house, world, &record, Some(&old), new.as_ref());
+        // Also where the ERP contains all of it: the shop may have put it back.
+        let given_back = found.is_none();
+        if given_back || new.as_ref() != Some(&old) {
+            tell(house, world, &record, Some(&old), new.as_ref().filter(|_| !given_back));
             touched.push(old.variant);
             touched.extend(new.as_ref().map(|row| row.variant));
             world.put_sold(id, &old.line, new);

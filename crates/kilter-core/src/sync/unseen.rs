@@ -42,20 +42,21 @@ pub fn told(house: &House, world: &mut World, order: &Record, row: &Sold, more: 
         if !keeps_figure(&view, world, &object, &row.location) {
             continue;
         }
-        let (mut open, _) = standing(&object);
-        if open > Decimal::ZERO && (more < Decimal::ZERO || told_all(world, &object)) {
+        let (mut open, before) = standing(&object);
+        if open > Decimal::ZERO && (more < Decimal::ZERO || asked_since(world, &object)) {
             open = Decimal::ZERO;
         }
-        stand(&mut object, open - more.abs(), heard);
+        stand(&mut object, open - more.abs(), heard.max(before));
         // A line that meant nothing we knew may have been heard before the last read.
         read(&mut object);
         world.put_object(object);
     }
 }
 
-/// A poll of the orders left after the figure fell: what is open of it was no sale.
-fn told_all(world: &mut World, object: &Object) -> bool {
-    object.fell.is_none_or(|fell| fell <= world.orders_polled(&object.connection))
+/// A poll of the orders left after the figure fell: what is open of it was no sale. It may be the one
+/// that brings this order; then it is read once for nothing, and no fall of old stands for a new sale.
+fn asked_since(world: &mut World, object: &Object) -> bool {
+    object.fell.is_none_or(|fell| fell <= world.orders_polled(&object.connection).asked)
 }
 
 /// Does an object show what is there to be sold at a location?
@@ -92,9 +93,10 @@ pub fn read(object: &mut Object) {
     }
 }
 
-/// Was something sold that no read of it shows?
-pub fn is_open(object: &Object) -> bool {
-    standing(object).0 < Decimal::ZERO
+/// Was something sold that no read of it shows? Where it cannot be read by its id, its listing shows it.
+pub fn must_be_read(view: &View<'_>, object: &Object) -> bool {
+    let readable = || view.connector.resources_of(&object.collection).any(|r| r.get.is_some());
+    standing(object).0 < Decimal::ZERO && readable()
 }
 
 pub(super) fn figures_differ(view: &View<'_>, before: &Rows, after: &Rows) -> bool {

@@ -79,13 +79,21 @@ pub struct Dirty {
 type Table<K, T> = HashMap<K, T, FixedState>;
 type Index<T> = Table<Key, T>;
 
+/// When the newest complete poll of a shop's orders was asked; 0: there is none.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Polled {
+    pub asked: Seq,
+    /// The same if nothing of it is open, else 0.
+    pub merged: Seq,
+}
+
 #[derive(Debug, Default)]
 pub struct World {
     pub records: Table<RecordId, Shared<Record>>,
     pub objects: Table<ObjectId, Shared<Object>>,
     pub sold: BTreeMap<SoldKey, Sold>,
-    /// connection → asked of the newest complete order poll with nothing of it open.
-    pub polled: BTreeMap<String, Seq>,
+    /// connection → what is known of its orders' polls.
+    pub polled: BTreeMap<String, Polled>,
     /// Sorted, each once.
     index: Index<Vec<i64>>,
     sold_index: Index<BTreeSet<SoldKey>>,
@@ -275,12 +283,12 @@ impl World {
         all.into_iter().filter_map(|k| self.sold.get(k)).filter(|r| fits(r)).cloned().collect()
     }
 
-    pub fn orders_polled(&mut self, connection: &str) -> Seq {
+    pub fn orders_polled(&mut self, connection: &str) -> Polled {
         match self.polled.get(connection) {
-            Some(asked) => *asked,
+            Some(polled) => *polled,
             None => {
                 self.missing.insert(Key::OrdersPolled(connection.into()));
-                0
+                Polled::default()
             }
         }
     }

@@ -97,6 +97,9 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
         let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
         if looks::read_objects(engine, connection, objects).await? {
             let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
+            // What shows nothing new, or sold more meanwhile, is read again, and not at once.
+            let still = std::mem::take(&mut again.read_first);
+            settle::postpone(engine, still.iter().map(|o| o.id).collect(), None).await?;
             round.join(&mut again);
         } else {
             settle::postpone(engine, ids, None).await?;

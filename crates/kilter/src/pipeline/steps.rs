@@ -4,6 +4,7 @@
 //! Never   believes an action's answer: remotes work on after they answered. Never lets one document
 //!         that is refused hold up those that went with it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kilter_core::Json;
@@ -16,7 +17,7 @@ use serde_json::json;
 use crate::engine::{Engine, now};
 use crate::pipeline::answers;
 use crate::pipeline::poll::vars;
-use crate::pipeline::settle::{Marks, retry};
+use crate::pipeline::settle::{self, Marks, retry};
 use crate::store::deliveries::Delivery;
 use crate::store::{Result, Tx};
 
@@ -27,7 +28,9 @@ pub fn together(steps: Vec<StepOp>) -> Vec<Vec<StepOp>> {
         let alone = step.once.is_some() || !step.extra.is_empty();
         let fits = |call: &&mut Vec<StepOp>| {
             let first = &call[0];
-            call.len() < first.cap && first.name == step.name && first.call == step.call
+            call.len() < first.cap.min(step.cap)
+                && first.name == step.name
+                && first.call == step.call
         };
         match calls.iter_mut().rev().find(fits).filter(|_| !alone) {
             Some(call) => call.push(step),
@@ -46,8 +49,8 @@ pub async fn run(
 ) -> Result<()> {
     let house = Arc::clone(&engine.house);
     let Some(view) = house.view(connection, resource) else { return Ok(()) };
-    let mut waiting = vec![steps];
-    while let Some(steps) = waiting.pop() {
+    let mut waiting = VecDeque::from([steps]);
+    while let Some(steps) = waiting.pop_front() {
         if !noted(engine, &steps[0]).await? {
             continue;
         }
@@ -57,24 +60,33 @@ pub async fn run(
             waiting.extend(steps.into_iter().map(|step| vec![step]));
             continue;
         }
+        let ill = outcome.as_ref().is_err_and(|fault| fault.kind.retries());
         let (marks, who) = (Arc::clone(marks), connection.to_owned());
         let max = house.config.limits.tries_max;
-        let settle = move |tx: &Tx<'_>| {
-            let settled = steps.iter().map(|step| {
+        let settled = move |tx: &Tx<'_>| {
+            let each = steps.iter().map(|step| {
                 let mark = marks.get(&step.object).copied().unwrap_or(0);
-                settle(tx, &who, step, &outcome, (mark, max))
+                came_of(tx, &who, step, &outcome, (mark, max))
             });
-            let deliveries = settled.collect::<Result<Vec<Option<Delivery>>>>()?;
+            let deliveries = each.collect::<Result<Vec<Option<Delivery>>>>()?;
             let deliveries: Vec<Delivery> = deliveries.into_iter().flatten().collect();
             tx.write_deliveries(&deliveries, &now())
         };
-        engine.store.write_async(settle).await?;
+        engine.store.write_async(settled).await?;
+        if ill {
+            // The others need not find it out one by one.
+            let others = waiting.into_iter().flatten().map(|step| step.object).collect();
+            return settle::postpone(engine, others, Some(ILL_SECONDS)).await;
+        }
     }
     Ok(())
 }
 
+/// How long those that were refused together wait where one of them met a remote that is ill.
+const ILL_SECONDS: u32 = 5;
+
 /// What became of one document's step.
-fn settle(
+fn came_of(
     tx: &Tx<'_>,
     who: &str,
     step: &StepOp,
@@ -128,7 +140,10 @@ async fn send(
     let step = &steps[0];
     let mut vars = vars(view, "");
     vars.extend(step.extra.clone());
-    vars.insert("id".to_owned(), id_json(&step.remote));
+    // A call that names one of several has no value here: each goes alone.
+    if steps.len() == 1 {
+        vars.insert("id".to_owned(), id_json(&step.remote));
+    }
     vars.insert("ids".to_owned(), steps.iter().map(|step| id_json(&step.remote)).collect());
     let request = step
         .call

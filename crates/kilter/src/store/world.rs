@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kilter_core::model::record::fold;
-use kilter_core::model::{Change, Object, ObjectId, RecordId, Seq};
+use kilter_core::model::{Change, Object, ObjectId, RecordId};
 use kilter_core::sync::house::House;
 use kilter_core::sync::mark;
-use kilter_core::sync::world::{Dirty, Key, World};
+use kilter_core::sync::world::{Dirty, Key, Polled, World};
 
 use super::{Result, Tx};
 
@@ -182,8 +182,8 @@ impl Tx<'_> {
                     world.answer_sold(key.clone(), self.sold_of_order(*id)?);
                 }
                 Key::OrdersPolled(connection) => {
-                    let asked = self.orders_polled(house, connection)?;
-                    world.polled.insert(connection.to_string(), asked);
+                    let polled = self.orders_polled(house, connection)?;
+                    world.polled.insert(connection.to_string(), polled);
                 }
                 _ => {
                     let ids = self.found_by(&key)?;
@@ -240,17 +240,22 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Asked of the newest complete listing of a shop's stock-holding documents, with nothing of
-    /// it open; 0 while there is none.
-    fn orders_polled(&self, house: &House, connection: &str) -> Result<Seq> {
-        let Some((_, connector)) = house.connector(connection) else { return Ok(0) };
-        let mut oldest = Seq::MAX;
+    /// Of the newest complete listing of a shop's stock-holding documents.
+    fn orders_polled(&self, house: &House, connection: &str) -> Result<Polled> {
+        let Some((_, connector)) = house.connector(connection) else {
+            return Ok(Polled::default());
+        };
+        let mut oldest: Option<Polled> = None;
         for resource in connector.resources.iter().filter(|r| !r.holds_stock.is_empty()) {
             let cursor = self.cursor(connection, &resource.name, "")?;
             let open = self.open_until(connection, &resource.collection, cursor.last)?;
-            oldest = oldest.min(if cursor.complete && !open { cursor.asked } else { 0 });
+            let asked = if cursor.complete { cursor.asked } else { 0 };
+            let merged = if open { 0 } else { asked };
+            let before = oldest.unwrap_or(Polled { asked, merged });
+            oldest =
+                Some(Polled { asked: asked.min(before.asked), merged: merged.min(before.merged) });
         }
-        Ok(if oldest == Seq::MAX { 0 } else { oldest })
+        Ok(oldest.unwrap_or_default())
     }
 
     /// Writes everything that changed.

@@ -324,6 +324,8 @@ select   = { "product.status" = ["active", "draft"] }
 requires = ["price.amount"]
 [list]
 call = { path = "variants" }
+[get]
+call = { path = "variants", query = { include = { as = "csv", value = "$ids" } } }
 [[write]]
 name       = "variants"
 kinds      = ["create", "update"]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kilter_core::model::record::fold;
 use kilter_core::model::{Object, ObjectId, Record, RecordId, Seq};
 use kilter_core::sync::reference::{direct, pending_of_object, pending_of_record};
-use kilter_core::sync::world::{Key, Sold, World};
+use kilter_core::sync::world::{Key, Polled, Sold, World};
 
 #[derive(Default, Clone)]
 pub struct Store {
@@ -41,7 +41,8 @@ impl Store {
                 }
                 Key::OrdersPolled(connection) => {
                     let asked = self.polled.get(connection.as_str()).copied().unwrap_or(0);
-                    world.polled.insert(connection.to_string(), asked);
+                    let polled = Polled { asked, merged: asked };
+                    world.polled.insert(connection.to_string(), polled);
                 }
                 _ => self.answer(world, key),
             }

@@ -72,6 +72,10 @@ async fn measure(work: &str, args: &Args) -> Result<Vec<Row>> {
     let by = |full: usize, small: usize| if args.small { small } else { full };
     Ok(match work {
         "hooks" => hooks::Hooks::start(by(100_000, 2_000)).await?.rows(args.turns).await?,
+        "half" => {
+            let mut merge = merge::Merge::start(by(10_000, 500), by(20, 2)).await?;
+            vec![merge.row(true, args.turns).await?]
+        }
         "merge" => {
             let mut merge = merge::Merge::start(by(10_000, 500), by(20, 2)).await?;
             vec![merge.row(false, args.turns).await?, merge.row(true, args.turns).await?]

@@ -372,6 +372,11 @@ impl World {
         dirty
     }
 
+    /// How many rows wait to be written; how many sold lines.
+    pub fn unwritten(&self) -> (usize, usize) {
+        (self.dirty_records.len() + self.dirty_objects.len(), self.dirty_sold.len())
+    }
+
     /// What it holds, in rows and questions whose answer it knows.
     pub fn size(&self) -> usize {
         self.records.len() + self.objects.len() + self.sold_index.len()

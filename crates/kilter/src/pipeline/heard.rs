@@ -7,66 +7,85 @@
 //! the same. What a text says depends on nothing but the text and the listing that it is about.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use kilter_core::model::{Change, Via};
+use foldhash::quality::RandomState;
+use kilter_core::model::{Change, Text, Via};
 use kilter_core::sync::project::Projected;
-
-use crate::pipeline::receive::Understood;
 
 /// Bytes of the texts of one generation; there are two. What a text says is seldom longer than itself.
 const HEARD_MAX: usize = 16 << 20;
 
 #[derive(Debug, Default)]
 pub struct Heard {
-    young: HashMap<blake3::Hash, Arc<Projected>>,
+    young: Generation,
     /// What came before those: the first to be let go of.
-    old: HashMap<blake3::Hash, Arc<Projected>>,
-    /// How long the texts of the young were.
+    old: Generation,
+    /// How long the texts of the young are.
     bytes: usize,
+    seed: RandomState,
+}
+
+/// By a hash of the words; which they are is compared.
+type Generation = HashMap<u64, (Words, Arc<Projected>), RandomState>;
+
+/// A text, and the listing that it is about.
+#[derive(Debug)]
+struct Words {
+    connection: Text,
+    collection: Text,
+    each: Text,
+    text: String,
+}
+
+impl Words {
+    fn are(&self, change: &Change, text: &str) -> bool {
+        self.text == text
+            && self.connection == change.connection
+            && self.collection == change.collection
+            && self.each == change.each
+    }
 }
 
 impl Heard {
-    /// What a text says: as it did before, or as it is understood now.
-    pub fn or(
-        &mut self,
-        change: &Change,
-        text: &str,
-        understand: impl FnOnce() -> Understood,
-    ) -> Understood {
+    /// What a text says, if it came before.
+    pub fn find(&mut self, change: &Change, text: &str) -> Option<Arc<Projected>> {
         if change.via == Via::Gone {
-            return understand();
+            return None;
         }
-        let digest = digest(change, text);
-        if let Some(item) = self.young.get(&digest) {
-            return Understood::Item(Arc::clone(item));
+        let hash = self.hash(change, text);
+        let heard = |known: &Generation| known.get(&hash).is_some_and(|(w, _)| w.are(change, text));
+        if heard(&self.young) {
+            return self.young.get(&hash).map(|(_, item)| Arc::clone(item));
         }
-        let understood = match self.old.remove(&digest) {
-            Some(item) => Understood::Item(item),
-            None => understand(),
-        };
-        if let Understood::Item(item) = &understood {
-            self.keep(digest, Arc::clone(item), text.len());
-        }
-        understood
+        let (words, item) = heard(&self.old).then(|| self.old.remove(&hash)).flatten()?;
+        self.put(hash, words, Arc::clone(&item));
+        Some(item)
     }
 
-    fn keep(&mut self, digest: blake3::Hash, item: Arc<Projected>, bytes: usize) {
+    /// From now on it came before.
+    pub fn keep(&mut self, change: &Change, text: String, item: Arc<Projected>) {
+        let hash = self.hash(change, &text);
+        let Change { connection, collection, each, .. } = change.clone();
+        self.put(hash, Words { connection, collection, each, text }, item);
+    }
+
+    fn put(&mut self, hash: u64, words: Words, item: Arc<Projected>) {
+        let bytes = words.text.len();
         if self.bytes + bytes > HEARD_MAX {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
         self.bytes += bytes;
-        self.young.insert(digest, item);
+        self.young.insert(hash, (words, item));
     }
-}
 
-fn digest(change: &Change, text: &str) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    for part in [&*change.connection, &*change.collection, &*change.each] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    fn hash(&self, change: &Change, text: &str) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        (&*change.connection, &*change.collection, &*change.each, text).hash(&mut hasher);
+        hasher.finish()
     }
-    hasher.update(text.as_bytes()).finalize()
 }
 
 #[cfg(test)]
@@ -87,8 +106,8 @@ mod tests {
         }
     }
 
-    fn item(text: &str) -> Understood {
-        Understood::Item(Arc::new(Projected {
+    fn item(text: &str) -> Arc<Projected> {
+        Arc::new(Projected {
             resource: "items".into(),
             id: text.into(),
             remote: text.into(),
@@ -98,15 +117,16 @@ mod tests {
             unreadable: Vec::new(),
             hints: Vec::new(),
             sides: Vec::new(),
-        }))
+        })
     }
 
     /// How often a text had to be read, of so many that came.
     fn read(heard: &mut Heard, told: &[(Change, &str)]) -> usize {
         let mut times = 0;
         for (change, text) in told {
-            let said = heard.or(change, text, || {
+            let said = heard.find(change, text).unwrap_or_else(|| {
                 times += 1;
+                heard.keep(change, (*text).to_owned(), item(text));
                 item(text)
             });
             assert_eq!(said, item(text), "another one's words");
@@ -126,8 +146,7 @@ mod tests {
     fn what_is_gone_says_nothing_by_its_words() {
         let mut heard = Heard::default();
         read(&mut heard, &[(change(Via::Hook, ""), "a")]);
-        let gone = heard.or(&change(Via::Gone, ""), "a", || Understood::Gone);
-        assert_eq!(gone, Understood::Gone);
+        assert_eq!(heard.find(&change(Via::Gone, ""), "a"), None);
     }
 
     #[test]

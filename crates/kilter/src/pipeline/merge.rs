@@ -3,35 +3,37 @@
 //! Reads   open changes, oldest first.   Writes  records, objects, sold lines, each change's end.
 //! Never   waits: what cannot be resolved yet is kept and woken later.
 //!
-//! Under a backlog, while one part of a batch is written the next is merged beside it, and the bodies of
-//! the next batch are read; what is known stays in memory until somebody else writes, and what a batch
-//! leaves behind is let go of by somebody else.
+//! Under a backlog a part is merged in memory while the one before it ends in the log and the bodies of
+//! later ones are read; what changed is written once a batch, however often it changed. While that is
+//! written and committed, what follows is merged in memory already: it counts if nobody else wrote since.
+//! What a batch leaves behind is let go of by somebody else.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use kilter_core::model::{Change, End};
+use kilter_core::model::{Change, End, Seq};
 use kilter_core::sync::house::House;
-use kilter_core::sync::world::{Dirty, World};
+use kilter_core::sync::world::World;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
-use crate::pipeline::heard::Heard;
-use crate::pipeline::receive::{Understood, asked_for, merge_known, merge_understood, understand};
-use crate::store::changes::Open;
-use crate::store::{Error, Result, Tx};
+use crate::pipeline::reading::{Reading, Said};
+use crate::pipeline::receive::{merge_known, merge_understood};
+use crate::store::{Error, Result, Store, Tx};
 
 /// From so many on, a thread of its own is worth it: to merge, or to let go of what they leave.
 const BESIDE_LEAST: usize = 16;
 
-/// So many are merged while as many before them are written.
-const PART: usize = 250;
+/// So many are merged while as many before them end.
+const PART: usize = 2_000;
 
-/// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits: rows
-/// that share a page are written once.
-const GROWS_MAX: usize = 16;
+/// So many are read at a time.
+const PIECE: usize = 500;
+
+/// As many changes are taken out of the log before their turn.
+const AHEAD_MAX: usize = 16_000;
+
+/// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits.
+const GROWS_MAX: usize = 64;
 
 /// Who waits gets the turn after as many times its size.
 const FAIR: usize = 4;
@@ -39,55 +41,38 @@ const FAIR: usize = 4;
 /// Records, objects and sold lines' answers that one world may hold when the next batch begins.
 const WORLD_MAX: usize = 100_000;
 
-/// Changes in their order, and what each says.
-type Said = VecDeque<(Change, Understood)>;
+/// Changed rows that wait to be written: what is more, is written before the batch ends.
+const UNWRITTEN_MAX: usize = 32_000;
 
-/// What was read beside a batch, and what that knew by then.
-type Read = (Vec<(Change, Understood)>, Heard);
+/// The same of sold lines: each question about one walks over all of them.
+const UNWRITTEN_SOLD_MAX: usize = 250;
 
-/// What one batch leaves to the next.
-#[derive(Default)]
-struct Ahead {
-    said: Said,
-    /// What follows, while it is read.
-    reading: Option<JoinHandle<Read>>,
-    /// What was read before, unless somebody reads.
-    heard: Heard,
-    /// With the store's count of writes: by another one it is out of date.
-    known: Option<(World, u64)>,
-}
+/// So many are merged one by one until it is tried again whether the next is known.
+const ONE_BY_ONE_MAX: usize = 100;
 
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     let mut total = 0;
     let most = engine.house.config.limits.merge_batch;
-    let (mut limit, mut ahead) = (most, Ahead::default());
+    let (mut limit, mut ahead) = (most, Ahead::new(&engine.house));
     loop {
         let house = Arc::clone(&engine.house);
         let spool = engine.store.spool().filter(|spool| spool.waits());
-        let (from, store) = (spool.clone(), engine.store.clone());
-        let batch = move |tx: &Tx<'_>| {
+        let from = spool.clone();
+        let turn = Turn { most, limit, store: engine.store.clone() };
+        let work = move |tx: &Tx<'_>| {
             let taken = from.map(|spool| tx.take_over(&spool)).transpose()?;
-            let fair = limit.min(most * FAIR);
-            let enough = |done: usize| done >= limit || (done >= fair && store.waited_for());
-            Ok((taken, batch(tx, &house, limit, ahead, enough)?))
+            Ok((taken, batch(tx, &house, &turn, ahead)?))
         };
-        let (taken, (ended, mut next)) = engine.store.write_async(batch).await?;
+        let (taken, (ended, mut next)) = engine.store.write_async(work).await?;
         if let (Some(spool), Some((_, place))) = (&spool, &taken) {
             spool.taken(place);
         }
+        next.merged().await?;
         total += ended.len();
-        if ended.len() >= BESIDE_LEAST {
-            spawn_blocking(move || drop(ended));
-        }
-        if let Some(reading) = next.reading.take() {
-            let lost = |e| Error::Refused(format!("read bodies: {e}"));
-            let (said, heard) = reading.await.map_err(lost)?;
-            next.said.extend(said);
-            next.heard = heard;
-        }
-        let waits = spool.is_some_and(|spool| spool.waits());
-        if next.said.is_empty() && !waits {
+        let_go_of(ended.len(), ended);
+        if next.is_empty() && !spool.is_some_and(|spool| spool.waits()) {
+            let_go_of(total, next);
             return Ok(total);
         }
         let waited_for = engine.store.waited_for();
@@ -96,204 +81,267 @@ pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     }
 }
 
-/// Merges what was read ahead, or the oldest, until it is `enough`; has up to `limit` read for the next.
+/// Many small things take their time to be let go of: nobody waits for it.
+fn let_go_of<T: Send + 'static>(how_many: usize, what: T) {
+    if how_many >= BESIDE_LEAST {
+        spawn_blocking(move || drop(what));
+    }
+}
+
+/// How long a batch may go on.
+struct Turn {
+    most: usize,
+    limit: usize,
+    store: Store,
+}
+
+impl Turn {
+    fn enough(&self, done: usize) -> bool {
+        let fair = self.limit.min(self.most * FAIR);
+        done >= self.limit || (done >= fair && self.store.waited_for())
+    }
+}
+
+/// Merges what was read ahead, and what follows, until it is `enough`.
 fn batch(
     tx: &Tx<'_>,
     house: &Arc<House>,
-    limit: usize,
-    ahead: Ahead,
-    enough: impl Fn(usize) -> bool,
+    turn: &Turn,
+    mut ahead: Ahead,
 ) -> Result<(Ended, Ahead)> {
-    let world = match ahead.known.filter(|(_, then)| *then == tx.written()) {
-        Some((world, _)) => tx.go_on(world),
-        None => tx.world()?,
-    };
-    let (mut said, mut heard, precedence) = (ahead.said, ahead.heard, Precedence::default());
-    if said.is_empty() {
-        said = read(house, tx.open_changes(0, limit)?, &precedence, &mut heard).into();
-    }
-    let last = said.back().map_or(0, |(change, _)| change.seq);
-    let room = limit.saturating_mul(2).saturating_sub(said.len());
-    let next = if said.is_empty() { Open::default() } else { tx.open_changes(last, room)? };
-    let reading = (!next.changes.is_empty()).then(|| {
-        let (house, precedence) = (Arc::clone(house), precedence.clone());
-        let mut heard = std::mem::take(&mut heard);
-        spawn_blocking(move || (read(&house, next, &precedence, &mut heard), heard))
-    });
-    let written = tx.written();
-    let mut merging = Merging { tx, house, world, precedence, written, alone: true, open: None };
-    let ended = merging.all(&mut said, enough)?;
-    let (world, alone) = (merging.world, merging.alone);
-    let goes_on = reading.is_some() || !said.is_empty();
-    let known = alone && goes_on && world.size() <= WORLD_MAX;
-    let known = known.then(|| (world, tx.written()));
-    Ok((ended, Ahead { said, reading, heard, known }))
-}
-
-/// True while a part is merged beside the writer, who waits for it: reading gives way to it where both
-/// have one core.
-#[derive(Debug, Clone)]
-struct Precedence(Option<Arc<AtomicBool>>);
-
-impl Default for Precedence {
-    fn default() -> Self {
-        let few = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= 2);
-        Self(few.then(Arc::default))
-    }
-}
-
-/// How long reading gives way at a time.
-const GIVES_WAY: Duration = Duration::from_micros(200);
-
-impl Precedence {
-    /// Until what is returned is dropped.
-    fn take(&self) -> Taken<'_> {
-        self.0.iter().for_each(|at_it| at_it.store(true, Ordering::Relaxed));
-        Taken(self)
-    }
-
-    fn give_way(&self) {
-        while self.0.as_ref().is_some_and(|at_it| at_it.load(Ordering::Relaxed)) {
-            std::thread::sleep(GIVES_WAY);
+    let (world, ended) = ahead.go_on(tx)?;
+    let mut merged = ended.len();
+    let mut merging = Merging::new(tx, house, world, ended);
+    while !turn.enough(merged) {
+        let part = ahead.part(tx, turn.most)?;
+        if part.is_empty() {
+            break;
         }
+        merged += part.len();
+        let rest = merging.part(part, || ahead.fetch(tx))?;
+        merged -= rest.len();
+        ahead.put_back(rest);
     }
+    merging.end()?;
+    let alone = merging.alone();
+    let Merging { mut world, all, .. } = merging;
+    let dirty = world.take_dirty();
+    if alone && world.size() <= WORLD_MAX {
+        // Who waits will write, and what is merged by then would be merged again.
+        let said = if turn.store.waited_for() { Said::new() } else { ahead.read() };
+        ahead.merge(house, world, said);
+        ahead.fetch(tx)?;
+    }
+    tx.put(&dirty)?;
+    ahead.written = tx.written();
+    Ok((all, ahead))
 }
 
-struct Taken<'m>(&'m Precedence);
+/// What one batch leaves to the next.
+struct Ahead {
+    said: Said,
+    reading: Reading,
+    /// All up to here was taken out of the log.
+    last: Seq,
+    /// A world as it was written, and what was merged into it since, in memory alone.
+    known: Option<(World, Part)>,
+    /// The same while it is merged.
+    merging: Option<JoinHandle<(World, Part)>>,
+    /// The store's count of writes when that world was written: by another one it is out of date.
+    written: u64,
+}
 
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.0.0.iter().for_each(|at_it| at_it.store(false, Ordering::Relaxed));
+impl Ahead {
+    fn new(house: &Arc<House>) -> Self {
+        let (said, reading) = (Said::new(), Reading::new(house));
+        Self { said, reading, last: 0, known: None, merging: None, written: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        let known = self.known.as_ref().is_none_or(|(_, part)| part.said.is_empty());
+        known && self.said.is_empty() && self.reading.away() == 0
+    }
+
+    /// The next changes, and what they say: as many as are read, at most `PART`.
+    fn part(&mut self, tx: &Tx<'_>, most: usize) -> Result<Said> {
+        if self.said.is_empty() && self.reading.away() == 0 {
+            let open = tx.open_changes(self.last, most)?;
+            self.last = open.changes.last().map_or(self.last, |change| change.seq);
+            self.said = self.reading.now(open)?;
+        } else if self.said.is_empty() {
+            self.said = self.reading.next()?;
+        }
+        let mut said = self.read();
+        self.said = said.split_off(said.len().min(PART));
+        Ok(said)
+    }
+
+    /// All that is read by now.
+    fn read(&mut self) -> Said {
+        let mut said = std::mem::take(&mut self.said);
+        while let Some(more) = self.reading.ready() {
+            said.extend(more);
+        }
+        said
+    }
+
+    fn put_back(&mut self, mut rest: Said) {
+        rest.append(&mut self.said);
+        self.said = rest;
+    }
+
+    /// Has those read that come later.
+    fn fetch(&mut self, tx: &Tx<'_>) -> Result<()> {
+        while self.said.len() + self.reading.away() < AHEAD_MAX {
+            let open = tx.open_changes(self.last, PIECE)?;
+            let Some(last) = open.changes.last() else { break };
+            self.last = last.seq;
+            self.reading.hand(open);
+        }
+        Ok(())
+    }
+
+    /// Merges what the world knows, while somebody else writes what it is based on.
+    fn merge(&mut self, house: &Arc<House>, mut world: World, said: Said) {
+        if said.len() < BESIDE_LEAST {
+            self.put_back(said);
+            self.known = Some((world, Part::default()));
+            return;
+        }
+        let house = Arc::clone(house);
+        self.merging = Some(spawn_blocking(move || {
+            let part = Part::merged(&house, &mut world, said);
+            (world, part)
+        }));
+    }
+
+    /// Waits for it.
+    async fn merged(&mut self) -> Result<()> {
+        if let Some(merging) = self.merging.take() {
+            let lost = |e| Error::Refused(format!("merge what follows: {e}"));
+            self.known = Some(merging.await.map_err(lost)?);
+        }
+        Ok(())
+    }
+
+    /// The world as it is known, and what is merged of it, if nobody else wrote meanwhile.
+    fn go_on(&mut self, tx: &Tx<'_>) -> Result<(World, Ended)> {
+        let Some((world, part)) = self.known.take() else { return Ok((tx.world()?, Ended::new())) };
+        if self.written != tx.written() {
+            self.put_back(part.said);
+            let_go_of(world.size(), world);
+            return Ok((tx.world()?, Ended::new()));
+        }
+        let (ended, rest) = part.split();
+        self.put_back(rest);
+        Ok((tx.go_on(world), ended))
     }
 }
 
 type Ended = Vec<(Change, End)>;
 
-/// The merges of one transaction: while a part is written, the next is merged beside it, as far as it
-/// asks for nothing that must be read.
+/// Changes, and how the first of them ended in memory.
+#[derive(Default)]
+struct Part {
+    said: Said,
+    ends: Vec<End>,
+}
+
+impl Part {
+    /// Merged from the front, as far as it asks for nothing that must be read.
+    fn merged(house: &House, world: &mut World, said: Said) -> Self {
+        let ends = said.iter().map_while(|(change, said)| merge_known(house, world, change, said));
+        let ends = ends.collect();
+        Self { said, ends }
+    }
+
+    /// What ended, and what is left.
+    fn split(mut self) -> (Ended, Said) {
+        let rest = self.said.split_off(self.ends.len());
+        let ended = self.said.into_iter().zip(self.ends).map(|((change, _), end)| (change, end));
+        (ended.collect(), rest)
+    }
+}
+
+/// The merges of one transaction.
 struct Merging<'m, 'c> {
     tx: &'m Tx<'c>,
     house: &'m House,
     world: World,
-    precedence: Precedence,
     /// The store's count of writes, as far as they are our own.
     written: u64,
     /// Did nobody but us write what the world holds?
     alone: bool,
-    /// What was merged and is not written yet.
-    open: Option<(Dirty, Ended)>,
+    /// What was merged, and its end is not written.
+    ended: Ended,
+    /// The same with their ends.
+    all: Ended,
 }
 
-impl Merging<'_, '_> {
-    /// Merges from the front of `said`, part by part.
-    fn all(&mut self, said: &mut Said, enough: impl Fn(usize) -> bool) -> Result<Ended> {
-        let (mut all, mut merged) = (Vec::with_capacity(said.len()), 0);
-        while !said.is_empty() && !enough(merged) {
-            let part: Said = said.drain(..said.len().min(PART)).collect();
-            merged += part.len();
-            if let Some((ended, rest)) = self.beside(part, &mut all)? {
-                self.one_by_one(ended, rest)?;
-            }
-        }
-        self.write(&mut all)?;
-        Ok(all)
+impl<'m, 'c> Merging<'m, 'c> {
+    fn new(tx: &'m Tx<'c>, house: &'m House, world: World, ended: Ended) -> Self {
+        Self { tx, house, world, written: tx.written(), alone: true, ended, all: Ended::new() }
     }
 
-    /// Writes what is open, and meanwhile merges from the front of a part what the world knows. What
-    /// ended and what is left, if anything is.
-    fn beside(&mut self, part: Said, all: &mut Ended) -> Result<Option<(Ended, Said)>> {
-        if self.open.is_none() || part.len() < BESIDE_LEAST {
-            self.write(all)?;
-            return Ok(Some(known(self.house, &mut self.world, part)));
-        }
+    /// Merges a part, while that before it ends and `beside` is done. What is left of it.
+    fn part(&mut self, part: Said, beside: impl FnOnce() -> Result<()>) -> Result<Said> {
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
-        let precedence = self.precedence.clone();
-        let (merged, written) = std::thread::scope(|scope| {
-            let merging = scope.spawn(move || {
-                let _taken = precedence.take();
-                let (ended, rest) = known(house, &mut world, part);
-                let dirty = rest.is_empty().then(|| world.take_dirty());
-                (world, ended, rest, dirty)
-            });
-            let written = self.write(all);
-            (merging.join(), written)
-        });
-        let (world, ended, rest, dirty) =
-            merged.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written?;
+        let meanwhile = |merging: &mut Self| merging.end().and_then(|()| beside());
+        let (part, done) = if part.len() < BESIDE_LEAST {
+            let done = meanwhile(self);
+            (Part::merged(house, &mut world, part), done)
+        } else {
+            std::thread::scope(|scope| {
+                let world = &mut world;
+                let merging = scope.spawn(move || Part::merged(house, world, part));
+                let done = meanwhile(self);
+                let part = merging.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (part, done)
+            })
+        };
         self.world = world;
-        let Some(dirty) = dirty else { return Ok(Some((ended, rest))) };
-        self.open = Some((dirty, ended));
-        Ok(None)
+        done?;
+        let (ended, rest) = part.split();
+        self.ended = ended;
+        let rest = self.one_by_one(rest)?;
+        // Ends were written meanwhile.
+        self.world.polled.clear();
+        let (rows, sold) = self.world.unwritten();
+        if rows > UNWRITTEN_MAX || sold > UNWRITTEN_SOLD_MAX {
+            self.alone();
+            self.tx.put(&self.world.take_dirty())?;
+            self.written = self.tx.written();
+        }
+        Ok(rest)
     }
 
-    /// Merges what is left of a part, and reads what it asks for.
-    fn one_by_one(&mut self, mut ended: Ended, rest: Said) -> Result<()> {
+    /// Merges the first of what is left of a part, and reads what it asks for.
+    fn one_by_one(&mut self, mut rest: Said) -> Result<Said> {
         let Self { tx, house, world, .. } = self;
+        let later = rest.split_off(rest.len().min(ONE_BY_ONE_MAX));
         for (change, said) in rest {
             tx.foresee(house, world, [&change])?;
             let end = merge_understood(tx, house, world, &change, said)?;
-            ended.push((change, end));
+            self.ended.push((change, end));
         }
-        self.alone &= tx.written() == self.written;
-        self.open = Some((self.world.take_dirty(), ended));
-        Ok(())
+        Ok(later)
     }
 
-    /// Writes what is open.
-    fn write(&mut self, all: &mut Ended) -> Result<()> {
-        let Some((dirty, ended)) = self.open.take() else { return Ok(()) };
-        self.tx.put(&dirty)?;
-        self.tx.end_changes(&ended)?;
-        self.written = self.tx.written();
-        for (change, end) in &ended {
+    /// Writes how the last part ended.
+    fn end(&mut self) -> Result<()> {
+        self.tx.end_changes(&self.ended)?;
+        for (change, end) in &self.ended {
             if let End::Dead(reason) = end {
                 tracing::warn!(connection.id = change.connection.as_str(), reason, "dead letter");
             }
         }
-        all.extend(ended);
+        self.all.append(&mut self.ended);
         Ok(())
     }
-}
 
-/// Merges from the front what the world knows; what is left is to be read for.
-fn known(house: &House, world: &mut World, mut part: Said) -> (Ended, Said) {
-    let mut ended = Vec::with_capacity(part.len());
-    while let Some((change, said)) = part.pop_front() {
-        let Some(end) = merge_known(house, world, &change, &said) else {
-            part.push_front((change, said));
-            break;
-        };
-        ended.push((change, end));
+    /// Did nobody but us write so far?
+    fn alone(&mut self) -> bool {
+        self.alone &= self.tx.written() == self.written;
+        self.alone
     }
-    (ended, part)
-}
-
-/// What the bodies of changes say.
-fn read(
-    house: &House,
-    open: Open,
-    precedence: &Precedence,
-    heard: &mut Heard,
-) -> Vec<(Change, Understood)> {
-    let each = open.changes.into_iter().zip(open.texts).inspect(|_| precedence.give_way());
-    let said = each.map(|(change, text)| {
-        let understood = heard.or(&change, &text, || meant(house, &change, &text));
-        debug_assert!(says_all(house, &change, &text, &understood), "a key is left out: {text}");
-        (change, understood)
-    });
-    said.collect()
-}
-
-fn meant(house: &House, change: &Change, text: &str) -> Understood {
-    match asked_for(house, change, text) {
-        Ok(body) => understand(house, change, &body),
-        Err(error) => Understood::Ended(End::Dead(format!("failed to read its body: {error}"))),
-    }
-}
-
-/// Every test that merges is one of what is asked for: the whole body says no more.
-fn says_all(house: &House, change: &Change, text: &str, said: &Understood) -> bool {
-    let whole = serde_json::from_str(text).map(|body| understand(house, change, &body));
-    whole.map_or(matches!(said, Understood::Ended(End::Dead(_))), |whole| whole == *said)
 }

@@ -103,20 +103,34 @@ impl Tx<'_> {
     pub fn end_changes(&self, ends: &[(Change, End)]) -> Result<()> {
         let sql = "UPDATE changes SET end = ?3, reason = ?4
                    WHERE seq BETWEEN ?1 AND ?2 AND end IS NULL";
-        let mut s = self.sql.prepare_cached(sql)?;
+        let some = format!("{sql} AND substr(?5, seq - ?1 + 1, 1) = x'01'");
         let mut sums = Sums::new();
-        // Neighbours of one listing that end alike are one statement.
-        let alike = |(a, ended): &(Change, End), (b, ends): &(Change, End)| {
-            b.seq == a.seq + 1
-                && ended == ends
-                && (&a.connection, &a.collection) == (&b.connection, &b.collection)
+        // Neighbours of one listing that end alike are one statement, be others between them.
+        let neighbours = |(a, _): &(Change, End), (b, _): &(Change, End)| {
+            b.seq == a.seq + 1 && (&a.connection, &a.collection) == (&b.connection, &b.collection)
         };
-        for run in ends.chunk_by(alike) {
-            let [(first, end), ..] = run else { continue };
+        for run in ends.chunk_by(neighbours) {
+            let [(first, _), ..] = run else { continue };
             let last = run.last().map_or(first.seq, |(change, _)| change.seq);
-            let n = s.execute(params![first.seq, last, end.name(), end.reason()])?;
-            let n = i64::try_from(n).unwrap_or(0);
-            count(&mut sums, &first.connection, &first.collection, end.name(), n);
+            let mut kinds: Vec<&End> = Vec::new();
+            for (_, end) in run {
+                if !kinds.contains(&end) {
+                    kinds.push(end);
+                }
+            }
+            for end in &kinds {
+                let (name, reason) = (end.name(), end.reason());
+                let n = if kinds.len() == 1 {
+                    let mut s = self.sql.prepare_cached(sql)?;
+                    s.execute(params![first.seq, last, name, reason])?
+                } else {
+                    let such: Vec<u8> = run.iter().map(|(_, e)| u8::from(e == *end)).collect();
+                    let mut s = self.sql.prepare_cached(&some)?;
+                    s.execute(params![first.seq, last, name, reason, such])?
+                };
+                let n = i64::try_from(n).unwrap_or(0);
+                count(&mut sums, &first.connection, &first.collection, name, n);
+            }
         }
         self.add_sums(&sums)
     }

@@ -9,6 +9,7 @@
 //! What a batch leaves behind is let go of by somebody else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kilter_core::model::{Change, End, Seq};
 use kilter_core::sync::house::House;
@@ -17,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
 use crate::pipeline::reading::{Reading, Said};
-use crate::pipeline::receive::{merge_known, merge_understood};
+use crate::pipeline::receive::{Understood, merge_known, merge_understood};
 use crate::store::{Error, Result, Store, Tx};
 
 /// From so many on, a thread of its own is worth it: to merge, or to let go of what they leave.
@@ -29,8 +30,8 @@ const PART: usize = 2_000;
 /// So many are read at a time.
 const PIECE: usize = 500;
 
-/// As many changes are taken out of the log before their turn.
-const AHEAD_MAX: usize = 16_000;
+/// As many changes are taken out of the log before their turn; once more as many while a batch is written.
+const AHEAD_MAX: usize = 8_000;
 
 /// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits.
 const GROWS_MAX: usize = 64;
@@ -48,7 +49,7 @@ const UNWRITTEN_MAX: usize = 32_000;
 const UNWRITTEN_SOLD_MAX: usize = 250;
 
 /// So many are merged one by one until it is tried again whether the next is known.
-const ONE_BY_ONE_MAX: usize = 100;
+const ONE_BY_ONE_MAX: usize = 250;
 
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
@@ -103,24 +104,11 @@ impl Turn {
 }
 
 /// Merges what was read ahead, and what follows, until it is `enough`.
-fn batch(
-    tx: &Tx<'_>,
-    house: &Arc<House>,
-    turn: &Turn,
-    mut ahead: Ahead,
-) -> Result<(Ended, Ahead)> {
+fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Result<(Ended, Ahead)> {
     let (world, ended) = ahead.go_on(tx)?;
-    let mut merged = ended.len();
     let mut merging = Merging::new(tx, house, world, ended);
-    while !turn.enough(merged) {
-        let part = ahead.part(tx, turn.most)?;
-        if part.is_empty() {
-            break;
-        }
-        merged += part.len();
-        let rest = merging.part(part, || ahead.fetch(tx))?;
-        merged -= rest.len();
-        ahead.put_back(rest);
+    while !turn.enough(merging.merged()) && ahead.any(tx, turn.most)? {
+        merging.part(&mut ahead)?;
     }
     merging.end()?;
     let alone = merging.alone();
@@ -128,9 +116,8 @@ fn batch(
     let dirty = world.take_dirty();
     if alone && world.size() <= WORLD_MAX {
         // Who waits will write, and what is merged by then would be merged again.
-        let said = if turn.store.waited_for() { Said::new() } else { ahead.read() };
-        ahead.merge(house, world, said);
-        ahead.fetch(tx)?;
+        ahead.keep(house, world, !turn.store.waited_for());
+        ahead.fetch(tx, ahead.said.len())?;
     }
     tx.put(&dirty)?;
     ahead.written = tx.written();
@@ -143,10 +130,10 @@ struct Ahead {
     reading: Reading,
     /// All up to here was taken out of the log.
     last: Seq,
-    /// A world as it was written, and what was merged into it since, in memory alone.
-    known: Option<(World, Part)>,
-    /// The same while it is merged.
-    merging: Option<JoinHandle<(World, Part)>>,
+    /// A world as it was written, and how the first of `said` ended in it since, in memory alone.
+    known: Option<(World, Vec<End>)>,
+    /// The same while it is merged, until it is told that it is enough.
+    merging: Option<(JoinHandle<(World, Said, Vec<End>)>, Arc<AtomicBool>)>,
     /// The store's count of writes when that world was written: by another one it is out of date.
     written: u64,
 }
@@ -158,41 +145,31 @@ impl Ahead {
     }
 
     fn is_empty(&self) -> bool {
-        let known = self.known.as_ref().is_none_or(|(_, part)| part.said.is_empty());
-        known && self.said.is_empty() && self.reading.away() == 0
+        self.said.is_empty() && self.reading.away() == 0
     }
 
-    /// The next changes, and what they say: as many as are read, at most `PART`.
-    fn part(&mut self, tx: &Tx<'_>, most: usize) -> Result<Said> {
-        if self.said.is_empty() && self.reading.away() == 0 {
+    /// Takes what is read by now, and waits for some. False: nothing is open.
+    fn any(&mut self, tx: &Tx<'_>, most: usize) -> Result<bool> {
+        if self.is_empty() {
             let open = tx.open_changes(self.last, most)?;
             self.last = open.changes.last().map_or(self.last, |change| change.seq);
             self.said = self.reading.now(open)?;
         } else if self.said.is_empty() {
             self.said = self.reading.next()?;
         }
-        let mut said = self.read();
-        self.said = said.split_off(said.len().min(PART));
-        Ok(said)
+        self.gather();
+        Ok(!self.said.is_empty())
     }
 
-    /// All that is read by now.
-    fn read(&mut self) -> Said {
-        let mut said = std::mem::take(&mut self.said);
+    fn gather(&mut self) {
         while let Some(more) = self.reading.ready() {
-            said.extend(more);
+            self.said.extend(more);
         }
-        said
     }
 
-    fn put_back(&mut self, mut rest: Said) {
-        rest.append(&mut self.said);
-        self.said = rest;
-    }
-
-    /// Has those read that come later.
-    fn fetch(&mut self, tx: &Tx<'_>) -> Result<()> {
-        while self.said.len() + self.reading.away() < AHEAD_MAX {
+    /// Has those read that come later; so many are left of those that are read.
+    fn fetch(&mut self, tx: &Tx<'_>, left: usize) -> Result<()> {
+        while left + self.reading.away() < AHEAD_MAX {
             let open = tx.open_changes(self.last, PIECE)?;
             let Some(last) = open.changes.last() else { break };
             self.last = last.seq;
@@ -201,66 +178,61 @@ impl Ahead {
         Ok(())
     }
 
-    /// Merges what the world knows, while somebody else writes what it is based on.
-    fn merge(&mut self, house: &Arc<House>, mut world: World, said: Said) {
-        if said.len() < BESIDE_LEAST {
-            self.put_back(said);
-            self.known = Some((world, Part::default()));
+    /// A world for what follows; with `on`, what is read by now is merged while somebody else writes what
+    /// the world is based on.
+    fn keep(&mut self, house: &Arc<House>, mut world: World, on: bool) {
+        self.gather();
+        if !on || self.said.len() < BESIDE_LEAST {
+            self.known = Some((world, Vec::new()));
             return;
         }
-        let house = Arc::clone(house);
-        self.merging = Some(spawn_blocking(move || {
-            let part = Part::merged(&house, &mut world, said);
-            (world, part)
-        }));
+        let (house, said) = (Arc::clone(house), std::mem::take(&mut self.said));
+        let enough = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&enough);
+        let merging = spawn_blocking(move || {
+            let each = said.iter().take_while(|_| !told.load(Ordering::Relaxed));
+            let ends = known(&house, &mut world, each);
+            (world, said, ends)
+        });
+        self.merging = Some((merging, enough));
     }
 
-    /// Waits for it.
+    /// What the world is based on is committed.
     async fn merged(&mut self) -> Result<()> {
-        if let Some(merging) = self.merging.take() {
+        if let Some((merging, enough)) = self.merging.take() {
+            enough.store(true, Ordering::Relaxed);
             let lost = |e| Error::Refused(format!("merge what follows: {e}"));
-            self.known = Some(merging.await.map_err(lost)?);
+            let (world, said, ends) = merging.await.map_err(lost)?;
+            (self.said, self.known) = (said, Some((world, ends)));
         }
         Ok(())
     }
 
-    /// The world as it is known, and what is merged of it, if nobody else wrote meanwhile.
+    /// The world as it is known, and what ended in it, if nobody else wrote meanwhile.
     fn go_on(&mut self, tx: &Tx<'_>) -> Result<(World, Ended)> {
-        let Some((world, part)) = self.known.take() else { return Ok((tx.world()?, Ended::new())) };
+        let Some((world, ends)) = self.known.take() else { return Ok((tx.world()?, Ended::new())) };
         if self.written != tx.written() {
-            self.put_back(part.said);
             let_go_of(world.size(), world);
             return Ok((tx.world()?, Ended::new()));
         }
-        let (ended, rest) = part.split();
-        self.put_back(rest);
-        Ok((tx.go_on(world), ended))
+        Ok((tx.go_on(world), ended(&mut self.said, ends)))
     }
 }
 
 type Ended = Vec<(Change, End)>;
 
-/// Changes, and how the first of them ended in memory.
-#[derive(Default)]
-struct Part {
-    said: Said,
-    ends: Vec<End>,
+/// Merges from the front what asks for nothing that must be read: how each ended.
+fn known<'s>(
+    house: &House,
+    world: &mut World,
+    said: impl Iterator<Item = &'s (Change, Understood)>,
+) -> Vec<End> {
+    said.map_while(|(change, said)| merge_known(house, world, change, said)).collect()
 }
 
-impl Part {
-    /// Merged from the front, as far as it asks for nothing that must be read.
-    fn merged(house: &House, world: &mut World, said: Said) -> Self {
-        let ends = said.iter().map_while(|(change, said)| merge_known(house, world, change, said));
-        let ends = ends.collect();
-        Self { said, ends }
-    }
-
-    /// What ended, and what is left.
-    fn split(mut self) -> (Ended, Said) {
-        let rest = self.said.split_off(self.ends.len());
-        let ended = self.said.into_iter().zip(self.ends).map(|((change, _), end)| (change, end));
-        (ended.collect(), rest)
-    }
+/// Takes the first out, whose ends are known.
+fn ended(said: &mut Said, ends: Vec<End>) -> Ended {
+    said.drain(..ends.len()).zip(ends).map(|((change, _), end)| (change, end)).collect()
 }
 
 /// The merges of one transaction.
@@ -283,27 +255,34 @@ impl<'m, 'c> Merging<'m, 'c> {
         Self { tx, house, world, written: tx.written(), alone: true, ended, all: Ended::new() }
     }
 
-    /// Merges a part, while that before it ends and `beside` is done. What is left of it.
-    fn part(&mut self, part: Said, beside: impl FnOnce() -> Result<()>) -> Result<Said> {
+    fn merged(&self) -> usize {
+        self.all.len() + self.ended.len()
+    }
+
+    /// Merges a part, while that before it ends and those that follow are fetched.
+    fn part(&mut self, ahead: &mut Ahead) -> Result<()> {
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
-        let meanwhile = |merging: &mut Self| merging.end().and_then(|()| beside());
-        let (part, done) = if part.len() < BESIDE_LEAST {
+        let said = std::mem::take(&mut ahead.said);
+        let (part, left) = (said.iter().take(PART), said.len());
+        let mut meanwhile =
+            |merging: &mut Self| merging.end().and_then(|()| ahead.fetch(merging.tx, left));
+        let (ends, done) = if left < BESIDE_LEAST {
             let done = meanwhile(self);
-            (Part::merged(house, &mut world, part), done)
+            (known(house, &mut world, part), done)
         } else {
             std::thread::scope(|scope| {
                 let world = &mut world;
-                let merging = scope.spawn(move || Part::merged(house, world, part));
+                let merging = scope.spawn(move || known(house, world, part));
                 let done = meanwhile(self);
-                let part = merging.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                (part, done)
+                let ends = merging.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (ends, done)
             })
         };
-        self.world = world;
+        (self.world, ahead.said) = (world, said);
         done?;
-        let (ended, rest) = part.split();
-        self.ended = ended;
-        let rest = self.one_by_one(rest)?;
+        let left = left.min(PART) - ends.len();
+        self.ended = ended(&mut ahead.said, ends);
+        self.one_by_one(ahead.said.drain(..left.min(ONE_BY_ONE_MAX)))?;
         // Ends were written meanwhile.
         self.world.polled.clear();
         let (rows, sold) = self.world.unwritten();
@@ -312,19 +291,18 @@ impl<'m, 'c> Merging<'m, 'c> {
             self.tx.put(&self.world.take_dirty())?;
             self.written = self.tx.written();
         }
-        Ok(rest)
+        Ok(())
     }
 
-    /// Merges the first of what is left of a part, and reads what it asks for.
-    fn one_by_one(&mut self, mut rest: Said) -> Result<Said> {
+    /// Merges what asks for something, and reads that.
+    fn one_by_one(&mut self, said: impl Iterator<Item = (Change, Understood)>) -> Result<()> {
         let Self { tx, house, world, .. } = self;
-        let later = rest.split_off(rest.len().min(ONE_BY_ONE_MAX));
-        for (change, said) in rest {
+        for (change, said) in said {
             tx.foresee(house, world, [&change])?;
             let end = merge_understood(tx, house, world, &change, said)?;
             self.ended.push((change, end));
         }
-        Ok(later)
+        Ok(())
     }
 
     /// Writes how the last part ended.

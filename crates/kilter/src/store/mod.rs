@@ -69,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_exchanges.sql"),
     include_str!("../../migrations/sqlite/0006_fell.sql"),
     include_str!("../../migrations/sqlite/0007_bodies.sql"),
+    include_str!("../../migrations/sqlite/0008_due.sql"),
 ];
 
 /// Small checkpoints, until they go beside the writer: the tail of a webhook's latency comes from them.

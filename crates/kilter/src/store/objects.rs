@@ -181,7 +181,7 @@ impl Tx<'_> {
     pub fn due(&self, connection: &str, now: &str, limit: usize) -> Result<Vec<Object>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.objects_where(
-            "connection = ?1 AND due_mark IS NOT NULL AND due_next <= ?2
+            "connection = ?1 AND due_lane IS NOT NULL AND due_next <= ?2
              ORDER BY due_lane, due_since, id LIMIT ?3",
             params![connection, now, limit],
         )
@@ -197,7 +197,7 @@ impl Tx<'_> {
     ) -> Result<Vec<ObjectId>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT id FROM objects WHERE connection = ?1 AND resource = ?2
-                   AND due_mark IS NOT NULL AND due_next <= ?3 AND remote IS NULL
+                   AND due_lane IS NOT NULL AND due_next <= ?3 AND remote IS NULL
                    ORDER BY due_lane, due_since, id LIMIT ?4";
         let mut s = self.sql.prepare_cached(sql)?;
         let rows = s.query_map(params![connection, resource, now, limit], |r| r.get(0))?;
@@ -249,7 +249,7 @@ impl Tx<'_> {
 
     pub fn any_due(&self, connection: &str, resource: &str, now: &str) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM objects WHERE connection = ?1 AND resource = ?2
-                   AND due_mark IS NOT NULL AND due_next <= ?3)";
+                   AND due_lane IS NOT NULL AND due_next <= ?3)";
         Ok(self.count(sql, params![connection, resource, now])? > 0)
     }
 
@@ -270,7 +270,7 @@ impl Tx<'_> {
     ) -> Result<usize> {
         let sql = "UPDATE objects SET due_next = ?4, wait_kind = NULL, wait_reason = NULL
                    WHERE connection = ?1 AND resource = ?2 AND wait_reason = ?3
-                   AND due_mark IS NOT NULL";
+                   AND due_lane IS NOT NULL";
         let woken =
             self.sql.prepare_cached(sql)?.execute(params![connection, resource, reason, now])?;
         self.forget_waits(connection);
@@ -324,7 +324,7 @@ impl Tx<'_> {
     /// What waited for an order poll of a connection may look again; a back-off is not lowered.
     pub fn wake_later(&self, connection: &str, now: &str) -> Result<()> {
         let sql = "UPDATE objects SET due_next = ?2
-                   WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL
+                   WHERE connection = ?1 AND wait_kind = 'later' AND due_lane IS NOT NULL
                      AND (due_not_before IS NULL OR due_not_before <= ?2)";
         self.sql.prepare_cached(sql)?.execute(params![connection, now])?;
         self.forget_waits(connection);
@@ -337,7 +337,7 @@ impl Tx<'_> {
                    WHERE wait_kind = 'later' AND fell IS NOT NULL AND connection = ?1
                      AND fell > (SELECT coalesce(min(asked), 0) FROM cursors
                                  WHERE connection = ?1 AND resource = ?2)
-                     AND due_mark IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?3))";
+                     AND due_lane IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?3))";
         Ok(self.count(sql, params![connection, resource, now])? > 0)
     }
 
@@ -345,7 +345,7 @@ impl Tx<'_> {
     pub fn due_ids(&self, connection: &str, now: &str, limit: usize) -> Result<Vec<ObjectId>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT id FROM objects
-                   WHERE connection = ?1 AND due_mark IS NOT NULL AND due_next <= ?2
+                   WHERE connection = ?1 AND due_lane IS NOT NULL AND due_next <= ?2
                    ORDER BY due_lane, due_since, id LIMIT ?3";
         self.ids(sql, params![connection, now, limit])
     }
@@ -354,7 +354,7 @@ impl Tx<'_> {
     pub fn next_retry(&self, since: &str) -> Result<Option<String>> {
         let sql = "SELECT min(t) FROM (
                      SELECT min(due_next) AS t FROM objects
-                       WHERE due_mark IS NOT NULL AND due_next > ?1
+                       WHERE due_lane IS NOT NULL AND due_next > ?1
                      UNION ALL SELECT min(next_at) FROM intents
                        WHERE status = 'uncertain' AND next_at > ?1)";
         Ok(self.sql.prepare_cached(sql)?.query_row([since], |r| r.get(0))?)

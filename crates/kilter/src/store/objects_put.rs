@@ -92,7 +92,7 @@ struct Moved {
 
 impl Moved {
     fn between(was: &Object, o: &Object) -> Self {
-        let due = |o: &Object| o.due.as_ref().map(|d| (d.mark, d.since.clone(), d.lane));
+        let due = |o: &Object| o.due.as_ref().map(|d| (d.since.clone(), d.lane));
         Self {
             place: was.connection != o.connection
                 || was.resource != o.resource
@@ -110,7 +110,7 @@ impl Moved {
     fn update(self) -> String {
         let mut sql = String::from(
             "UPDATE objects SET version = ?10, settled = ?11, asked = ?12,
-             fell = ?13, state = ?14, due_next = ?19, due_not_before = ?20, due_tries = ?21,
+             fell = ?13, state = ?14, due_mark = ?17, due_next = ?19, due_not_before = ?20, due_tries = ?21,
              repairs = ?24",
         );
         let place = ", connection = ?2, resource = ?3, collection = ?4, remote = ?5, root = ?6,
@@ -119,7 +119,7 @@ impl Moved {
             (self.place, place),
             (self.shadow, ", shadow = ?9"),
             (self.wait, ", wait_kind = ?15, wait_reason = ?16"),
-            (self.due, ", due_mark = ?17, due_since = ?18, due_lane = ?22"),
+            (self.due, ", due_since = ?18, due_lane = ?22"),
             (self.look, ", look = ?23"),
         ];
         groups.into_iter().filter(|(moved, _)| *moved).for_each(|(_, set)| sql.push_str(set));

@@ -24,14 +24,14 @@ use crate::store::{Error, Result, Store, Tx};
 /// From so many on, a thread of its own is worth it: to merge, or to let go of what they leave.
 const BESIDE_LEAST: usize = 16;
 
-/// So many are merged while as many before them end.
-const PART: usize = 2_000;
+/// So many are merged while those before them end, if nobody waits.
+const PART: usize = 4_000;
 
 /// So many are read at a time.
 const PIECE: usize = 500;
 
 /// As many changes are taken out of the log before their turn; once more as many while a batch is written.
-const AHEAD_MAX: usize = 8_000;
+const AHEAD_MAX: usize = 16_000;
 
 /// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits.
 const GROWS_MAX: usize = 64;
@@ -101,6 +101,11 @@ impl Turn {
         let fair = self.limit.min(self.most * FAIR);
         done >= self.limit || (done >= fair && self.store.waited_for())
     }
+
+    /// So many are merged at a time.
+    fn part(&self) -> usize {
+        if self.store.waited_for() { self.most } else { PART }
+    }
 }
 
 /// Merges what was read ahead, and what follows, until it is `enough`.
@@ -108,7 +113,7 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
     let (world, ended) = ahead.go_on(tx)?;
     let mut merging = Merging::new(tx, house, world, ended);
     while !turn.enough(merging.merged()) && ahead.any(tx, turn.most)? {
-        merging.part(&mut ahead)?;
+        merging.part(&mut ahead, turn.part())?;
     }
     merging.end()?;
     let alone = merging.alone();
@@ -259,11 +264,11 @@ impl<'m, 'c> Merging<'m, 'c> {
         self.all.len() + self.ended.len()
     }
 
-    /// Merges a part, while that before it ends and those that follow are fetched.
-    fn part(&mut self, ahead: &mut Ahead) -> Result<()> {
+    /// Merges up to so many, while those before them end and those that follow are fetched.
+    fn part(&mut self, ahead: &mut Ahead, most: usize) -> Result<()> {
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
         let said = std::mem::take(&mut ahead.said);
-        let (part, left) = (said.iter().take(PART), said.len());
+        let (part, left) = (said.iter().take(most), said.len());
         let mut meanwhile =
             |merging: &mut Self| merging.end().and_then(|()| ahead.fetch(merging.tx, left));
         let (ends, done) = if left < BESIDE_LEAST {
@@ -280,7 +285,7 @@ impl<'m, 'c> Merging<'m, 'c> {
         };
         (self.world, ahead.said) = (world, said);
         done?;
-        let left = left.min(PART) - ends.len();
+        let left = left.min(most) - ends.len();
         self.ended = ended(&mut ahead.said, ends);
         self.one_by_one(ahead.said.drain(..left.min(ONE_BY_ONE_MAX)))?;
         // Ends were written meanwhile.

@@ -6,6 +6,7 @@
 mod absent;
 mod adopt;
 mod backfill;
+mod backlog;
 mod bad_shop;
 mod bulk;
 mod bulk_lost;

@@ -7,7 +7,7 @@
 //! the same. What a text says depends on nothing but the text and the listing that it is about.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -82,9 +82,7 @@ impl Heard {
     }
 
     fn hash(&self, change: &Change, text: &str) -> u64 {
-        let mut hasher = self.seed.build_hasher();
-        (&*change.connection, &*change.collection, &*change.each, text).hash(&mut hasher);
-        hasher.finish()
+        self.seed.hash_one((&*change.connection, &*change.collection, &*change.each, text))
     }
 }
 

@@ -138,9 +138,14 @@ struct Ahead {
     /// A world as it was written, and how the first of `said` ended in it since, in memory alone.
     known: Option<(World, Vec<End>)>,
     /// The same while it is merged, until it is told that it is enough.
-    merging: Option<(JoinHandle<(World, Said, Vec<End>)>, Arc<AtomicBool>)>,
+    merging: Option<Beside>,
     /// The store's count of writes when that world was written: by another one it is out of date.
     written: u64,
+}
+
+struct Beside {
+    merging: JoinHandle<(World, Said, Vec<End>)>,
+    enough: Arc<AtomicBool>,
 }
 
 impl Ahead {
@@ -199,12 +204,12 @@ impl Ahead {
             let ends = known(&house, &mut world, each);
             (world, said, ends)
         });
-        self.merging = Some((merging, enough));
+        self.merging = Some(Beside { merging, enough });
     }
 
     /// What the world is based on is committed.
     async fn merged(&mut self) -> Result<()> {
-        if let Some((merging, enough)) = self.merging.take() {
+        if let Some(Beside { merging, enough }) = self.merging.take() {
             enough.store(true, Ordering::Relaxed);
             let lost = |e| Error::Refused(format!("merge what follows: {e}"));
             let (world, said, ends) = merging.await.map_err(lost)?;

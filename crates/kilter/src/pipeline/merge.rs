@@ -27,11 +27,17 @@ const BESIDE_LEAST: usize = 16;
 /// So many are merged while those before them end, if nobody waits.
 const PART: usize = 4_000;
 
+/// After so many it is asked whether somebody waits.
+const LOOKS_EVERY: usize = 250;
+
 /// So many are read at a time.
 const PIECE: usize = 500;
 
 /// As many changes are taken out of the log before their turn; once more as many while a batch is written.
 const AHEAD_MAX: usize = 16_000;
+
+/// Fewer, where their bodies take more bytes than this.
+const AHEAD_BYTES_MAX: usize = 32 << 20;
 
 /// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits.
 const GROWS_MAX: usize = 64;
@@ -43,7 +49,7 @@ const FAIR: usize = 4;
 const WORLD_MAX: usize = 100_000;
 
 /// Changed rows that wait to be written: what is more, is written before the batch ends.
-const UNWRITTEN_MAX: usize = 32_000;
+const UNWRITTEN_MAX: usize = 16_000;
 
 /// The same of sold lines: each question about one walks over all of them.
 const UNWRITTEN_SOLD_MAX: usize = 250;
@@ -54,7 +60,7 @@ const ONE_BY_ONE_MAX: usize = 250;
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
     let mut total = 0;
-    let most = engine.house.config.limits.merge_batch;
+    let most = engine.house.config.limits.merge_batch.clamp(1, PART);
     let (mut limit, mut ahead) = (most, Ahead::new(&engine.house));
     loop {
         let house = Arc::clone(&engine.house);
@@ -102,9 +108,12 @@ impl Turn {
         done >= self.limit || (done >= fair && self.store.waited_for())
     }
 
-    /// So many are merged at a time.
-    fn part(&self) -> usize {
-        if self.store.waited_for() { self.most } else { PART }
+    /// May a part go on after so many of it?
+    fn goes_on(&self, merged: usize) -> bool {
+        merged < PART
+            && (merged < self.most
+                || !merged.is_multiple_of(LOOKS_EVERY)
+                || !self.store.waited_for())
     }
 }
 
@@ -113,7 +122,7 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
     let (world, ended) = ahead.go_on(tx)?;
     let mut merging = Merging::new(tx, house, world, ended);
     while !turn.enough(merging.merged()) && ahead.any(tx, turn.most)? {
-        merging.part(&mut ahead, turn.part())?;
+        merging.part(&mut ahead, turn)?;
     }
     merging.end()?;
     let alone = merging.alone();
@@ -122,8 +131,9 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
     if alone && world.size() <= WORLD_MAX {
         // Who waits will write, and what is merged by then would be merged again.
         ahead.keep(house, world, !turn.store.waited_for());
-        ahead.fetch(tx, ahead.said.len())?;
     }
+    // Also so that it is known whether anything is open.
+    ahead.fetch(tx, turn, ahead.said.len())?;
     tx.put(&dirty)?;
     ahead.written = tx.written();
     Ok((all, ahead))
@@ -178,12 +188,18 @@ impl Ahead {
     }
 
     /// Has those read that come later; so many are left of those that are read.
-    fn fetch(&mut self, tx: &Tx<'_>, left: usize) -> Result<()> {
-        while left + self.reading.away() < AHEAD_MAX {
+    fn fetch(&mut self, tx: &Tx<'_>, turn: &Turn, left: usize) -> Result<()> {
+        let mut most = AHEAD_MAX;
+        while left + self.reading.away() < most {
             let open = tx.open_changes(self.last, PIECE)?;
             let Some(last) = open.changes.last() else { break };
             self.last = last.seq;
-            self.reading.hand(open);
+            let bytes: usize = open.texts.iter().map(String::len).sum();
+            most = most.min(AHEAD_BYTES_MAX / (bytes / open.texts.len()).max(1));
+            self.reading.hand(open)?;
+            if turn.store.waited_for() {
+                break;
+            }
         }
         Ok(())
     }
@@ -200,8 +216,7 @@ impl Ahead {
         let enough = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&enough);
         let merging = spawn_blocking(move || {
-            let each = said.iter().take_while(|_| !told.load(Ordering::Relaxed));
-            let ends = known(&house, &mut world, each);
+            let ends = known(&house, &mut world, &said, |_| !told.load(Ordering::Relaxed));
             (world, said, ends)
         });
         self.merging = Some(Beside { merging, enough });
@@ -231,13 +246,25 @@ impl Ahead {
 
 type Ended = Vec<(Change, End)>;
 
-/// Merges from the front what asks for nothing that must be read: how each ended.
-fn known<'s>(
+/// Merges from the front what asks for nothing that must be read, as long as it goes on after so many and
+/// not too much is to be written: how each ended.
+fn known(
     house: &House,
     world: &mut World,
-    said: impl Iterator<Item = &'s (Change, Understood)>,
+    said: &Said,
+    goes_on: impl Fn(usize) -> bool,
 ) -> Vec<End> {
-    said.map_while(|(change, said)| merge_known(house, world, change, said)).collect()
+    let each = said.iter().enumerate().map_while(|(n, (change, said))| {
+        let on = goes_on(n) && !is_full(world);
+        on.then(|| merge_known(house, world, change, said)).flatten()
+    });
+    each.collect()
+}
+
+/// Waits so much of a world to be written that it is time?
+fn is_full(world: &World) -> bool {
+    let (rows, sold) = world.unwritten();
+    rows > UNWRITTEN_MAX || sold > UNWRITTEN_SOLD_MAX
 }
 
 /// Takes the first out, whose ends are known.
@@ -269,34 +296,37 @@ impl<'m, 'c> Merging<'m, 'c> {
         self.all.len() + self.ended.len()
     }
 
-    /// Merges up to so many, while those before them end and those that follow are fetched.
-    fn part(&mut self, ahead: &mut Ahead, most: usize) -> Result<()> {
+    /// Merges a part, while that before it ends and those that follow are fetched.
+    fn part(&mut self, ahead: &mut Ahead, turn: &Turn) -> Result<()> {
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
         let said = std::mem::take(&mut ahead.said);
-        let (part, left) = (said.iter().take(most), said.len());
-        let mut meanwhile =
-            |merging: &mut Self| merging.end().and_then(|()| ahead.fetch(merging.tx, left));
-        let (ends, done) = if left < BESIDE_LEAST {
+        let mut meanwhile = |merging: &mut Self| {
+            merging.end()?;
+            ahead.fetch(merging.tx, turn, said.len())
+        };
+        let (ends, done) = if said.len() < BESIDE_LEAST {
             let done = meanwhile(self);
-            (known(house, &mut world, part), done)
+            (known(house, &mut world, &said, |n| turn.goes_on(n)), done)
         } else {
             std::thread::scope(|scope| {
-                let world = &mut world;
-                let merging = scope.spawn(move || known(house, world, part));
+                let (world, said) = (&mut world, &said);
+                let merging = scope.spawn(move || known(house, world, said, |n| turn.goes_on(n)));
                 let done = meanwhile(self);
                 let ends = merging.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 (ends, done)
             })
         };
+        let on = turn.goes_on(ends.len()) && !is_full(&world);
         (self.world, ahead.said) = (world, said);
         done?;
-        let left = left.min(most) - ends.len();
         self.ended = ended(&mut ahead.said, ends);
-        self.one_by_one(ahead.said.drain(..left.min(ONE_BY_ONE_MAX)))?;
+        if on {
+            let next = ahead.said.len().min(ONE_BY_ONE_MAX);
+            self.one_by_one(ahead.said.drain(..next))?;
+        }
         // Ends were written meanwhile.
         self.world.polled.clear();
-        let (rows, sold) = self.world.unwritten();
-        if rows > UNWRITTEN_MAX || sold > UNWRITTEN_SOLD_MAX {
+        if is_full(&self.world) {
             self.alone();
             self.tx.put(&self.world.take_dirty())?;
             self.written = self.tx.written();

@@ -47,17 +47,21 @@ impl Reading {
         if self.beside.is_none() || open.changes.is_empty() {
             return Ok(read(&self.house, open, &mut self.heard));
         }
-        self.hand(open);
+        self.hand(open)?;
         self.next()
     }
 
     /// Has these read by somebody else.
-    pub fn hand(&mut self, open: Open) {
-        let (house, heard) = (&self.house, &mut self.heard);
-        let beside = self.beside.get_or_insert_with(|| begin(house, std::mem::take(heard)));
+    pub fn hand(&mut self, open: Open) -> Result<()> {
+        let beside = match self.beside.take() {
+            Some(beside) => beside,
+            None => begin(&self.house, std::mem::take(&mut self.heard))?,
+        };
         self.away += open.changes.len();
         // Who reads is gone if they panicked: whoever waits for them is told.
         beside.to.send(open).ok();
+        self.beside = Some(beside);
+        Ok(())
     }
 
     /// The same, if something did.
@@ -77,15 +81,18 @@ impl Reading {
     }
 }
 
-/// Reads until nobody hands over any more.
-fn begin(house: &Arc<House>, mut heard: Heard) -> Beside {
+/// Reads until nobody hands over any more. A thread of its own: whoever has the store's turn waits for it,
+/// and those who wait for the turn may have all others.
+fn begin(house: &Arc<House>, mut heard: Heard) -> Result<Beside> {
     let ((to, texts), (give, back)) = (channel::<Open>(), channel());
     let house = Arc::clone(house);
-    tokio::task::spawn_blocking(move || {
+    let work = move || {
         let all = texts.into_iter().map(|open| read(&house, open, &mut heard));
         all.map(|said| give.send(said)).take_while(std::result::Result::is_ok).for_each(drop);
-    });
-    Beside { to, back }
+    };
+    let thread = std::thread::Builder::new().name("reading".to_owned()).spawn(work);
+    thread.map_err(|e| Error::Refused(format!("start a thread to read bodies: {e}")))?;
+    Ok(Beside { to, back })
 }
 
 fn read(house: &House, open: Open, heard: &mut Heard) -> Said {

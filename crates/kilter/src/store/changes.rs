@@ -10,6 +10,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::sums::{Sums, count};
 use super::{Result, Tx, text};
 
+/// So many neighbours end by one statement for each way in which they end.
+const ENDED_TOGETHER_MAX: usize = 4_000;
+
+/// Where they end in more ways (each names a reason of its own), each goes by itself.
+const KINDS_MAX: usize = 4;
+
+const END_ALL: &str = "UPDATE changes SET end = ?3, reason = ?4
+    WHERE seq BETWEEN ?1 AND ?2 AND end IS NULL";
+
+/// Which of them, a byte of ?5 says for each.
+const END_SOME: &str = "UPDATE changes SET end = ?3, reason = ?4
+    WHERE seq BETWEEN ?1 AND ?2 AND end IS NULL AND substr(?5, seq - ?1 + 1, 1) = x'01'";
+
 /// Open changes, in their order, and the texts of their bodies: who reads them, has the time.
 #[derive(Debug, Default)]
 pub struct Open {
@@ -101,38 +114,47 @@ impl Tx<'_> {
 
     /// Each change ends in exactly one way.
     pub fn end_changes(&self, ends: &[(Change, End)]) -> Result<()> {
-        let sql = "UPDATE changes SET end = ?3, reason = ?4
-                   WHERE seq BETWEEN ?1 AND ?2 AND end IS NULL";
-        let some = format!("{sql} AND substr(?5, seq - ?1 + 1, 1) = x'01'");
         let mut sums = Sums::new();
         // Neighbours of one listing that end alike are one statement, be others between them.
         let neighbours = |(a, _): &(Change, End), (b, _): &(Change, End)| {
             b.seq == a.seq + 1 && (&a.connection, &a.collection) == (&b.connection, &b.collection)
         };
-        for run in ends.chunk_by(neighbours) {
-            let [(first, _), ..] = run else { continue };
-            let last = run.last().map_or(first.seq, |(change, _)| change.seq);
+        for run in ends.chunk_by(neighbours).flat_map(|run| run.chunks(ENDED_TOGETHER_MAX)) {
             let mut kinds: Vec<&End> = Vec::new();
             for (_, end) in run {
-                if !kinds.contains(&end) {
+                if kinds.len() <= KINDS_MAX && !kinds.contains(&end) {
                     kinds.push(end);
                 }
             }
+            if kinds.len() > KINDS_MAX {
+                for run in run.chunk_by(|(_, a), (_, b)| a == b) {
+                    self.end_run(run, &run[0].1, true, &mut sums)?;
+                }
+                continue;
+            }
             for end in &kinds {
-                let (name, reason) = (end.name(), end.reason());
-                let n = if kinds.len() == 1 {
-                    let mut s = self.sql.prepare_cached(sql)?;
-                    s.execute(params![first.seq, last, name, reason])?
-                } else {
-                    let such: Vec<u8> = run.iter().map(|(_, e)| u8::from(e == *end)).collect();
-                    let mut s = self.sql.prepare_cached(&some)?;
-                    s.execute(params![first.seq, last, name, reason, such])?
-                };
-                let n = i64::try_from(n).unwrap_or(0);
-                count(&mut sums, &first.connection, &first.collection, name, n);
+                self.end_run(run, end, kinds.len() == 1, &mut sums)?;
             }
         }
         self.add_sums(&sums)
+    }
+
+    /// Those of neighbours that end so: all of them, or some.
+    fn end_run(&self, run: &[(Change, End)], end: &End, all: bool, sums: &mut Sums) -> Result<()> {
+        let [(first, _), ..] = run else { return Ok(()) };
+        let last = run.last().map_or(first.seq, |(change, _)| change.seq);
+        let (name, reason) = (end.name(), end.reason());
+        let n = if all {
+            let mut s = self.sql.prepare_cached(END_ALL)?;
+            s.execute(params![first.seq, last, name, reason])?
+        } else {
+            let such: Vec<u8> = run.iter().map(|(_, e)| u8::from(e == end)).collect();
+            let mut s = self.sql.prepare_cached(END_SOME)?;
+            s.execute(params![first.seq, last, name, reason, such])?
+        };
+        let n = i64::try_from(n).unwrap_or(0);
+        count(sums, &first.connection, &first.collection, name, n);
+        Ok(())
     }
 
     /// Rows of a listing that equal what is known are counted, not appended.

@@ -324,7 +324,7 @@ impl Tx<'_> {
     /// What waited for an order poll of a connection may look again; a back-off is not lowered.
     pub fn wake_later(&self, connection: &str, now: &str) -> Result<()> {
         let sql = "UPDATE objects SET due_next = ?2
-                   WHERE connection = ?1 AND wait_kind = 'later' AND due_lane IS NOT NULL
+                   WHERE connection = ?1 AND wait_kind = 'later' AND due_mark IS NOT NULL
                      AND (due_not_before IS NULL OR due_not_before <= ?2)";
         self.sql.prepare_cached(sql)?.execute(params![connection, now])?;
         self.forget_waits(connection);
@@ -337,7 +337,7 @@ impl Tx<'_> {
                    WHERE wait_kind = 'later' AND fell IS NOT NULL AND connection = ?1
                      AND fell > (SELECT coalesce(min(asked), 0) FROM cursors
                                  WHERE connection = ?1 AND resource = ?2)
-                     AND due_lane IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?3))";
+                     AND due_mark IS NOT NULL AND (due_not_before IS NULL OR due_not_before <= ?3))";
         Ok(self.count(sql, params![connection, resource, now])? > 0)
     }
 

@@ -77,7 +77,8 @@ fn told(database: &Path) -> Vec<Change> {
     statement.query_map([], change).unwrap().map(Result::unwrap).collect()
 }
 
-/// The same again, its figures moved in six of ten; one of forty is a variant that nobody knows.
+/// The same again, its figures moved in six of ten. Some variants nobody knows, some bodies cannot be read,
+/// each for a reason of its own; some things are gone, of some it is only said that they moved.
 fn backlog(templates: &[Change]) -> Vec<Change> {
     let mut random = SmallRng::seed_from_u64(11);
     let mut out = Vec::with_capacity(CHANGES);
@@ -96,6 +97,16 @@ fn backlog(templates: &[Change]) -> Vec<Change> {
                 body.insert("default_code".into(), json!(format!("FRESH-{n}")));
                 change.remote = (1_000_000 + n).to_string().into();
             }
+            if random.random_bool(0.03) {
+                for figure in FIGURES {
+                    body.entry(figure).and_modify(|value| *value = json!("dear"));
+                }
+            }
+        }
+        match random.random_range(0..200) {
+            0 => (change.via, change.body) = (Via::Gone, serde_json::Value::Null),
+            1 => change.body = json!({ "$hint": true }),
+            _ => {}
         }
         change.at = format!("2026-03-01T10:{:02}:{:02}.000Z", n / 60 % 60, n % 60).into();
         out.push(change);
@@ -177,8 +188,9 @@ async fn a_backlog_comes_to_the_same_however_it_is_cut_and_whoever_writes_betwee
     let scene = Scene::start().await;
     let one_by_one = scene.merged("one", 1, |_| std::thread::sleep(NAP)).await;
     let ends = one_by_one[6].join("\n");
-    for end in ["merged", "unchanged"] {
-        assert!(ends.matches(end).count() > CHANGES / 10, "hardly any is {end}");
+    for (end, least) in [("merged", 600), ("unchanged", 600), ("dead", 20), ("filtered", 20)] {
+        let there = ends.matches(&format!("Text(\"{end}\")")).count();
+        assert!(there > least, "hardly any is {end}: {there}");
     }
     assert!(one_by_one[0].join("\n").matches("FRESH-").count() > 10, "hardly any is born");
     let whole = scene.merged("whole", CHANGES, |_| std::thread::sleep(NAP)).await;

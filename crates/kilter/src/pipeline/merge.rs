@@ -49,7 +49,7 @@ const FAIR: usize = 4;
 const WORLD_MAX: usize = 100_000;
 
 /// Changed rows that wait to be written: what is more, is written before the batch ends.
-const UNWRITTEN_MAX: usize = 16_000;
+const UNWRITTEN_MAX: usize = 32_000;
 
 /// The same of sold lines: each question about one walks over all of them.
 const UNWRITTEN_SOLD_MAX: usize = 250;

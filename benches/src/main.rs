@@ -13,7 +13,7 @@ use kilter_bench::{floors, growth, hooks, limited, load, machine, merge, orders,
 const USAGE: &str = "\
 kilter-bench [--turns N] [--scale small|full] [--write PAGE] WORK…
 
-works: hooks merge sweep, or stages for the three
+works: hooks merge sweep, or stages for the three; half, of merge the second row alone
        flow canned steady orders load limited start, or flows for the seven
        growth, or growth=SIZE,SIZE,…
 small: a tenth or less of the size, in seconds; what it shows is that the benches run";
@@ -72,13 +72,13 @@ async fn measure(work: &str, args: &Args) -> Result<Vec<Row>> {
     let by = |full: usize, small: usize| if args.small { small } else { full };
     Ok(match work {
         "hooks" => hooks::Hooks::start(by(100_000, 2_000)).await?.rows(args.turns).await?,
-        "half" => {
+        "merge" | "half" => {
             let mut merge = merge::Merge::start(by(10_000, 500), by(20, 2)).await?;
-            vec![merge.row(true, args.turns).await?]
-        }
-        "merge" => {
-            let mut merge = merge::Merge::start(by(10_000, 500), by(20, 2)).await?;
-            vec![merge.row(false, args.turns).await?, merge.row(true, args.turns).await?]
+            let mut rows = Vec::new();
+            for half in [false, true].into_iter().filter(|half| *half || work == "merge") {
+                rows.push(merge.row(half, args.turns).await?);
+            }
+            rows
         }
         "sweep" => vec![sweep::Sweep::start(by(100_000, 1_000)).await?.row(args.turns).await?],
         "flow" | "canned" => {

@@ -64,14 +64,14 @@ impl Reading {
         Ok(())
     }
 
-    /// The same, if something did.
+    /// What came back first of what is away, if anything did.
     pub fn ready(&mut self) -> Option<Said> {
         let said = self.beside.as_ref().and_then(|beside| beside.back.try_recv().ok())?;
         self.away -= said.len();
         Some(said)
     }
 
-    /// What came back first of what is away, waited for.
+    /// The same, waited for.
     pub fn next(&mut self) -> Result<Said> {
         let said = self.beside.as_ref().and_then(|beside| beside.back.recv().ok());
         let lost = || Error::Refused("read bodies: whoever read them is gone".to_owned());

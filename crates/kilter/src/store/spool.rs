@@ -40,6 +40,7 @@ const TAKEN_BYTES_MAX: usize = 8 << 20;
 /// Bytes of the line before an entry, at most.
 const LINE_MAX: u64 = 128;
 
+/// A check of an older Kilter is so long.
 const BLAKE3_DIGITS: usize = 64;
 
 const READ_AT_ONCE: usize = 64 << 10;

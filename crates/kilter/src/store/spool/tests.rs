@@ -185,7 +185,7 @@ fn one_process_appends_the_other_goes_to_the_log() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Until this day the check was BLAKE3: what such a file holds is no less kept.
+/// Once the check was BLAKE3: what such a file holds is no less kept.
 #[test]
 fn a_file_that_an_older_kilter_left_is_taken_over_and_one_bit_ends_it() {
     for (name, torn, left) in [("older", false, 2), ("older-torn", true, 1)] {

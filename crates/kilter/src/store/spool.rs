@@ -30,8 +30,14 @@ use crate::crash;
 /// Bytes that it grows to; beyond, senders are told to send again.
 const SPOOL_MAX: u64 = 1 << 30;
 
-/// What was all taken over is written over from the beginning, once the file is so long.
+/// What was all taken over is written over from the beginning, once the file is so long; and as much of
+/// it stays.
 const REWIND_FROM: u64 = 16 << 20;
+
+/// A write that is so short makes the file longer by so many bytes than it needs: what follows is written
+/// over them, and waits for its bytes alone, not for a new length of the file as well.
+const SHORT: u64 = 64 << 10;
+const ROOM: usize = 256 << 10;
 
 /// Webhooks, and their bytes, that one transaction takes over.
 const TAKEN_MAX: usize = 1_000;
@@ -77,6 +83,8 @@ struct Own {
     file: File,
     generation: String,
     end: u64,
+    /// Bytes that the file has. What stands behind the end says nothing.
+    length: u64,
     /// Up to here the database's log has all, for good.
     taken: u64,
     /// The head on disk is this generation's: not where a rewind failed in the middle.
@@ -116,7 +124,7 @@ impl Spool {
         let mut own = self.lock();
         let Some(own) = own.as_mut() else { return Ok(false) };
         if !own.sound || (own.taken == own.end && own.end >= REWIND_FROM) {
-            own.rewind().map_err(|e| self.refused("rewind", &e))?;
+            own.rewind(REWIND_FROM).map_err(|e| self.refused("rewind", &e))?;
         }
         own.bytes.clear();
         own.bytes.shrink_to(BUFFER_MAX);
@@ -127,6 +135,11 @@ impl Spool {
         if own.end.saturating_add(more) > SPOOL_MAX {
             return Err(Error::Refused(format!("keep more webhooks: {SPOOL_MAX} bytes wait")));
         }
+        if more <= SHORT && own.end + more > own.length {
+            own.bytes.resize(own.bytes.len() + ROOM, 0);
+        }
+        let behind = own.end + u64::try_from(own.bytes.len()).unwrap_or(0);
+        own.length = own.length.max(behind);
         crash::point("before webhooks are kept", "");
         let kept = write_at(&own.file, own.end, &own.bytes);
         kept.map_err(|e| self.refused("write", &e))?;
@@ -137,8 +150,8 @@ impl Spool {
 
     /// What was taken over is not kept here as well, longer than the log keeps it.
     fn let_go(&self) -> Result<()> {
-        match self.lock().as_mut().filter(|own| own.taken == own.end && own.end > HEAD) {
-            Some(own) => own.rewind().map_err(|e| self.refused("rewind", &e)),
+        match self.lock().as_mut().filter(|own| own.taken == own.end && own.length > HEAD) {
+            Some(own) => own.rewind(HEAD).map_err(|e| self.refused("rewind", &e)),
             None => Ok(()),
         }
     }
@@ -207,15 +220,19 @@ impl Spool {
 }
 
 impl Own {
-    /// A new generation begins; what an older one left behind does not count any more.
-    fn rewind(&mut self) -> std::io::Result<()> {
+    /// A new generation begins; what an older one left behind does not count any more, and at most so
+    /// many bytes of the file stay.
+    fn rewind(&mut self, most: u64) -> std::io::Result<()> {
         self.sound = false;
         let generation = Uuid::now_v7().simple().to_string();
         let width = usize::try_from(HEAD).unwrap_or(0);
         let head = format!("{:<width$}", format!("{TITLE}{generation}"));
         write_at(&self.file, 0, head.as_bytes())?;
         // Whatever became of it: what is of an older generation says nothing any more.
-        self.file.set_len(HEAD)?;
+        if self.length > most {
+            self.file.set_len(most)?;
+            self.length = most;
+        }
         (self.generation, self.end, self.taken) = (generation, HEAD, HEAD);
         self.sound = true;
         Ok(())
@@ -330,9 +347,10 @@ impl Store {
         let Some(file) = spool.claim()? else { return Ok(()) };
         // Nobody else appends any more, and all that was kept is in the log.
         self.take_over_all(spool)?;
+        let length = file.metadata().map_err(|e| spool.refused("measure", &e))?.len();
         let (generation, bytes) = (String::new(), Vec::new());
-        let mut own = Own { file, generation, end: 0, taken: 0, sound: false, bytes };
-        own.rewind().map_err(|e| spool.refused("begin", &e))?;
+        let mut own = Own { file, generation, end: 0, length, taken: 0, sound: false, bytes };
+        own.rewind(HEAD).map_err(|e| spool.refused("begin", &e))?;
         *spool.lock() = Some(own);
         Ok(())
     }

@@ -91,7 +91,7 @@ fn a_torn_entry_ends_the_file_and_an_undone_transaction_takes_nothing() {
     });
     assert!(undone.is_err());
     let file = folder.join("k.sqlite-hooks");
-    let length = std::fs::metadata(&file).unwrap().len();
+    let length = spool.lock().as_ref().unwrap().end;
     drop((spool, store));
     // The last one was never acknowledged: half of it is there.
     OpenOptions::new().write(true).open(&file).unwrap().set_len(length - 9).unwrap();
@@ -122,6 +122,47 @@ fn what_an_older_generation_left_behind_does_not_count() {
     keep(&store, 4, 5);
     assert_eq!(store.write(|tx| tx.take_over(&spool)).unwrap().0, 1);
     assert_eq!(log(&store), texts(5));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// One after the other, each in room that the first one made; then over what stands there already.
+#[test]
+fn what_is_written_over_old_bytes_is_kept_as_well() {
+    let folder = folder("room");
+    let path = folder.join("k.sqlite");
+    let store = Store::open(&path).unwrap();
+    store.take_webhooks().unwrap();
+    let spool = store.spool().unwrap();
+    let file = folder.join("k.sqlite-hooks");
+    let length = || std::fs::metadata(&file).unwrap().len();
+    keep(&store, 0, 1);
+    let room = length();
+    assert!(room >= HEAD + u64::try_from(ROOM).unwrap());
+    (1..50).for_each(|n| keep(&store, n, n + 1));
+    assert_eq!(length(), room, "it does not grow");
+    let take = || {
+        let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
+        spool.taken(&place);
+        n
+    };
+    assert_eq!(take(), 50);
+    // All was taken over: a new generation begins where the old one stands.
+    spool.lock().as_mut().unwrap().rewind(REWIND_FROM).unwrap();
+    assert_eq!((length(), take()), (room, 0));
+    (50..60).for_each(|n| keep(&store, n, n + 1));
+    assert_eq!(length(), room);
+    drop((spool, store));
+    let store = Store::open(&path).unwrap();
+    assert_eq!(log(&store), texts(60), "those of the old generation are not there twice");
+    store.take_webhooks().unwrap();
+    assert_eq!(length(), HEAD, "nor are they kept on");
+    keep(&store, 60, 61);
+    let spool = store.spool().unwrap();
+    let (_, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
+    spool.taken(&place);
+    spool.lock().as_mut().unwrap().rewind(REWIND_FROM).unwrap();
+    store.let_go_of_webhooks().unwrap();
+    assert_eq!(length(), HEAD, "also where a new generation has nothing yet");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -163,7 +204,7 @@ fn a_rewind_that_failed_is_done_again_before_anything_is_kept() {
     spool.taken(&place);
     // As where the new head is on disk, and what came after it failed.
     let before = spool.lock().as_ref().unwrap().generation.clone();
-    spool.lock().as_mut().unwrap().rewind().unwrap();
+    spool.lock().as_mut().unwrap().rewind(HEAD).unwrap();
     if let Some(own) = spool.lock().as_mut() {
         (own.generation, own.sound) = (before, false);
     }

@@ -15,7 +15,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::Result;
 
-/// Pages of the log from which on it is carried over beside the writer.
+/// As many more pages of the log are carried over beside the writer: each time waits for the disk twice,
+/// and whoever else waits for it waits along.
 const LONG: i32 = 128;
 
 /// From here on the writer carries over what is left.
@@ -46,10 +47,14 @@ impl Beside {
         let Some(path) = path else { return Ok(None) };
         let told = Arc::new(Told::default());
         let told_by = Arc::clone(&told);
+        let mut carried = 0;
         writer.wal_hook(Some(move |wal: &mut Wal, pages: i32| {
+            // It began anew.
+            carried = carried.min(pages);
             if pages >= LONGEST {
                 log(wal.checkpoint());
-            } else if pages >= LONG {
+            } else if pages - carried >= LONG {
+                carried = pages;
                 told_by.change(|state| state.asked = true);
             }
             Ok(())

@@ -13,6 +13,7 @@ mod plan;
 mod serve;
 mod status;
 mod sync;
+mod threads;
 mod twin;
 mod why;
 
@@ -115,8 +116,10 @@ pub fn main() -> ExitCode {
             return if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    logging(cli.verbose, matches!(cli.command, Command::Serve));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let serves = matches!(cli.command, Command::Serve);
+    logging(cli.verbose, serves);
+    let runtime = if serves { threads::of_work() } else { tokio::runtime::Runtime::new() };
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: failed to start: {error}");

@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::Scope;
+use super::{Scope, threads};
+use crate::engine::Engine;
 use crate::pipeline::schedule;
+
+/// Longest wait for an answer that is being given, when it stops.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
 pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let engine = super::engine(config, &Scope::default()).await?;
@@ -15,14 +20,23 @@ pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let listener = tokio::net::TcpListener::bind(&address)
         .await
         .with_context(|| format!("listen on {address}"))?;
+    let listener = listener.into_std().context("begin to answer")?;
     tracing::info!(address, connections = engine.active().len(), "serving");
-    let http = tokio::spawn(crate::api::serve(listener, Arc::clone(&engine)));
-    tokio::select! {
-        done = schedule::forever(engine) => done.context("serve")?,
-        done = http => done.context("serve")?.context("serve")?,
-        stop = stopped() => { stop?; tracing::info!("stopping; what is due is kept"); }
-    }
-    Ok(ExitCode::SUCCESS)
+    let answers = threads::of_answers().context("begin to answer")?;
+    let http = answers.spawn(answer(listener, Arc::clone(&engine)));
+    let ended = tokio::select! {
+        done = schedule::forever(engine) => done.context("serve"),
+        done = http => done.context("serve").and_then(|done| done.context("serve")),
+        stop = stopped() => { tracing::info!("stopping; what is due is kept"); stop }
+    };
+    // It waits for its threads, and may not do so on one that others need.
+    tokio::task::spawn_blocking(move || answers.shutdown_timeout(ENDED_WITHIN)).await?;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Answers whatever comes in, on the threads of whoever calls it.
+async fn answer(listener: std::net::TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
+    crate::api::serve(tokio::net::TcpListener::from_std(listener)?, engine).await
 }
 
 async fn stopped() -> anyhow::Result<()> {

@@ -342,3 +342,36 @@ async fn ten_mistakes_in_a_config_are_ten_lines() {
         assert!(text.contains(&file), "{command}: {text}");
     }
 }
+
+/// By name: the priority of each thread of a process, as Linux tells it.
+#[cfg(target_os = "linux")]
+fn niceness(process: u32) -> std::collections::BTreeMap<String, BTreeSet<i64>> {
+    let mut out = std::collections::BTreeMap::<String, BTreeSet<i64>>::new();
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        // A thread may be gone by now.
+        let Ok(stat) = std::fs::read_to_string(thread.unwrap().path().join("stat")) else {
+            continue;
+        };
+        let (start, rest) = stat.rsplit_once(')').unwrap();
+        let name = start.split_once('(').unwrap().1.to_owned();
+        // The 19th field; `rest` begins with the third.
+        let nice = rest.split_whitespace().nth(16).unwrap().parse().unwrap();
+        out.entry(name).or_default().insert(nice);
+    }
+    out
+}
+
+/// Behind merges and plans a shop's burst of webhooks came in as slowly as those let it.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_answers_goes_before_who_works() {
+    let (rig, serving) = aligned("priority").await;
+    let product = json!({ "id": 7, "type": "simple" }).to_string();
+    assert_eq!(signed(&rig, "product.updated", &product).await, 202);
+    end_of(&rig, &product).await;
+    let found = niceness(serving.0.id());
+    let given = *found["kilter"].first().unwrap();
+    for (name, behind) in [("answers", 0), ("webhooks", 0), ("tokio-rt-worker", 5)] {
+        assert_eq!(found[name], BTreeSet::from([(given + behind).min(19)]), "{name}: {found:?}");
+    }
+}

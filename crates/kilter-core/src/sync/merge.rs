@@ -43,6 +43,7 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         return end;
     }
     if let Some(reason) = unreadable(&view, item) {
+        (!known).then(|| world.never_was(object.id));
         return End::Dead(reason);
     }
     let same = known

@@ -24,19 +24,13 @@ use crate::store::{Error, Result, Store, Tx};
 /// From so many on, a thread of its own is worth it: to merge, or to let go of what they leave.
 const BESIDE_LEAST: usize = 16;
 
-/// So many are merged while those before them end, if nobody waits.
-const PART: usize = 4_000;
-
 /// After so many it is asked whether somebody waits.
 const LOOKS_EVERY: usize = 250;
 
 /// So many are read at a time.
 const PIECE: usize = 500;
 
-/// As many changes are taken out of the log before their turn; once more as many while a batch is written.
-const AHEAD_MAX: usize = 16_000;
-
-/// Fewer, where their bodies take more bytes than this.
+/// Fewer are read ahead, where their bodies take more bytes than this.
 const AHEAD_BYTES_MAX: usize = 32 << 20;
 
 /// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits.
@@ -45,28 +39,55 @@ const GROWS_MAX: usize = 64;
 /// Who waits gets the turn after as many times its size.
 const FAIR: usize = 4;
 
-/// Records, objects and sold lines' answers that one world may hold when the next batch begins.
-const WORLD_MAX: usize = 100_000;
-
-/// Changed rows that wait to be written: what is more, is written before the batch ends.
-const UNWRITTEN_MAX: usize = 32_000;
-
-/// The same of sold lines: each question about one walks over all of them.
-const UNWRITTEN_SOLD_MAX: usize = 250;
-
 /// So many are merged one by one until it is tried again whether the next is known.
 const ONE_BY_ONE_MAX: usize = 250;
 
+/// How much is done at a time. What is true in the end does not depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// So many are merged while those before them end, if nobody waits.
+    pub part: usize,
+    /// As many changes are taken out of the log before their turn; once more as many while a batch is
+    /// written.
+    pub ahead: usize,
+    /// Records, objects and sold lines' answers that one world may hold when the next batch begins.
+    pub world: usize,
+    /// Changed rows that wait to be written: what is more, is written before the batch ends.
+    pub unwritten: usize,
+    /// The same of sold lines: each question about one walks over all of them.
+    pub unwritten_sold: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let (part, ahead, world) = (4_000, 16_000, 100_000);
+        Self { part, ahead, world, unwritten: 32_000, unwritten_sold: 250 }
+    }
+}
+
+impl Bounds {
+    /// Waits so much of a world to be written that it is time?
+    fn full(&self, world: &World) -> bool {
+        let (rows, sold) = world.unwritten();
+        rows > self.unwritten || sold > self.unwritten_sold
+    }
+}
+
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
+    run_within(engine, Bounds::default()).await
+}
+
+/// The same, so much at a time.
+pub async fn run_within(engine: &Arc<Engine>, bounds: Bounds) -> Result<usize> {
     let mut total = 0;
-    let most = engine.house.config.limits.merge_batch.clamp(1, PART);
+    let most = engine.house.config.limits.merge_batch.clamp(1, bounds.part);
     let (mut limit, mut ahead) = (most, Ahead::new(&engine.house));
     loop {
         let house = Arc::clone(&engine.house);
         let spool = engine.store.spool().filter(|spool| spool.waits());
         let from = spool.clone();
-        let turn = Turn { most, limit, store: engine.store.clone() };
+        let turn = Turn { most, limit, bounds, store: engine.store.clone() };
         let work = move |tx: &Tx<'_>| {
             let taken = from.map(|spool| tx.take_over(&spool)).transpose()?;
             Ok((taken, batch(tx, &house, &turn, ahead)?))
@@ -99,6 +120,7 @@ fn let_go_of<T: Send + 'static>(how_many: usize, what: T) {
 struct Turn {
     most: usize,
     limit: usize,
+    bounds: Bounds,
     store: Store,
 }
 
@@ -110,7 +132,7 @@ impl Turn {
 
     /// May a part go on after so many of it?
     fn goes_on(&self, merged: usize) -> bool {
-        merged < PART
+        merged < self.bounds.part
             && (merged < self.most
                 || !merged.is_multiple_of(LOOKS_EVERY)
                 || !self.store.waited_for())
@@ -128,9 +150,9 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
     let alone = merging.alone();
     let Merging { mut world, all, .. } = merging;
     let dirty = world.take_dirty();
-    if alone && world.size() <= WORLD_MAX {
+    if alone && world.size() <= turn.bounds.world {
         // Who waits will write, and what is merged by then would be merged again.
-        ahead.keep(house, world, !turn.store.waited_for());
+        ahead.keep(house, world, turn, !turn.store.waited_for());
     }
     // Also so that it is known whether anything is open.
     ahead.fetch(tx, turn, ahead.said.len())?;
@@ -189,7 +211,7 @@ impl Ahead {
 
     /// Has those read that come later; so many are left of those that are read.
     fn fetch(&mut self, tx: &Tx<'_>, turn: &Turn, left: usize) -> Result<()> {
-        let mut most = AHEAD_MAX;
+        let mut most = turn.bounds.ahead;
         while left + self.reading.away() < most {
             let open = tx.open_changes(self.last, PIECE)?;
             let Some(last) = open.changes.last() else { break };
@@ -206,7 +228,7 @@ impl Ahead {
 
     /// A world for what follows; with `on`, what is read by now is merged while somebody else writes what
     /// the world is based on.
-    fn keep(&mut self, house: &Arc<House>, mut world: World, on: bool) {
+    fn keep(&mut self, house: &Arc<House>, mut world: World, turn: &Turn, on: bool) {
         self.gather();
         if !on || self.said.len() < BESIDE_LEAST {
             self.known = Some((world, Vec::new()));
@@ -214,9 +236,10 @@ impl Ahead {
         }
         let (house, said) = (Arc::clone(house), std::mem::take(&mut self.said));
         let enough = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&enough);
+        let (told, bounds) = (Arc::clone(&enough), turn.bounds);
         let merging = spawn_blocking(move || {
-            let ends = known(&house, &mut world, &said, |_| !told.load(Ordering::Relaxed));
+            let goes_on = |_| !told.load(Ordering::Relaxed);
+            let ends = known(&house, &mut world, &said, bounds, goes_on);
             (world, said, ends)
         });
         self.merging = Some(Beside { merging, enough });
@@ -252,19 +275,14 @@ fn known(
     house: &House,
     world: &mut World,
     said: &Said,
+    bounds: Bounds,
     goes_on: impl Fn(usize) -> bool,
 ) -> Vec<End> {
     let each = said.iter().enumerate().map_while(|(n, (change, said))| {
-        let on = goes_on(n) && !is_full(world);
+        let on = goes_on(n) && !bounds.full(world);
         on.then(|| merge_known(house, world, change, said)).flatten()
     });
     each.collect()
-}
-
-/// Waits so much of a world to be written that it is time?
-fn is_full(world: &World) -> bool {
-    let (rows, sold) = world.unwritten();
-    rows > UNWRITTEN_MAX || sold > UNWRITTEN_SOLD_MAX
 }
 
 /// Takes the first out, whose ends are known.
@@ -306,17 +324,18 @@ impl<'m, 'c> Merging<'m, 'c> {
         };
         let (ends, done) = if said.len() < BESIDE_LEAST {
             let done = meanwhile(self);
-            (known(house, &mut world, &said, |n| turn.goes_on(n)), done)
+            (known(house, &mut world, &said, turn.bounds, |n| turn.goes_on(n)), done)
         } else {
             std::thread::scope(|scope| {
                 let (world, said) = (&mut world, &said);
-                let merging = scope.spawn(move || known(house, world, said, |n| turn.goes_on(n)));
+                let goes_on = |n| turn.goes_on(n);
+                let merging = scope.spawn(move || known(house, world, said, turn.bounds, goes_on));
                 let done = meanwhile(self);
                 let ends = merging.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 (ends, done)
             })
         };
-        let on = turn.goes_on(ends.len()) && !is_full(&world);
+        let on = turn.goes_on(ends.len()) && !turn.bounds.full(&world);
         (self.world, ahead.said) = (world, said);
         done?;
         self.ended = ended(&mut ahead.said, ends);
@@ -326,7 +345,7 @@ impl<'m, 'c> Merging<'m, 'c> {
         }
         // Ends were written meanwhile.
         self.world.polled.clear();
-        if is_full(&self.world) {
+        if turn.bounds.full(&self.world) {
             self.alone();
             self.tx.put(&self.world.take_dirty())?;
             self.written = self.tx.written();

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kilter::engine::Engine;
+use kilter::pipeline::merge::{Bounds, run_within};
 use kilter::store::Store;
 use kilter_core::model::{Change, Text, Via};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Rig, seed};
 
@@ -24,6 +25,9 @@ const CHANGES: usize = 6_000;
 
 /// There are more.
 const OBJECTS: i64 = 40;
+
+/// Sold lines, ordered over and over.
+const ORDERS: usize = 8;
 
 /// What moves in a body. Of figures of the shops it is drift.
 const FIGURES: [&str; 5] = ["quantity", "fixed_price", "list_price", "weight", "stock_quantity"];
@@ -92,6 +96,10 @@ fn backlog(templates: &[Change]) -> Vec<Change> {
                     *value = json!(random.random_range(1..40));
                 }
             }
+            let lines = body.get_mut("line_items").and_then(Value::as_array_mut);
+            for line in lines.into_iter().flatten().filter(|_| moved) {
+                line["quantity"] = json!(random.random_range(1..4));
+            }
             if fresh {
                 body.insert("id".into(), json!(1_000_000 + n));
                 body.insert("default_code".into(), json!(format!("FRESH-{n}")));
@@ -123,6 +131,17 @@ impl Scene {
     async fn start() -> Self {
         let rig = Rig::start("backlog").await;
         rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(12, 10)).await;
+        for _ in 0..2 {
+            let (code, told_us) = rig.run(&["sync"]).await;
+            assert_eq!(code, 0, "{told_us}");
+            for n in 0..ORDERS / 2 {
+                let line = |sku: &str| json!({ "sku": sku, "quantity": 1 + n % 2 });
+                let order = json!({ "lines": [line("MUG-001"), line("MUG-002")],
+                    "billing": { "first_name": "Ada", "last_name": "L", "email": "ada@example.com",
+                        "address_1": "Weg 1", "city": "Berlin", "postcode": "10115", "country": "DE" } });
+                rig.post(&format!("{}/_twin/orders", rig.de.url()), &order).await;
+            }
+        }
         let (code, told_us) = rig.run(&["sync"]).await;
         assert_eq!(code, 0, "{told_us}");
         let backlog = backlog(&told(&rig.database()));
@@ -146,6 +165,7 @@ impl Scene {
         &self,
         name: &str,
         at_a_time: usize,
+        bounds: Bounds,
         beside: impl Fn(&Store),
     ) -> Vec<Vec<String>> {
         let (engine, copy) = self.engine(name).await;
@@ -159,7 +179,7 @@ impl Scene {
             engine.store.write(|tx| tx.append(&mut part)).unwrap();
             let merging = tokio::spawn({
                 let engine = Arc::clone(&engine);
-                async move { kilter::pipeline::merge::run(&engine).await.unwrap() }
+                async move { run_within(&engine, bounds).await.unwrap() }
             });
             while !merging.is_finished() {
                 tokio::task::block_in_place(|| beside(&engine.store));
@@ -180,21 +200,37 @@ fn assert_same(one: &[Vec<String>], other: &[Vec<String>], what: &str) {
     }
 }
 
+/// What a merchant's backlog of a million reaches, within reach of six thousand.
+const NARROW: [(&str, Bounds); 3] = [
+    ("rows", Bounds { part: 90, ahead: 400, world: 100_000, unwritten: 40, unwritten_sold: 250 }),
+    (
+        "sold",
+        Bounds { part: 250, ahead: 900, world: 100_000, unwritten: 32_000, unwritten_sold: 3 },
+    ),
+    ("world", Bounds { part: 70, ahead: 300, world: 50, unwritten: 500, unwritten_sold: 20 }),
+];
+
 const NAP: Duration = Duration::from_micros(100);
 
 /// While it is merged ahead, in memory, whoever writes between two batches has the last word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_comes_to_the_same_however_it_is_cut_and_whoever_writes_between() {
     let scene = Scene::start().await;
-    let one_by_one = scene.merged("one", 1, |_| std::thread::sleep(NAP)).await;
+    let nap = |_: &Store| std::thread::sleep(NAP);
+    let one_by_one = scene.merged("one", 1, Bounds::default(), nap).await;
     let ends = one_by_one[6].join("\n");
     for (end, least) in [("merged", 600), ("unchanged", 600), ("dead", 20), ("filtered", 20)] {
         let there = ends.matches(&format!("Text(\"{end}\")")).count();
         assert!(there > least, "hardly any is {end}: {there}");
     }
     assert!(one_by_one[0].join("\n").matches("FRESH-").count() > 10, "hardly any is born");
-    let whole = scene.merged("whole", CHANGES, |_| std::thread::sleep(NAP)).await;
+    assert!(one_by_one[5].len() > ORDERS, "hardly anything is sold: {:#?}", one_by_one[5]);
+    let whole = scene.merged("whole", CHANGES, Bounds::default(), nap).await;
     assert_same(&one_by_one, &whole, "all at once");
+    for (name, bounds) in NARROW {
+        let narrow = scene.merged(name, CHANGES, bounds, nap).await;
+        assert_same(&one_by_one, &narrow, name);
+    }
     for seed in 0..4 {
         disturbed(&scene, &one_by_one, seed).await;
     }
@@ -215,7 +251,9 @@ async fn disturbed(scene: &Scene, alone: &[Vec<String>], seed: u64) {
         store.write(counted).unwrap();
     };
     let name = format!("disturbed{seed}");
-    let both = scene.merged(&name, CHANGES, count).await;
+    let (_, bounds) = NARROW[usize::try_from(seed).unwrap() % NARROW.len()];
+    let bounds = if seed < 2 { Bounds::default() } else { bounds };
+    let both = scene.merged(&name, CHANGES, bounds, count).await;
     assert_same(alone, &both, "beside somebody who writes");
     let sql = Connection::open(scene.rig.folder.join(format!("{name}.sqlite"))).unwrap();
     let repairs = table(&sql, "SELECT repairs FROM objects").join("\n");

@@ -4,7 +4,7 @@
 //! Writes  answers with the platform's statuses; counts calls; applies the faults asked for.
 //! Never   asks for a key under `/_twin/`: that is no part of the platform.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,12 +55,14 @@ enum Apply {
     None,
 }
 
-/// The next `fail_next` calls end in `status` (0: the connection closes without an answer).
+/// The next `fail_next` calls end in `status` (0: the connection closes without an answer), or the second
+/// and later ones in what `then` says.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Faults {
     fail_next: u64,
     status: u16,
+    then: VecDeque<u16>,
     body: Value,
     apply: Apply,
     /// Only calls whose `model/method` contains this.
@@ -199,7 +201,9 @@ fn draw_fault(twin: &Twin, called: &str) -> Option<Faults> {
         return None;
     }
     faults.fail_next -= 1;
-    Some(faults.clone())
+    let fault = faults.clone();
+    faults.status = faults.then.pop_front().unwrap_or(faults.status);
+    Some(fault)
 }
 
 fn strike(fault: &Faults) -> Response {

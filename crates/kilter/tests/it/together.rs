@@ -12,18 +12,18 @@ const ORDERS: i64 = 5;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Orders of one shop, in the ERP's hands; the next calls to confirm fail as told. How many calls to
+/// Orders of one shop, in the ERP's hands; the next calls to confirm end with these. How many calls to
 /// confirm them it took.
-async fn confirmed(name: &str, fails: usize, status: u16) -> i64 {
+async fn confirmed(name: &str, ends: &[u16]) -> i64 {
     let rig = Rig::start(name).await;
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(2, 50)).await;
     let (code, told) = rig.run(&["sync"]).await;
     assert_eq!(code, 0, "{told}");
-    if fails > 0 {
+    if let Some((status, then)) = ends.split_first() {
         // An answer that gets lost is lost once the work was done.
-        let apply = if status == 0 { "after" } else { "before" };
-        let fault = json!({ "fail_next": fails, "status": status, "apply": apply,
-            "match": "sale.order/action_confirm" });
+        let apply = if *status == 0 { "after" } else { "before" };
+        let fault = json!({ "fail_next": ends.len(), "status": status, "then": then,
+            "apply": apply, "match": "sale.order/action_confirm" });
         rig.post(&format!("{}/_twin/faults", rig.erp.url()), &fault).await;
     }
     for n in 0..ORDERS {
@@ -45,7 +45,7 @@ async fn confirmed(name: &str, fails: usize, status: u16) -> i64 {
     }
     let all = rig.call_erp("sale.order/search_count", &json!({ "domain": [] })).await;
     assert_eq!(all, json!(ORDERS), "each once");
-    if fails > 0 {
+    if !ends.is_empty() {
         let faults = rig.get(&format!("{}/_twin/faults", rig.erp.url())).await;
         assert_eq!(faults["fail_next"], 0, "the fault was not met: {faults}");
     }
@@ -62,23 +62,32 @@ async fn confirmed(name: &str, fails: usize, status: u16) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_confirmed_by_one_call() {
-    assert_eq!(confirmed("together", 0, 0).await, 1);
+    assert_eq!(confirmed("together", &[]).await, 1);
 }
 
 /// Of a call that is refused nobody knows which order it was about.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_together_goes_alone() {
-    assert_eq!(confirmed("together-refused", 1, 422).await, 1 + ORDERS);
+    assert_eq!(confirmed("together-refused", &[422]).await, 1 + ORDERS);
 }
 
 /// One of them is refused alone as well: the others are not held up by it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_refused_alone_holds_up_nobody() {
-    assert_eq!(confirmed("together-alone", 2, 422).await, 1 + ORDERS + 1);
+    assert_eq!(confirmed("together-alone", &[422, 422]).await, 1 + ORDERS + 1);
 }
 
 /// The ERP confirmed all of them, and its answer got lost: they are looked at, and not confirmed again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_lost_for_all_confirms_none_twice() {
-    assert_eq!(confirmed("together-lost", 1, 0).await, 1);
+    assert_eq!(confirmed("together-lost", &[0]).await, 1);
+}
+
+/// Refused together, each goes alone; the first of them finds that the ERP is ill, and the others wait
+/// with it: nobody asks one that is ill once for each order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erp_that_is_ill_is_not_asked_once_for_each_order() {
+    let calls = confirmed("together-ill", &[422, 503]).await;
+    // The first waits for a time of its own.
+    assert!((3..=4).contains(&calls), "{calls} calls");
 }

@@ -7,6 +7,7 @@
 //! Where a commit does it itself, whoever waits for the writer waits along.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -15,8 +16,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::Result;
 
-/// As many more pages of the log are carried over beside the writer: each time waits for the disk twice,
-/// and whoever else waits for it waits along.
+/// Pages of the log that came since it was last asked for: as many are carried over beside the writer. Each
+/// time waits for the disk twice, and whoever else waits for it waits along.
 const LONG: i32 = 128;
 
 /// From here on the writer carries over what is left.
@@ -32,6 +33,44 @@ pub struct Beside {
 struct Told {
     state: Mutex<State>,
     moved: Condvar,
+    /// Pages of the log that were carried over, as far as is known.
+    carried: AtomicI32,
+}
+
+/// The log as its writer knows it.
+#[derive(Debug, Default)]
+struct Log {
+    /// How long it was after the last commit, and when it was last asked for.
+    last: i32,
+    asked: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    Beside,
+    /// The writer, so that the log has a bound.
+    Itself,
+}
+
+impl Log {
+    /// After a commit: it is so long, and up to there it was carried over.
+    fn next(&mut self, pages: i32, carried: i32) -> Next {
+        // It began anew, or may have: what was all carried over is written over from its beginning.
+        if pages < self.last || carried >= self.last {
+            self.asked = 0;
+        }
+        self.last = pages;
+        if pages >= LONGEST {
+            self.asked = 0;
+            return Next::Itself;
+        }
+        let due = pages - self.asked >= LONG;
+        if due {
+            self.asked = pages;
+        }
+        if due { Next::Beside } else { Next::Nothing }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,15 +86,15 @@ impl Beside {
         let Some(path) = path else { return Ok(None) };
         let told = Arc::new(Told::default());
         let told_by = Arc::clone(&told);
-        let mut carried = 0;
+        let mut log = Log::default();
         writer.wal_hook(Some(move |wal: &mut Wal, pages: i32| {
-            // It began anew.
-            carried = carried.min(pages);
-            if pages >= LONGEST {
-                log(wal.checkpoint());
-            } else if pages - carried >= LONG {
-                carried = pages;
-                told_by.change(|state| state.asked = true);
+            match log.next(pages, told_by.carried.load(Ordering::Relaxed)) {
+                Next::Nothing => {}
+                Next::Beside => told_by.change(|state| state.asked = true),
+                Next::Itself => {
+                    say(wal.checkpoint());
+                    told_by.carried.store(pages, Ordering::Relaxed);
+                }
             }
             Ok(())
         }))?;
@@ -103,10 +142,12 @@ fn carry_over(path: &Path, asked: &Told) {
     let mut known = None;
     while asked.next() {
         if known.is_none() {
-            known = open(path).map_err(|error| log(Err(error))).ok();
+            known = open(path).map_err(|error| say(Err(error))).ok();
         }
         if let Some(connection) = &known {
-            log(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+            // Whether somebody else was at it, how long the log was, and how much of it is carried over.
+            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| r.get(2));
+            say(done.map(|pages| asked.carried.store(pages, Ordering::Relaxed)));
         }
     }
 }
@@ -118,9 +159,9 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Nothing is lost by one that fails: the log holds it, and the next one is due soon. Busy: the other
-/// one is at it.
-fn log(done: rusqlite::Result<()>) {
+/// Nothing is lost by one that fails: the log holds it, and the next one is due so many pages later.
+/// Busy: the other one is at it.
+fn say(done: rusqlite::Result<()>) {
     if let Err(error) = done
         && error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy)
     {
@@ -132,6 +173,32 @@ fn log(done: rusqlite::Result<()>) {
 mod tests {
     use super::super::Store;
     use super::*;
+
+    #[test]
+    fn it_is_asked_for_by_what_came_since_and_not_by_each_commit() {
+        // How long the log is after each commit, how much is carried over by then, and what is due.
+        let nothing = [(127, 0, Next::Nothing)];
+        let slow = [
+            (128, 0, Next::Beside),
+            (140, 0, Next::Nothing),
+            (255, 128, Next::Nothing),
+            (256, 128, Next::Beside),
+            (1_023, 128, Next::Beside),
+            (1_024, 128, Next::Itself),
+        ];
+        // Large commits, each carried over before the next, which begins the log anew: as long as it was.
+        let large = [(700, 0, Next::Beside), (700, 700, Next::Beside), (720, 700, Next::Beside)];
+        let anew = [(900, 0, Next::Beside), (5, 900, Next::Nothing), (133, 0, Next::Beside)];
+        // Somebody reads: it cannot begin anew, though all was carried over.
+        let read = [(200, 0, Next::Beside), (210, 200, Next::Beside), (215, 200, Next::Nothing)];
+        for story in [&nothing[..], &slow, &large, &anew, &read] {
+            let mut log = Log::default();
+            let next = |&(pages, carried, _): &(i32, i32, _)| log.next(pages, carried);
+            let found: Vec<Next> = story.iter().map(next).collect();
+            let wanted: Vec<Next> = story.iter().map(|&(.., next)| next).collect();
+            assert_eq!(found, wanted, "{story:?}");
+        }
+    }
 
     #[test]
     fn the_log_stays_short_and_a_closed_store_is_one_file() {

@@ -1,13 +1,14 @@
 //! The spool: webhooks as they came, in a file beside the database, until the log takes them over.
 //!
 //! Reads   and writes `<database>-hooks`.
-//! Never   waits for the one writer, nor says that it keeps what the disk does not hold; never grows past
-//!         a bound. What was taken over stands in the database together with what was taken.
+//! Never   waits for the one writer, nor says that it keeps what the disk does not hold; never grows far
+//!         past a bound. What was taken over stands in the database together with what was taken.
 //!
 //! Who sends a webhook waits until it is kept. Behind merges and plans that was as long as those took.
 //!
 //! ```text
-//! file   = head entry*        head = "kilter hooks 1 <generation>" and blanks up to HEAD bytes
+//! file   = head entry* rest   head = "kilter hooks 1 <generation>" and blanks up to HEAD bytes
+//! rest   = zeros, entries of an older generation, what was refused: until it is written over, or cut off
 //! entry  = "<told> <body> <check>\n" told body "\n"      lengths in bytes; told: JSON of what it is about
 //! check  = CRC-32 of generation, told and body: an entry that was torn, or is of an older
 //!          generation, ends the file. Of a file that an older Kilter left: BLAKE3
@@ -74,7 +75,10 @@ impl Place {
 #[derive(Debug)]
 pub struct Spool {
     path: PathBuf,
+    /// Held while bytes are written.
     own: Mutex<Option<Own>>,
+    /// Held for a moment: whoever asks how far it goes waits for no disk, nor for a burst to end.
+    stand: Mutex<Option<Stand>>,
 }
 
 /// The file, while this process appends to it.
@@ -85,12 +89,19 @@ struct Own {
     end: u64,
     /// Bytes that the file has. What stands behind the end says nothing.
     length: u64,
-    /// Up to here the database's log has all, for good.
-    taken: u64,
     /// The head on disk is this generation's: not where a rewind failed in the middle.
     sound: bool,
     /// What is written at once; kept, since the system clears each page that it gives.
     bytes: Vec<u8>,
+}
+
+/// How far the file goes that this process appends to.
+#[derive(Debug, Clone)]
+struct Stand {
+    generation: String,
+    end: u64,
+    /// Up to here the database's log has all, for good.
+    taken: u64,
 }
 
 /// What is kept of it between two writes, at most.
@@ -100,11 +111,20 @@ impl Spool {
     pub fn beside(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-hooks");
-        Self { path: path.into(), own: Mutex::default() }
+        Self { path: path.into(), own: Mutex::default(), stand: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Own>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stand(&self) -> MutexGuard<'_, Option<Stand>> {
+        self.stand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is all that stands before a place in the log, for good?
+    fn all_taken(&self, end: u64) -> bool {
+        self.stand().as_ref().is_some_and(|stand| stand.taken == end)
     }
 
     /// The file, if no other process appends to it.
@@ -123,8 +143,8 @@ impl Spool {
     pub fn append(&self, said: &[(Change, String)]) -> Result<bool> {
         let mut own = self.lock();
         let Some(own) = own.as_mut() else { return Ok(false) };
-        if !own.sound || (own.taken == own.end && own.end >= REWIND_FROM) {
-            own.rewind(REWIND_FROM).map_err(|e| self.refused("rewind", &e))?;
+        if !own.sound || (own.end >= REWIND_FROM && self.all_taken(own.end)) {
+            self.rewind(own, REWIND_FROM)?;
         }
         own.bytes.clear();
         own.bytes.shrink_to(BUFFER_MAX);
@@ -135,43 +155,51 @@ impl Spool {
         if own.end.saturating_add(more) > SPOOL_MAX {
             return Err(Error::Refused(format!("keep more webhooks: {SPOOL_MAX} bytes wait")));
         }
-        if more <= SHORT && own.end + more > own.length {
-            own.bytes.resize(own.bytes.len() + ROOM, 0);
-        }
-        let behind = own.end + u64::try_from(own.bytes.len()).unwrap_or(0);
-        own.length = own.length.max(behind);
         crash::point("before webhooks are kept", "");
-        let kept = write_at(&own.file, own.end, &own.bytes);
-        kept.map_err(|e| self.refused("write", &e))?;
+        own.write().map_err(|e| self.refused("write", &e))?;
         crash::point("after webhooks are kept", "");
         own.end += more;
+        if let Some(stand) = self.stand().as_mut() {
+            stand.end = own.end;
+        }
         Ok(true)
     }
 
     /// What was taken over is not kept here as well, longer than the log keeps it.
     fn let_go(&self) -> Result<()> {
-        match self.lock().as_mut().filter(|own| own.taken == own.end && own.length > HEAD) {
-            Some(own) => own.rewind(HEAD).map_err(|e| self.refused("rewind", &e)),
-            None => Ok(()),
+        let mut own = self.lock();
+        let Some(own) = own.as_mut().filter(|own| own.length > HEAD) else { return Ok(()) };
+        if self.all_taken(own.end) {
+            return self.rewind(own, HEAD);
         }
+        // What an older generation left behind the end.
+        own.cut(own.end).map_err(|e| self.refused("cut", &e))
+    }
+
+    /// A new generation begins, and at most so many bytes of the file stay.
+    fn rewind(&self, own: &mut Own, most: u64) -> Result<()> {
+        own.rewind(most).map_err(|e| self.refused("rewind", &e))?;
+        let (generation, end) = (own.generation.clone(), own.end);
+        *self.stand() = Some(Stand { generation, end, taken: end });
+        Ok(())
     }
 
     /// Does anything wait to be taken over?
     pub fn waits(&self) -> bool {
-        self.lock().as_ref().is_some_and(|own| own.taken < own.end)
+        self.stand().as_ref().is_some_and(|stand| stand.taken < stand.end)
     }
 
     /// A transaction that took over up to here was committed.
     pub fn taken(&self, place: &Place) {
-        if let Some(own) = self.lock().as_mut().filter(|own| own.generation == place.generation) {
-            own.taken = own.taken.max(place.at);
+        let mut stand = self.stand();
+        if let Some(stand) = stand.as_mut().filter(|s| s.generation == place.generation) {
+            stand.taken = stand.taken.max(place.at);
         }
     }
 
     /// What stands there from a place on, as far as one transaction takes it, and the place behind.
     fn read(&self, known: Option<&str>) -> Result<(Vec<(Change, String)>, Place)> {
-        // What stands behind was refused: the next webhook is written over it.
-        let until = self.lock().as_ref().map_or(u64::MAX, |own| own.end);
+        let stand = self.stand().clone();
         let nothing = |generation: &str| {
             Ok((Vec::new(), Place { generation: generation.to_owned(), at: HEAD }))
         };
@@ -184,6 +212,13 @@ impl Spool {
         let head = String::from_utf8_lossy(&head);
         let Some(generation) = head.strip_prefix(TITLE).map(str::trim_end) else {
             return nothing("");
+        };
+        let until = match stand {
+            // It begins anew at this moment.
+            Some(stand) if stand.generation != generation => return nothing(""),
+            // What stands behind was refused: the next webhook is written over it.
+            Some(stand) => stand.end,
+            None => u64::MAX,
         };
         let known = known.and_then(|text| text.split_once(' '));
         let known = known.filter(|(of, _)| *of == generation).and_then(|(_, at)| at.parse().ok());
@@ -229,12 +264,36 @@ impl Own {
         let head = format!("{:<width$}", format!("{TITLE}{generation}"));
         write_at(&self.file, 0, head.as_bytes())?;
         // Whatever became of it: what is of an older generation says nothing any more.
+        self.cut(most)?;
+        (self.generation, self.end) = (generation, HEAD);
+        self.sound = true;
+        Ok(())
+    }
+
+    /// At most so many bytes of the file stay.
+    fn cut(&mut self, most: u64) -> std::io::Result<()> {
         if self.length > most {
             self.file.set_len(most)?;
             self.length = most;
         }
-        (self.generation, self.end, self.taken) = (generation, HEAD, HEAD);
-        self.sound = true;
+        Ok(())
+    }
+
+    /// Writes `bytes` at the end, with room behind them if they are short and it grows.
+    fn write(&mut self) -> std::io::Result<()> {
+        let wanted = self.bytes.len();
+        let more = u64::try_from(wanted).unwrap_or(u64::MAX);
+        if more <= SHORT && self.end + more > self.length {
+            self.bytes.resize(wanted + ROOM, 0);
+            if write_at(&self.file, self.end, &self.bytes).is_ok() {
+                self.length = self.end + more + u64::try_from(ROOM).unwrap_or(0);
+                return Ok(());
+            }
+            // A disk that is nearly full may still have room for a webhook.
+            self.bytes.truncate(wanted);
+        }
+        write_at(&self.file, self.end, &self.bytes)?;
+        self.length = self.length.max(self.end + more);
         Ok(())
     }
 }
@@ -331,7 +390,11 @@ impl Store {
             return Ok(());
         };
         match spool.claim()? {
-            Some(_claimed) => self.take_over_all(spool),
+            Some(file) => {
+                self.take_over_all(spool)?;
+                // All of it is in the log, for good.
+                file.set_len(HEAD).map_err(|e| spool.refused("cut", &e))
+            }
             None => Ok(()),
         }
     }
@@ -349,8 +412,8 @@ impl Store {
         self.take_over_all(spool)?;
         let length = file.metadata().map_err(|e| spool.refused("measure", &e))?.len();
         let (generation, bytes) = (String::new(), Vec::new());
-        let mut own = Own { file, generation, end: 0, length, taken: 0, sound: false, bytes };
-        own.rewind(HEAD).map_err(|e| spool.refused("begin", &e))?;
+        let mut own = Own { file, generation, end: 0, length, sound: false, bytes };
+        spool.rewind(&mut own, HEAD)?;
         *spool.lock() = Some(own);
         Ok(())
     }

@@ -18,7 +18,13 @@ fn keep(store: &Store, from: usize, to: usize) {
 }
 
 fn log(store: &Store) -> Vec<String> {
-    store.read(|tx| tx.open_changes(0, 10_000)).unwrap().texts
+    let (mut out, mut last) = (Vec::new(), 0);
+    loop {
+        let open = store.read(|tx| tx.open_changes(last, 10_000)).unwrap();
+        let Some(change) = open.changes.last() else { return out };
+        last = change.seq;
+        out.extend(open.texts);
+    }
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -125,9 +131,23 @@ fn what_an_older_generation_left_behind_does_not_count() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// One after the other, each in room that the first one made; then over what stands there already.
+fn take_all(store: &Store) -> usize {
+    let spool = store.spool().unwrap();
+    let mut all = 0;
+    loop {
+        let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
+        spool.taken(&place);
+        all += n;
+        if n == 0 {
+            return all;
+        }
+    }
+}
+
+/// One after the other, each in room that the first one made; then over what stands there already, entry
+/// for entry as long as the old ones: the check alone tells of which generation the next one is.
 #[test]
-fn what_is_written_over_old_bytes_is_kept_as_well() {
+fn what_is_written_over_old_bytes_is_kept_and_what_is_left_of_them_is_not() {
     let folder = folder("room");
     let path = folder.join("k.sqlite");
     let store = Store::open(&path).unwrap();
@@ -135,34 +155,56 @@ fn what_is_written_over_old_bytes_is_kept_as_well() {
     let spool = store.spool().unwrap();
     let file = folder.join("k.sqlite-hooks");
     let length = || std::fs::metadata(&file).unwrap().len();
-    keep(&store, 0, 1);
+    keep(&store, 10, 11);
     let room = length();
     assert!(room >= HEAD + u64::try_from(ROOM).unwrap());
-    (1..50).for_each(|n| keep(&store, n, n + 1));
+    (11..60).for_each(|n| keep(&store, n, n + 1));
     assert_eq!(length(), room, "it does not grow");
-    let take = || {
-        let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
-        spool.taken(&place);
-        n
-    };
-    assert_eq!(take(), 50);
-    // All was taken over: a new generation begins where the old one stands.
-    spool.lock().as_mut().unwrap().rewind(REWIND_FROM).unwrap();
-    assert_eq!((length(), take()), (room, 0));
-    (50..60).for_each(|n| keep(&store, n, n + 1));
-    assert_eq!(length(), room);
+    let (large, body) = (said(60).0, format!("\"{}\"", "x".repeat(1 << 20)));
+    for _ in 0..16 {
+        assert!(spool.append(&[(large.clone(), body.clone())]).unwrap());
+    }
+    assert_eq!(take_all(&store), 66);
+    // All was taken over, and it is long: it begins anew where it stands.
+    (70..80).for_each(|n| keep(&store, n, n + 1));
+    let end = spool.lock().as_ref().unwrap().end;
+    let old = std::fs::read(&file).unwrap();
+    assert_eq!(length(), REWIND_FROM);
+    let left = String::from_utf8_lossy(&old[usize::try_from(end).unwrap()..][..300]).into_owned();
+    assert!(left.contains("[\"shop\",\"orders\",\"20\""), "no old entry begins here: {left}");
     drop((spool, store));
     let store = Store::open(&path).unwrap();
-    assert_eq!(log(&store), texts(60), "those of the old generation are not there twice");
+    let wanted: Vec<String> = (10..60).chain(70..80).map(|n| said(n).1).collect();
+    let found: Vec<String> = log(&store).into_iter().filter(|text| *text != body).collect();
+    assert_eq!(found, wanted, "each once");
+    assert_eq!(length(), HEAD, "what a dead process left is in the log alone");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_was_taken_over_is_let_go_of_while_others_wait() {
+    let folder = folder("lingers");
+    let path = folder.join("k.sqlite");
+    let store = Store::open(&path).unwrap();
     store.take_webhooks().unwrap();
-    assert_eq!(length(), HEAD, "nor are they kept on");
-    keep(&store, 60, 61);
     let spool = store.spool().unwrap();
-    let (_, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
-    spool.taken(&place);
-    spool.lock().as_mut().unwrap().rewind(REWIND_FROM).unwrap();
+    let file = folder.join("k.sqlite-hooks");
+    let length = || std::fs::metadata(&file).unwrap().len();
+    let anew = || spool.rewind(spool.lock().as_mut().unwrap(), REWIND_FROM).unwrap();
+    keep(&store, 0, 50);
+    assert_eq!(take_all(&store), 50);
+    anew();
+    keep(&store, 50, 51);
+    store.let_go_of_webhooks().unwrap();
+    assert_eq!(length(), spool.lock().as_ref().unwrap().end, "nothing old stands behind it");
+    assert_eq!(take_all(&store), 1);
+    anew();
+    assert!(length() > HEAD);
     store.let_go_of_webhooks().unwrap();
     assert_eq!(length(), HEAD, "also where a new generation has nothing yet");
+    keep(&store, 51, 52);
+    assert_eq!(take_all(&store), 1);
+    assert_eq!(log(&store), texts(52));
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -204,8 +246,8 @@ fn a_rewind_that_failed_is_done_again_before_anything_is_kept() {
     spool.taken(&place);
     // As where the new head is on disk, and what came after it failed.
     let before = spool.lock().as_ref().unwrap().generation.clone();
-    spool.lock().as_mut().unwrap().rewind(HEAD).unwrap();
     if let Some(own) = spool.lock().as_mut() {
+        own.rewind(HEAD).unwrap();
         (own.generation, own.sound) = (before, false);
     }
     keep(&store, 1, 2);

@@ -59,7 +59,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Keep everything aligned for ever: webhooks, polls, sweeps.
-    Serve,
+    Serve(serve::ServeArgs),
     /// Check config, mappings, ownership and credentials; show who owns what.
     Check(check::CheckArgs),
     /// Show what would be written where. Exit code: 0 nothing, 2 changes, 1 error.
@@ -116,9 +116,11 @@ pub fn main() -> ExitCode {
             return if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    let serves = matches!(cli.command, Command::Serve);
-    logging(cli.verbose, serves);
-    let runtime = if serves { threads::of_work() } else { tokio::runtime::Runtime::new() };
+    logging(cli.verbose, matches!(cli.command, Command::Serve(_)));
+    let runtime = match &cli.command {
+        Command::Serve(args) => threads::of_work(args.behind),
+        _ => tokio::runtime::Runtime::new(),
+    };
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -138,7 +140,7 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config.as_path();
     match cli.command {
-        Command::Serve => serve::run(config).await,
+        Command::Serve(_) => serve::run(config).await,
         Command::Check(args) => check::run(config, &args),
         Command::Plan(args) => plan::run(config, &args).await,
         Command::Exchanges(args) => exchanges::run(config, &args),

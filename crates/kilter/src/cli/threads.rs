@@ -10,19 +10,17 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Steps of niceness that work stands behind answers: beside busy ones it gets a quarter of a core, and all
-/// of one that is idle.
-#[cfg(target_os = "linux")]
-const BEHIND: i32 = 5;
-
-/// For everything but answers.
-pub fn of_work() -> io::Result<Runtime> {
+/// For the pipeline: its threads stand so many steps of niceness behind those that answer. Five leave it
+/// a quarter of a core beside somebody who is busy, and all of one that is idle.
+pub fn of_work(behind: u8) -> io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     builder.enable_all();
     #[cfg(target_os = "linux")]
-    if let Ok(given) = rustix::process::getpriority_process(None) {
+    if behind > 0
+        && let Ok(given) = rustix::process::getpriority_process(None)
+    {
         // Threads are begun by others of these, so it counts from what the process was given.
-        builder.on_thread_start(move || stand_back(given));
+        builder.on_thread_start(move || stand_back(given + i32::from(behind)));
     }
     builder.build()
 }
@@ -32,11 +30,14 @@ pub fn of_answers() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().thread_name("answers").build()
 }
 
-/// The thread that calls this; Linux has a priority for each.
+/// The thread that calls this; Linux has a priority for each. What stands further back stays there.
 #[cfg(target_os = "linux")]
-fn stand_back(given: i32) {
+fn stand_back(nice: i32) {
+    use rustix::process::{getpriority_process, setpriority_process};
     // More than the last step is the last step.
-    if let Err(error) = rustix::process::setpriority_process(None, given + BEHIND) {
-        tracing::debug!(error = %error, "a thread keeps its priority");
+    let done = getpriority_process(None).and_then(|own| setpriority_process(None, nice.max(own)));
+    if let Err(error) = done {
+        static TOLD: std::sync::Once = std::sync::Once::new();
+        TOLD.call_once(|| tracing::warn!(error = %error, "work does not stand behind answers"));
     }
 }

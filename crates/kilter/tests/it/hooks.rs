@@ -365,6 +365,13 @@ fn niceness(process: u32) -> std::collections::BTreeMap<String, BTreeSet<i64>> {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_answers_goes_before_who_works() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    // What it has already changes nothing; where the system forbids the call, it forbids it to all.
+    let may = getpriority_process(None).and_then(|own| setpriority_process(None, own));
+    if let Err(error) = may {
+        eprintln!("SKIPPED: this system lets nobody set a priority: {error}");
+        return;
+    }
     let (rig, serving) = aligned("priority").await;
     let product = json!({ "id": 7, "type": "simple" }).to_string();
     assert_eq!(signed(&rig, "product.updated", &product).await, 202);

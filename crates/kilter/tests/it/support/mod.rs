@@ -230,7 +230,8 @@ impl Serving {
     pub fn stop(&mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         assert!(asked.unwrap().success(), "it was there to be asked");
-        self.0.wait().unwrap();
+        let ended = self.0.wait().unwrap();
+        assert!(ended.success(), "told to stop, it ended with {ended}");
     }
 }
 

@@ -55,14 +55,14 @@ enum Apply {
     None,
 }
 
-/// The next `fail_next` calls end in `status` (0: the connection closes without an answer), or the second
-/// and later ones in what `then` says.
+/// The next `fail_next` calls end in `status` (0: the connection closes without an answer); the second and
+/// later ones as `then` says, each with its own `status` and `apply`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Faults {
     fail_next: u64,
     status: u16,
-    then: VecDeque<u16>,
+    then: VecDeque<(u16, Apply)>,
     body: Value,
     apply: Apply,
     /// Only calls whose `model/method` contains this.
@@ -202,7 +202,7 @@ fn draw_fault(twin: &Twin, called: &str) -> Option<Faults> {
     }
     faults.fail_next -= 1;
     let fault = faults.clone();
-    faults.status = faults.then.pop_front().unwrap_or(faults.status);
+    (faults.status, faults.apply) = faults.then.pop_front().unwrap_or((fault.status, fault.apply));
     Some(fault)
 }
 

@@ -43,9 +43,9 @@ pub fn merge(house: &House, world: &mut World, change: &Change, item: &Projected
         return end;
     }
     if let Some(reason) = unreadable(&view, item) {
-        (!known).then(|| world.never_was(object.id));
         return End::Dead(reason);
     }
+    numbered(world, &mut object);
     let same = known
         && object.root.is_some()
         && matches!(object.state, State::Live | State::Left)
@@ -144,6 +144,7 @@ pub fn hint(world: &mut World, change: &Change) -> End {
 /// An item that only hints: what it names is looked at, once for each time it changed; itself it
 /// is nothing that we keep true.
 fn hinted(world: &mut World, mut object: Object, item: &Projected) -> End {
+    numbered(world, &mut object);
     let same = object.state == State::Live && object.shadow == item.rows;
     object.resource.clone_from(&item.resource);
     object.remote = Some(item.remote.clone());
@@ -181,9 +182,18 @@ fn find(view: &View<'_>, world: &mut World, change: &Change, item: &Projected) -
     if let Some(object) = found {
         return (object, true);
     }
-    let id = world.fresh_object();
     let resource = view.resource;
-    (Object::seat(id, &change.connection, &resource.name, &resource.collection), false)
+    (Object::seat(NOT_YET, &change.connection, &resource.name, &resource.collection), false)
+}
+
+/// The number of an object of which it is not known yet whether anything comes of it.
+const NOT_YET: ObjectId = 0;
+
+/// Numbers are given to what there is: which ones does not depend on how many changes are merged at a time.
+fn numbered(world: &mut World, object: &mut Object) {
+    if object.id == NOT_YET {
+        object.id = world.fresh_object();
+    }
 }
 
 /// A document that a read found before its create was answered is what its order is now.

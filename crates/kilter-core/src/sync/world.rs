@@ -142,14 +142,6 @@ impl World {
         self.next_object - 1
     }
 
-    /// A number that nothing came of is given again: which ones there are does not depend on how many
-    /// changes are merged at a time.
-    pub fn never_was(&mut self, id: ObjectId) {
-        if id + 1 == self.next_object {
-            self.next_object = id;
-        }
-    }
-
     // ---- loading -------------------------------------------------------------------------
 
     /// The store's answer to a key. Records and objects it names are loaded with `learn_*`.

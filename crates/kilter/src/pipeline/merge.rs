@@ -75,13 +75,24 @@ impl Bounds {
 
 /// Merges until nothing is open. Returns how many changes ended.
 pub async fn run(engine: &Arc<Engine>) -> Result<usize> {
-    run_within(engine, Bounds::default()).await
+    Ok(run_within(engine, Bounds::default()).await?.merged)
+}
+
+/// What merging until nothing was open came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// How many changes ended.
+    pub merged: usize,
+    /// How often rows were written before their batch ended.
+    pub early: usize,
+    /// How often a world was too large for the next batch.
+    pub dropped: usize,
 }
 
 /// The same, so much at a time.
-pub async fn run_within(engine: &Arc<Engine>, bounds: Bounds) -> Result<usize> {
+pub async fn run_within(engine: &Arc<Engine>, bounds: Bounds) -> Result<Ran> {
     let mut total = 0;
-    let most = engine.house.config.limits.merge_batch.clamp(1, bounds.part);
+    let most = engine.house.config.limits.merge_batch.clamp(1, bounds.part.max(1));
     let (mut limit, mut ahead) = (most, Ahead::new(&engine.house));
     loop {
         let house = Arc::clone(&engine.house);
@@ -100,8 +111,9 @@ pub async fn run_within(engine: &Arc<Engine>, bounds: Bounds) -> Result<usize> {
         total += ended.len();
         let_go_of(ended.len(), ended);
         if next.is_empty() && !spool.is_some_and(|spool| spool.waits()) {
+            let ran = Ran { merged: total, ..next.ran };
             let_go_of(total, next);
-            return Ok(total);
+            return Ok(ran);
         }
         let waited_for = engine.store.waited_for();
         limit = if waited_for { most } else { limit.saturating_mul(2).min(most * GROWS_MAX) };
@@ -153,6 +165,8 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
     if alone && world.size() <= turn.bounds.world {
         // Who waits will write, and what is merged by then would be merged again.
         ahead.keep(house, world, turn, !turn.store.waited_for());
+    } else if alone {
+        ahead.ran.dropped += 1;
     }
     // Also so that it is known whether anything is open.
     ahead.fetch(tx, turn, ahead.said.len())?;
@@ -173,6 +187,7 @@ struct Ahead {
     merging: Option<Beside>,
     /// The store's count of writes when that world was written: by another one it is out of date.
     written: u64,
+    ran: Ran,
 }
 
 struct Beside {
@@ -183,7 +198,7 @@ struct Beside {
 impl Ahead {
     fn new(house: &Arc<House>) -> Self {
         let (said, reading) = (Said::new(), Reading::new(house));
-        Self { said, reading, last: 0, known: None, merging: None, written: 0 }
+        Self { said, reading, last: 0, known: None, merging: None, written: 0, ran: Ran::default() }
     }
 
     fn is_empty(&self) -> bool {
@@ -347,6 +362,7 @@ impl<'m, 'c> Merging<'m, 'c> {
         self.world.polled.clear();
         if turn.bounds.full(&self.world) {
             self.alone();
+            ahead.ran.early += 1;
             self.tx.put(&self.world.take_dirty())?;
             self.written = self.tx.written();
         }

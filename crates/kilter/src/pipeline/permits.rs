@@ -420,11 +420,9 @@ fn learn(
 
 /// What we made there is gone. Where it was merged into another, our reference names that one: it is
 /// asked for. Of a document a person is asked instead.
-pub fn gone(tx: &Tx<'_>, house: &House, object: &Object) -> Result<()> {
-    let root = object.root.map(|id| tx.record(id)).transpose()?.flatten();
-    let document = root.and_then(|r| house.entities.get(&r.entity)).is_none_or(|e| e.document);
-    if let Some(intent) = tx.intent_of(object.id)?.filter(|i| i.status == Status::Done && !document)
-    {
+pub fn gone(tx: &Tx<'_>, house: &House, object: ObjectId, entity: Option<&str>) -> Result<()> {
+    let document = entity.and_then(|e| house.entities.get(e)).is_none_or(|e| e.document);
+    if let Some(intent) = tx.intent_of(object)?.filter(|i| i.status == Status::Done && !document) {
         tx.set_intent(&intent.intent, Status::Uncertain, &now())?;
     }
     Ok(())

@@ -277,12 +277,14 @@ pub fn merge_known(
 fn gone(tx: &Tx<'_>, house: &House, world: &mut World, change: &Change) -> Result<End> {
     let end = tx.step(house, world, |w| existence::gone(house, w, change))?;
     let (connection, collection) = (&change.connection, &change.collection);
+    // As it is known here: what was merged before it in this batch may not be written yet.
     let gone = tx.step(house, world, |w| {
         let id = w.object_by_remote(connection, collection, &change.remote)?;
-        w.object(id).cloned()
+        let root = w.object(id)?.root;
+        Some((id, root.and_then(|root| w.record(root)).map(|root| root.entity.clone())))
     })?;
-    if let Some(object) = gone.filter(|_| end == End::Merged) {
-        permits::gone(tx, house, &object)?;
+    if let Some((object, entity)) = gone.filter(|_| end == End::Merged) {
+        permits::gone(tx, house, object, entity.as_deref())?;
     }
     Ok(end)
 }

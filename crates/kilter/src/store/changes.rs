@@ -16,6 +16,9 @@ const ENDED_TOGETHER_MAX: usize = 4_000;
 /// Where they end in more ways (each names a reason of its own), each goes by itself.
 const KINDS_MAX: usize = 4;
 
+/// Bytes of bodies that are taken out of the log at once; the last one may go beyond.
+const OPEN_BYTES_MAX: usize = 16 << 20;
+
 const END_ALL: &str = "UPDATE changes SET end = ?3, reason = ?4
     WHERE seq BETWEEN ?1 AND ?2 AND end IS NULL";
 
@@ -87,16 +90,20 @@ impl Tx<'_> {
         Ok(found.unwrap_or(0))
     }
 
-    /// The oldest open changes after a place of the log.
+    /// The oldest open changes after a place of the log: at most so many, one at least if any is open.
     pub fn open_changes(&self, after: Seq, limit: usize) -> Result<Open> {
         let sql = "SELECT seq, connection, collection, remote, each, via, asked, body, at
                    FROM changes JOIN bodies USING (seq)
                    WHERE end IS NULL AND seq > ?1 ORDER BY seq LIMIT ?2";
         let mut s = self.sql.prepare_cached(sql)?;
         let mut rows = s.query([after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut open = Open::default();
-        while let Some(r) = rows.next()? {
-            open.texts.push(r.get(7)?);
+        let (mut open, mut bytes) = (Open::default(), 0);
+        while bytes < OPEN_BYTES_MAX
+            && let Some(r) = rows.next()?
+        {
+            let body: String = r.get(7)?;
+            bytes += body.len();
+            open.texts.push(body);
             open.changes.push(Change {
                 seq: r.get(0)?,
                 connection: text(r, 1)?,

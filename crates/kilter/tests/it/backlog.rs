@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kilter::engine::Engine;
-use kilter::pipeline::merge::{Bounds, run_within};
+use kilter::pipeline::merge::{Bounds, Ran, run_within};
 use kilter::store::Store;
 use kilter_core::model::{Change, Text, Via};
 use rand::rngs::SmallRng;
@@ -160,14 +160,16 @@ impl Scene {
         (Arc::new(Engine::start(house, store).await.unwrap()), copy)
     }
 
-    /// Merges the backlog, so many appended at a time. What stands there then, table by table.
+    /// Merges the backlog, so many appended at a time. What stands there then, table by table, and what the
+    /// last of it came to.
     async fn merged(
         &self,
         name: &str,
         at_a_time: usize,
         bounds: Bounds,
         beside: impl Fn(&Store),
-    ) -> Vec<Vec<String>> {
+    ) -> (Vec<Vec<String>>, Ran) {
+        let mut ran = Ran::default();
         let (engine, copy) = self.engine(name).await;
         let first = engine.store.read(|tx| tx.last_seq()).unwrap();
         for (n, part) in self.backlog.chunks(at_a_time).enumerate() {
@@ -184,11 +186,12 @@ impl Scene {
             while !merging.is_finished() {
                 tokio::task::block_in_place(|| beside(&engine.store));
             }
-            assert_eq!(merging.await.unwrap(), part.len());
+            ran = merging.await.unwrap();
+            assert_eq!(ran.merged, part.len());
         }
         drop(engine);
         let sql = Connection::open(&copy).unwrap();
-        TABLES.iter().map(|query| table(&sql, query)).collect()
+        (TABLES.iter().map(|query| table(&sql, query)).collect(), ran)
     }
 }
 
@@ -217,21 +220,26 @@ const NAP: Duration = Duration::from_micros(100);
 async fn a_backlog_comes_to_the_same_however_it_is_cut_and_whoever_writes_between() {
     let scene = Scene::start().await;
     let nap = |_: &Store| std::thread::sleep(NAP);
-    let one_by_one = scene.merged("one", 1, Bounds::default(), nap).await;
+    let (one_by_one, _) = scene.merged("one", 1, Bounds::default(), nap).await;
     let ends = one_by_one[6].join("\n");
     for (end, least) in [("merged", 600), ("unchanged", 600), ("dead", 20), ("filtered", 20)] {
         let there = ends.matches(&format!("Text(\"{end}\")")).count();
         assert!(there > least, "hardly any is {end}: {there}");
     }
     assert!(one_by_one[0].join("\n").matches("FRESH-").count() > 10, "hardly any is born");
-    assert!(one_by_one[5].len() > ORDERS, "hardly anything is sold: {:#?}", one_by_one[5]);
-    let whole = scene.merged("whole", CHANGES, Bounds::default(), nap).await;
+    let before = Connection::open(scene.rig.database()).unwrap();
+    let sold = table(&before, TABLES[5]);
+    let moved = sold.iter().zip(&one_by_one[5]).filter(|(before, after)| before != after).count();
+    assert!(moved >= ORDERS / 2, "of {} sold lines {moved} moved", sold.len());
+    let (whole, _) = scene.merged("whole", CHANGES, Bounds::default(), nap).await;
     assert_same(&one_by_one, &whole, "all at once");
     for (name, bounds) in NARROW {
-        let narrow = scene.merged(name, CHANGES, bounds, nap).await;
+        let (narrow, ran) = scene.merged(name, CHANGES, bounds, nap).await;
         assert_same(&one_by_one, &narrow, name);
+        let bites = if name == "world" { ran.dropped } else { ran.early };
+        assert!(bites > 5, "{name}: the bound is hardly reached: {ran:?}");
     }
-    for seed in 0..4 {
+    for seed in 0..5 {
         disturbed(&scene, &one_by_one, seed).await;
     }
 }
@@ -253,7 +261,7 @@ async fn disturbed(scene: &Scene, alone: &[Vec<String>], seed: u64) {
     let name = format!("disturbed{seed}");
     let (_, bounds) = NARROW[usize::try_from(seed).unwrap() % NARROW.len()];
     let bounds = if seed < 2 { Bounds::default() } else { bounds };
-    let both = scene.merged(&name, CHANGES, bounds, count).await;
+    let (both, _) = scene.merged(&name, CHANGES, bounds, count).await;
     assert_same(alone, &both, "beside somebody who writes");
     let sql = Connection::open(scene.rig.folder.join(format!("{name}.sqlite"))).unwrap();
     let repairs = table(&sql, "SELECT repairs FROM objects").join("\n");

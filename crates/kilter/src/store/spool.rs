@@ -16,7 +16,7 @@
 //! The database's `meta` holds `hooks = "<generation> <place>"`: what stands before is in its log.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -285,12 +285,15 @@ impl Own {
         let more = u64::try_from(wanted).unwrap_or(u64::MAX);
         if more <= SHORT && self.end + more > self.length {
             self.bytes.resize(wanted + ROOM, 0);
-            if write_at(&self.file, self.end, &self.bytes).is_ok() {
-                self.length = self.end + more + u64::try_from(ROOM).unwrap_or(0);
-                return Ok(());
+            match write_at(&self.file, self.end, &self.bytes) {
+                // What is nearly full may still have room for a webhook.
+                Err(error) if error.kind() == ErrorKind::StorageFull => self.bytes.truncate(wanted),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.length = self.end + more + u64::try_from(ROOM).unwrap_or(0);
+                    return Ok(());
+                }
             }
-            // A disk that is nearly full may still have room for a webhook.
-            self.bytes.truncate(wanted);
         }
         write_at(&self.file, self.end, &self.bytes)?;
         self.length = self.length.max(self.end + more);

@@ -33,16 +33,22 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// A store whose webhooks are kept beside it.
+fn serving(name: &str) -> (PathBuf, Store) {
+    let folder = folder(name);
+    let store = Store::open(&folder.join("k.sqlite")).unwrap();
+    store.take_webhooks().unwrap();
+    (folder, store)
+}
+
 fn texts(n: usize) -> Vec<String> {
     (0..n).map(|n| said(n).1).collect()
 }
 
 #[test]
 fn what_was_kept_is_taken_over_once_whoever_dies() {
-    let folder = folder("spool");
+    let (folder, store) = serving("spool");
     let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
     keep(&store, 0, 3);
     let spool = store.spool().unwrap();
     // Taken over, and the process dies before it says so.
@@ -60,10 +66,8 @@ fn what_was_kept_is_taken_over_once_whoever_dies() {
 
 #[test]
 fn what_a_dead_process_left_is_counted_by_who_only_reads() {
-    let folder = folder("counted");
+    let (folder, store) = serving("counted");
     let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
     let count = || {
         let store = Store::open_read_only(&path).unwrap();
         store.read(|tx| tx.webhooks_waiting()).unwrap()
@@ -85,10 +89,8 @@ fn what_a_dead_process_left_is_counted_by_who_only_reads() {
 
 #[test]
 fn a_torn_entry_ends_the_file_and_an_undone_transaction_takes_nothing() {
-    let folder = folder("torn");
+    let (folder, store) = serving("torn");
     let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
     keep(&store, 0, 4);
     let spool = store.spool().unwrap();
     let undone = store.write(|tx| {
@@ -108,10 +110,7 @@ fn a_torn_entry_ends_the_file_and_an_undone_transaction_takes_nothing() {
 
 #[test]
 fn what_an_older_generation_left_behind_does_not_count() {
-    let folder = folder("rewound");
-    let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
+    let (folder, store) = serving("rewound");
     keep(&store, 0, 4);
     let spool = store.spool().unwrap();
     let (n, place) = store.write(|tx| tx.take_over(&spool)).unwrap();
@@ -148,10 +147,8 @@ fn take_all(store: &Store) -> usize {
 /// for entry as long as the old ones: the check alone tells of which generation the next one is.
 #[test]
 fn what_is_written_over_old_bytes_is_kept_and_what_is_left_of_them_is_not() {
-    let folder = folder("room");
+    let (folder, store) = serving("room");
     let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
     let spool = store.spool().unwrap();
     let file = folder.join("k.sqlite-hooks");
     let length = || std::fs::metadata(&file).unwrap().len();
@@ -183,10 +180,7 @@ fn what_is_written_over_old_bytes_is_kept_and_what_is_left_of_them_is_not() {
 
 #[test]
 fn what_was_taken_over_is_let_go_of_while_others_wait() {
-    let folder = folder("lingers");
-    let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
+    let (folder, store) = serving("lingers");
     let spool = store.spool().unwrap();
     let file = folder.join("k.sqlite-hooks");
     let length = || std::fs::metadata(&file).unwrap().len();
@@ -212,10 +206,8 @@ fn what_was_taken_over_is_let_go_of_while_others_wait() {
 /// lay past the next webhook, which was acknowledged and never seen.
 #[test]
 fn what_a_failed_write_left_behind_hides_no_webhook() {
-    let folder = folder("failed");
+    let (folder, store) = serving("failed");
     let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
     keep(&store, 0, 2);
     let spool = store.spool().unwrap();
     let (end, mut left) = (spool.lock().as_ref().unwrap().end, Vec::new());
@@ -236,10 +228,7 @@ fn what_a_failed_write_left_behind_hides_no_webhook() {
 
 #[test]
 fn a_rewind_that_failed_is_done_again_before_anything_is_kept() {
-    let folder = folder("unsound");
-    let path = folder.join("k.sqlite");
-    let store = Store::open(&path).unwrap();
-    store.take_webhooks().unwrap();
+    let (folder, store) = serving("unsound");
     keep(&store, 0, 1);
     let spool = store.spool().unwrap();
     let (_, place) = store.write(|tx| tx.take_over(&spool)).unwrap();

@@ -47,8 +47,7 @@ const ONE_BY_ONE_MAX: usize = 250;
 pub struct Bounds {
     /// So many are merged while those before them end, if nobody waits.
     pub part: usize,
-    /// As many changes are taken out of the log before their turn; once more as many while a batch is
-    /// written.
+    /// As many changes are taken out of the log before their turn; twice as many while a batch is written.
     pub ahead: usize,
     /// Records, objects and sold lines' answers that one world may hold when the next batch begins.
     pub world: usize,
@@ -87,6 +86,8 @@ pub struct Ran {
     pub early: usize,
     /// How often a world was too large for the next batch.
     pub dropped: usize,
+    /// Most changes that were in hand between two batches.
+    pub ahead: usize,
 }
 
 /// The same, so much at a time.
@@ -108,6 +109,7 @@ pub async fn run_within(engine: &Arc<Engine>, bounds: Bounds) -> Result<Ran> {
             spool.taken(place);
         }
         next.merged().await?;
+        next.ran.ahead = next.ran.ahead.max(next.said.len() + next.reading.away());
         total += ended.len();
         let_go_of(ended.len(), ended);
         if next.is_empty() && !spool.is_some_and(|spool| spool.waits()) {
@@ -169,7 +171,7 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
         ahead.ran.dropped += 1;
     }
     // Also so that it is known whether anything is open.
-    ahead.fetch(tx, turn, ahead.said.len())?;
+    ahead.fetch(tx, turn, (ahead.said.len() + ahead.lent(), 2))?;
     tx.put(&dirty)?;
     ahead.written = tx.written();
     Ok((all, ahead))
@@ -192,6 +194,8 @@ struct Ahead {
 
 struct Beside {
     merging: JoinHandle<(World, Said, Vec<End>)>,
+    /// How many it has in hand.
+    lent: usize,
     enough: Arc<AtomicBool>,
 }
 
@@ -224,15 +228,21 @@ impl Ahead {
         }
     }
 
-    /// Has those read that come later; so many are left of those that are read.
-    fn fetch(&mut self, tx: &Tx<'_>, turn: &Turn, left: usize) -> Result<()> {
-        let mut most = turn.bounds.ahead;
+    /// How many of those that are read are merged meanwhile.
+    fn lent(&self) -> usize {
+        self.merging.as_ref().map_or(0, |beside| beside.lent)
+    }
+
+    /// Has those read that come later; so many are left of those that are read, and so many times what is
+    /// taken ahead may there be.
+    fn fetch(&mut self, tx: &Tx<'_>, turn: &Turn, (left, times): (usize, usize)) -> Result<()> {
+        let mut most = turn.bounds.ahead * times;
         while left + self.reading.away() < most {
             let open = tx.open_changes(self.last, PIECE)?;
             let Some(last) = open.changes.last() else { break };
             self.last = last.seq;
             let bytes: usize = open.texts.iter().map(String::len).sum();
-            most = most.min(AHEAD_BYTES_MAX / (bytes / open.texts.len()).max(1));
+            most = most.min(AHEAD_BYTES_MAX * times / (bytes / open.texts.len()).max(1));
             self.reading.hand(open)?;
             if turn.store.waited_for() {
                 break;
@@ -251,18 +261,18 @@ impl Ahead {
         }
         let (house, said) = (Arc::clone(house), std::mem::take(&mut self.said));
         let enough = Arc::new(AtomicBool::new(false));
-        let (told, bounds) = (Arc::clone(&enough), turn.bounds);
+        let (told, bounds, lent) = (Arc::clone(&enough), turn.bounds, said.len());
         let merging = spawn_blocking(move || {
             let goes_on = |_| !told.load(Ordering::Relaxed);
             let ends = known(&house, &mut world, &said, bounds, goes_on);
             (world, said, ends)
         });
-        self.merging = Some(Beside { merging, enough });
+        self.merging = Some(Beside { merging, lent, enough });
     }
 
     /// What the world is based on is committed.
     async fn merged(&mut self) -> Result<()> {
-        if let Some(Beside { merging, enough }) = self.merging.take() {
+        if let Some(Beside { merging, enough, .. }) = self.merging.take() {
             enough.store(true, Ordering::Relaxed);
             let lost = |e| Error::Refused(format!("merge what follows: {e}"));
             let (world, said, ends) = merging.await.map_err(lost)?;
@@ -335,7 +345,7 @@ impl<'m, 'c> Merging<'m, 'c> {
         let said = std::mem::take(&mut ahead.said);
         let mut meanwhile = |merging: &mut Self| {
             merging.end()?;
-            ahead.fetch(merging.tx, turn, said.len())
+            ahead.fetch(merging.tx, turn, (said.len(), 1))
         };
         let (ends, done) = if said.len() < BESIDE_LEAST {
             let done = meanwhile(self);

@@ -26,6 +26,9 @@ const CHANGES: usize = 6_000;
 /// There are more.
 const OBJECTS: i64 = 40;
 
+/// So many are taken out of the log at once: a bound is passed by as many.
+const PIECE: usize = 500;
+
 /// Sold lines, ordered over and over.
 const ORDERS: usize = 8;
 
@@ -188,6 +191,7 @@ impl Scene {
             }
             ran = merging.await.unwrap();
             assert_eq!(ran.merged, part.len());
+            assert!(ran.ahead <= 2 * bounds.ahead + PIECE, "{name}: too much in hand: {ran:?}");
         }
         drop(engine);
         let sql = Connection::open(&copy).unwrap();

@@ -9,8 +9,8 @@ use kilter_core::sync::keys::{found_alike, object_keys, record_keys, shown_alike
 use kilter_core::sync::world::Key;
 
 /// Records and objects that are kept: some 1 KB each. Past it, all are let go of, and read anew: with
-/// seven a variant, it is beyond twenty thousand variants that change at a time.
-const ROWS_MAX: usize = 150_000;
+/// seven a variant, it is beyond fourteen thousand variants that change at a time.
+const ROWS_MAX: usize = 100_000;
 
 /// Answers that are kept.
 const ANSWERS_MAX: usize = 4 * ROWS_MAX;

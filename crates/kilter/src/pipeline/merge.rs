@@ -31,7 +31,7 @@ const LOOKS_EVERY: usize = 250;
 const PIECE: usize = 500;
 
 /// Fewer are read ahead, where their bodies take more bytes than this.
-const AHEAD_BYTES_MAX: usize = 32 << 20;
+const AHEAD_BYTES_MAX: usize = 48 << 20;
 
 /// Under a backlog, a batch grows up to so many times its size, and ends where somebody waits.
 const GROWS_MAX: usize = 64;
@@ -47,7 +47,7 @@ const ONE_BY_ONE_MAX: usize = 250;
 pub struct Bounds {
     /// So many are merged while those before them end, if nobody waits.
     pub part: usize,
-    /// As many changes are taken out of the log before their turn; twice as many while a batch is written.
+    /// As many changes are taken out of the log before their turn, with those that are merged ahead.
     pub ahead: usize,
     /// Records, objects and sold lines' answers that one world may hold when the next batch begins.
     pub world: usize,
@@ -59,7 +59,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        let (part, ahead, world) = (4_000, 16_000, 100_000);
+        let (part, ahead, world) = (4_000, 32_000, 100_000);
         Self { part, ahead, world, unwritten: 32_000, unwritten_sold: 250 }
     }
 }
@@ -171,7 +171,7 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
         ahead.ran.dropped += 1;
     }
     // Also so that it is known whether anything is open.
-    ahead.fetch(tx, turn, (ahead.said.len() + ahead.lent(), 2))?;
+    ahead.fetch(tx, turn, ahead.said.len() + ahead.lent())?;
     tx.put(&dirty)?;
     ahead.written = tx.written();
     Ok((all, ahead))
@@ -233,16 +233,15 @@ impl Ahead {
         self.merging.as_ref().map_or(0, |beside| beside.lent)
     }
 
-    /// Has those read that come later; so many are left of those that are read, and so many times what is
-    /// taken ahead may there be.
-    fn fetch(&mut self, tx: &Tx<'_>, turn: &Turn, (left, times): (usize, usize)) -> Result<()> {
-        let mut most = turn.bounds.ahead * times;
+    /// Has those read that come later; so many are left of those that are read.
+    fn fetch(&mut self, tx: &Tx<'_>, turn: &Turn, left: usize) -> Result<()> {
+        let mut most = turn.bounds.ahead;
         while left + self.reading.away() < most {
             let open = tx.open_changes(self.last, PIECE)?;
             let Some(last) = open.changes.last() else { break };
             self.last = last.seq;
             let bytes: usize = open.texts.iter().map(String::len).sum();
-            most = most.min(AHEAD_BYTES_MAX * times / (bytes / open.texts.len()).max(1));
+            most = most.min(AHEAD_BYTES_MAX / (bytes / open.texts.len()).max(1));
             self.reading.hand(open)?;
             if turn.store.waited_for() {
                 break;
@@ -345,7 +344,7 @@ impl<'m, 'c> Merging<'m, 'c> {
         let said = std::mem::take(&mut ahead.said);
         let mut meanwhile = |merging: &mut Self| {
             merging.end()?;
-            ahead.fetch(merging.tx, turn, (said.len(), 1))
+            ahead.fetch(merging.tx, turn, said.len())
         };
         let (ends, done) = if said.len() < BESIDE_LEAST {
             let done = meanwhile(self);

@@ -191,7 +191,7 @@ impl Scene {
             }
             ran = merging.await.unwrap();
             assert_eq!(ran.merged, part.len());
-            assert!(ran.ahead <= 2 * bounds.ahead + PIECE, "{name}: too much in hand: {ran:?}");
+            assert!(ran.ahead <= bounds.ahead + PIECE, "{name}: too much in hand: {ran:?}");
         }
         drop(engine);
         let sql = Connection::open(&copy).unwrap();

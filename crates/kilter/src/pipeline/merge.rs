@@ -49,7 +49,8 @@ pub struct Bounds {
     pub part: usize,
     /// As many changes are taken out of the log before their turn, with those that are merged ahead.
     pub ahead: usize,
-    /// Records, objects and sold lines' answers that one world may hold when the next batch begins.
+    /// Records, objects and sold lines' answers of one world: past it a batch ends, and the next one begins
+    /// with none.
     pub world: usize,
     /// Changed rows that wait to be written: what is more, is written before the batch ends.
     pub unwritten: usize,
@@ -139,9 +140,10 @@ struct Turn {
 }
 
 impl Turn {
-    fn enough(&self, done: usize) -> bool {
+    fn enough(&self, done: usize, world: &World) -> bool {
         let fair = self.limit.min(self.most * FAIR);
-        done >= self.limit || (done >= fair && self.store.waited_for())
+        let large = done > 0 && world.size() > self.bounds.world;
+        done >= self.limit || large || (done >= fair && self.store.waited_for())
     }
 
     /// May a part go on after so many of it?
@@ -157,7 +159,7 @@ impl Turn {
 fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Result<(Ended, Ahead)> {
     let (world, ended) = ahead.go_on(tx)?;
     let mut merging = Merging::new(tx, house, world, ended);
-    while !turn.enough(merging.merged()) && ahead.any(tx, turn.most)? {
+    while !turn.enough(merging.merged(), &merging.world) && ahead.any(tx, turn.most)? {
         merging.part(&mut ahead, turn)?;
     }
     merging.end()?;

@@ -3,6 +3,7 @@
 //! Reads   nothing.   Writes  webhooks, each of another article than the ones beside it.
 //! Never   counts what was not acknowledged. Nobody merges meanwhile: that is the flow's row.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -105,5 +106,5 @@ pub async fn stage(folder: &std::path::Path, listen: std::net::SocketAddr) -> Re
     }
     let engine = crate::inside::engine(folder, &database).await?;
     let listener = tokio::net::TcpListener::bind(listen).await.context("listen")?;
-    Ok(kilter::api::serve(listener, engine).await?)
+    Ok(kilter::api::serve(listener, engine, pending()).await?)
 }

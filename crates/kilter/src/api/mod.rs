@@ -13,11 +13,15 @@ use axum::routing::{get, post};
 
 use crate::engine::Engine;
 
-/// Serves for ever.
-pub async fn serve(listener: tokio::net::TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
+/// Serves until it is told; who was heard by then is answered.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    engine: Arc<Engine>,
+    told: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let taken = engine.store.take_webhooks();
     taken.map_err(|e| std::io::Error::other(crate::pipeline::schedule::chain(&e)))?;
-    axum::serve(listener, router(engine)).await
+    axum::serve(listener, router(engine)).with_graceful_shutdown(told).await
 }
 
 /// Everything that is served, as one router.

@@ -1,5 +1,6 @@
 //! `kilter serve`: for ever, until it is told to stop.
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,14 +8,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::{Scope, threads};
 use crate::engine::Engine;
 use crate::pipeline::schedule;
 
-/// When it stops: longest wait for threads that are in the middle of something. Who still waits for an
-/// answer sends again.
-const ENDED_WITHIN: Duration = Duration::from_secs(5);
+/// When it stops: longest wait for what is being heard to be answered. Who is not sends again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+/// Then the longest wait for threads that are in the middle of something. Both together are less than the ten
+/// seconds after which a container is killed.
+const ENDED_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -34,12 +39,18 @@ pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let listener = listener.into_std().context("begin to answer")?;
     tracing::info!(address, connections = engine.active().len(), "serving");
     let answers = threads::of_answers().context("begin to answer")?;
-    let http = answers.spawn(answer(listener, Arc::clone(&engine)));
+    let (last, heard) = oneshot::channel();
+    let mut http = answers.spawn(answer(listener, Arc::clone(&engine), heard));
     let ended = tokio::select! {
         done = schedule::forever(Arc::clone(&engine)) => done.context("serve"),
-        done = http => done.context("serve").and_then(|done| done.context("serve")),
+        done = &mut http => done.context("serve").and_then(|done| done.context("serve")),
         stop = stopped() => stop.inspect(|()| tracing::info!("stopping; what is due is kept")),
     };
+    if !http.is_finished() {
+        // Nobody hears it where answers ended at this moment by themselves.
+        let _ = last.send(());
+        answered(http).await;
+    }
     // It waits for its threads, and may not do so on one that others need.
     let closed = tokio::task::spawn_blocking(move || answers.shutdown_timeout(ENDED_WITHIN)).await;
     let let_go = engine.store.let_go_of_webhooks();
@@ -49,9 +60,25 @@ pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answers whatever comes in, on the threads of whoever calls it.
-async fn answer(listener: std::net::TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
-    crate::api::serve(tokio::net::TcpListener::from_std(listener)?, engine).await
+/// Answers whatever comes in, on the threads of whoever calls it, until it hears that this was the last.
+async fn answer(
+    listener: std::net::TcpListener,
+    engine: Arc<Engine>,
+    last: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    // Nobody left to tell it is told as well.
+    let told = async { last.await.unwrap_or_default() };
+    crate::api::serve(tokio::net::TcpListener::from_std(listener)?, engine, told).await
+}
+
+/// Once who was heard is answered, or has had its time.
+async fn answered(http: JoinHandle<io::Result<()>>) {
+    match tokio::time::timeout(ANSWERED_WITHIN, http).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(error = %error, "answers ended badly"),
+        Ok(Err(error)) => tracing::warn!(error = %error, "answers ended badly"),
+        Err(_) => tracing::warn!("somebody was not answered in time, and has to send again"),
+    }
 }
 
 async fn stopped() -> anyhow::Result<()> {

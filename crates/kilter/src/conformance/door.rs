@@ -4,6 +4,7 @@
 //! Reads   the twin's own webhooks, over HTTP.   Writes  requests to our own door.
 //! Never   signs in the twin's name: two readings of one signature must meet.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ impl Story {
             return Ok(Told::Skipped("it takes no webhooks".to_owned()));
         }
         let listener = self.scene.listener.take().context("open the door twice")?;
-        let serving = tokio::spawn(crate::api::serve(listener, Arc::clone(&self.scene.engine)));
+        let serving =
+            tokio::spawn(crate::api::serve(listener, Arc::clone(&self.scene.engine), pending()));
         let told = self.at_the_door().await;
         serving.abort();
         told

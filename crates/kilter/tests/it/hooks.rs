@@ -382,3 +382,40 @@ async fn who_answers_goes_before_who_works() {
         assert_eq!(found[name], BTreeSet::from([(given + behind).min(19)]), "{name}: {found:?}");
     }
 }
+
+/// A deploy in the middle of a burst: whoever was in the middle of saying something got a reset, had to say it
+/// again, and by then we may have been late for the last unit.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_being_heard_when_it_stops_is_answered() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let rig = Rig::start("goodbye").await;
+    let mut serving = rig.served().await;
+    let body = json!({ "id": 7, "type": "simple" }).to_string();
+    let head = format!(
+        "POST /hooks/de HTTP/1.1\r\nhost: kilter\r\ncontent-type: application/json\r\n\
+         x-wc-webhook-topic: product.updated\r\nx-wc-webhook-signature: {}\r\n\
+         content-length: {}\r\n\r\n",
+        signature(&body),
+        body.len()
+    );
+    let address = format!("127.0.0.1:{}", rig.port);
+    let idle = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let mut half = tokio::net::TcpStream::connect(&address).await.unwrap();
+    half.write_all(format!("{head}{}", &body[..5]).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let stopping = tokio::task::spawn_blocking(move || serving.stop());
+    let started = Instant::now();
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(2), "it takes nobody new once it stops");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    half.write_all(&body.as_bytes()[5..]).await.unwrap();
+    let mut answer = String::new();
+    half.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer:?}");
+    stopping.await.unwrap();
+    drop(idle);
+    // What was kept beside the log is there for who begins next.
+    let _serving = rig.served().await;
+    assert_eq!(kept_soon(&rig, 1).await.first().map(|(kept, _, _)| kept), Some(&body));
+}

@@ -77,13 +77,17 @@ pub fn resource_of<'h>(
     )
 }
 
+/// Which one an item is, as its remote names it.
+pub fn id_of(view: &View<'_>, item: &Json, each: &str) -> Option<String> {
+    let vars = view.vars(each);
+    let id = view.resource.id.read(item, &view.env(&vars, Some(item))).ok().flatten();
+    id.filter(|id| !id.is_null()).map(|id| plain(&id))
+}
+
 pub fn project(view: &View<'_>, item: &Json, each: &str) -> Result<Projected, Unprojected> {
     let vars = view.vars(each);
     let env = view.env(&vars, Some(item));
-    let id = match view.resource.id.read(item, &env) {
-        Ok(Some(id)) if !id.is_null() => plain(&id),
-        _ => return Err(Unprojected::NoId),
-    };
+    let id = id_of(view, item, each).ok_or(Unprojected::NoId)?;
     if let Some(cut) = view.resource.cut.iter().find(|p| p.read(item, &env) == Some(json!(true))) {
         return Err(Unprojected::Cut { id, path: cut.text().to_owned() });
     }

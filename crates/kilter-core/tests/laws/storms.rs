@@ -3,6 +3,7 @@
 use kilter_core::model::{ObjectId, Via, WaitKind};
 use kilter_core::sync::existence;
 use kilter_core::sync::plan::Plan;
+use kilter_core::sync::unseen;
 use serde_json::json;
 
 use crate::support::{Hub, NOW};
@@ -223,6 +224,30 @@ fn an_old_fall_stands_for_no_new_sale() {
     hub.hear("north", "orders", "", Via::Page, asked, sale(1, "paid"));
     hub.read_each("erp", "stock", "main", json!({"id": 10, "figure": "9"}));
     assert!(matches!(next(&mut hub, id), Plan::ReadFirst), "9 - 1 - 1 is the 7 of old");
+}
+
+/// An order was heard before another, and told of after it (a line's SKU meant nothing until then). A read
+/// that left between the two shows nothing of the one that was heard last.
+#[test]
+fn what_was_heard_last_counts_and_not_what_was_told_last() {
+    let mut hub = mug();
+    let id = hub.remote("north", "variants", "70").id;
+    hub.read("north", "variants", shows(8, "v1"));
+    hub.hear("north", "orders", "", Via::Hook, 0, sale(1, "paid"));
+    let between = hub.seq;
+    hub.hear("north", "orders", "", Via::Hook, 0, sale(2, "paid"));
+    let row = hub.store.sold.values().next().unwrap().clone();
+    let first = hub.store.records[&row.order].clone();
+    assert!(first.cell("lines", "").unwrap().change <= between, "it is the one heard first");
+    hub.step(|house, w| unseen::told(house, w, &first, &row, row.quantity));
+    let open = |hub: &Hub| hub.store.objects[&id].shadow.get(unseen::UNSEEN_ROW).cloned();
+    assert_eq!(open(&hub).map(|row| row["units"].clone()), Some(json!("-3")));
+    hub.hear("north", "variants", "", Via::Page, between, shows(7, "v2"));
+    assert_eq!(hub.store.objects[&id].asked, between, "it was read");
+    assert!(open(&hub).is_some(), "and shows nothing of the second");
+    let newer = hub.seq;
+    hub.hear("north", "variants", "", Via::Page, newer, shows(6, "v3"));
+    assert_eq!(open(&hub), None);
 }
 
 /// Somebody deleted a product that its shop had just sold. It was made again under another id before

@@ -11,7 +11,9 @@ use kilter_core::manifest::{Get, Resource, plain};
 use kilter_core::model::{Change, Fault, FaultKind, Object, Via};
 use kilter_core::sync::batch::id_json;
 use kilter_core::sync::house::View;
-use kilter_core::sync::project::{Unprojected, project, remote_of, resource_of, split_remote};
+use kilter_core::sync::project::{
+    Unprojected, id_of, project, remote_of, resource_of, split_remote,
+};
 
 use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
@@ -191,6 +193,15 @@ async fn read_chunk(
             return Ok(if fault.smaller { Chunk::TooLarge } else { Chunk::Failed });
         }
     };
+    if !items.iter().all(|item| item.is_null() || says_which(view, item, each)) {
+        let (connection, resource) = (&view.connection.name, &view.resource.name);
+        tracing::info!(
+            connection.id = connection,
+            resource,
+            "a look's answer does not say of what"
+        );
+        return Ok(Chunk::Failed);
+    }
     let house = Arc::clone(&engine.house);
     let (name, collection) = (view.connection.name.clone(), view.resource.collection.clone());
     let (each, at) = (each.to_owned(), now());
@@ -227,6 +238,14 @@ async fn read_chunk(
         })
         .await?;
     Ok(Chunk::Read)
+}
+
+/// Does an item of an answer say which one it is? One that does not (an error whose status is 200, a
+/// field that was renamed) is not the absence of any.
+fn says_which(view: &View<'_>, item: &Json, each: &str) -> bool {
+    let (connection, collection) = (&view.connection.name, &view.resource.collection);
+    let of = resource_of(view.house, connection, collection, item, each);
+    id_of(of.as_ref().unwrap_or(view), item, each).is_some()
 }
 
 async fn call(

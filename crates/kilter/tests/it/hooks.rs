@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Rig, Serving};
+use crate::support::relay::relay;
+use crate::support::{self, Rig, Serving, Urls, until};
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -418,4 +419,48 @@ async fn who_is_being_heard_when_it_stops_is_answered() {
     // What was kept beside the log is there for who begins next.
     let _serving = rig.served().await;
     assert_eq!(kept_soon(&rig, 1).await.first().map(|(kept, _, _)| kept), Some(&body));
+}
+
+/// A shop's plugin answered a read with rows that do not say of what they are. Each product that had been
+/// asked for was missing in the answer, and was taken for deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_does_not_say_of_what_is_no_absence() {
+    let rig = Rig::start("nameless").await;
+    let (between, url) = relay(rig.de.url()).await;
+    rig.config(&Urls { erp: rig.erp.url(), de: url, us: rig.us.url() });
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &support::seed(2, 10)).await;
+    let (code, text) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{text}");
+    let _serving = rig.served().await;
+    let id = product(&shop(&rig).await, "MUG-000")["id"].clone();
+    let asked = format!("include={id}");
+    let looks = || between.seen.lock().unwrap().iter().filter(|path| path.contains(&asked)).count();
+    let deleted = |status: &Value| {
+        let waits = status["waits"].as_array().unwrap().clone();
+        waits.iter().any(|w| w["reason"].as_str().unwrap_or("").starts_with("someone deleted it"))
+    };
+    // It says of a product that is there that it was deleted: nobody believes that unseen.
+    *between.reworded.lock().unwrap() = Some(("\"id\":".into(), "\"number\":".into()));
+    let body = json!({ "id": id }).to_string();
+    assert_eq!(signed(&rig, "product.deleted", &body).await, 202);
+    until("it is looked at again", Duration::from_secs(30), async || {
+        let status = rig.status().await;
+        assert!(!deleted(&status), "{}", status["waits"]);
+        if looks() > 1 { Ok(()) } else { Err(json!(looks())) }
+    })
+    .await;
+    *between.reworded.lock().unwrap() = None;
+    let before = looks();
+    until("it is read", Duration::from_secs(30), async || {
+        if looks() > before { Ok(()) } else { Err(json!(looks())) }
+    })
+    .await;
+    let prices = json!([{ "sku": "MUG-000", "list": "EUR", "price": "44.44" }]);
+    rig.post(&format!("{}/_twin/prices", rig.erp.url()), &prices).await;
+    until("it goes on", Duration::from_secs(30), async || {
+        let shown = product(&shop(&rig).await, "MUG-000")["regular_price"].clone();
+        if shown == "44.44" { Ok(()) } else { Err(shown) }
+    })
+    .await;
+    assert!(!deleted(&rig.status().await));
 }

@@ -15,6 +15,7 @@ use kilter_core::sync::house::{House, View};
 
 use crate::exchange::{Exchange, Exchanges};
 use crate::remote::Remote;
+use crate::remote::circuit::RESTS;
 use crate::store::Store;
 use crate::store::exchanges::AT_ONCE;
 use crate::store::tokens::Place;
@@ -121,6 +122,10 @@ impl Engine {
                 fault = %fault,
                 "a call failed"
             );
+            // What fell ill is told by those that found it out.
+            if fault.code == RESTS {
+                return answer;
+            }
             let (store, fault) = (self.store.clone(), fault.clone());
             let (name, resource) = (view.connection.name.clone(), view.resource.name.clone());
             let at = now();
@@ -130,6 +135,19 @@ impl Engine {
             }
         }
         answer
+    }
+
+    /// Which remotes are ill, and for how many seconds nothing is asked of them.
+    pub fn ill(&self) -> impl Iterator<Item = (String, u32)> + '_ {
+        let seconds = |wait: Duration| u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+        let ill = move |remote: &Remote| remote.ill_for().map(seconds);
+        self.remotes.iter().filter_map(move |(name, remote)| Some((name.clone(), ill(remote)?)))
+    }
+
+    /// Is nothing asked of a connection now, since its remote is ill?
+    pub fn rests(&self, connection: &str) -> bool {
+        let remote = self.remotes.get(connection);
+        remote.and_then(|r| r.ill_for()).is_some_and(|left| !left.is_zero())
     }
 
     /// Writes down what left and what came back: beside the work, many in one transaction.

@@ -62,6 +62,12 @@ impl FaultKind {
         matches!(self, Self::Auth | Self::Throttled | Self::Unavailable | Self::Unknown)
     }
 
+    /// Waits for the remote or for a person, however long it takes: the same will pass once its rate
+    /// allows it, or its key is mended.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Auth | Self::Throttled)
+    }
+
     /// Proves that the write was not done (R4 of the rules for creates).
     pub fn proves_not_applied(self) -> bool {
         matches!(
@@ -92,6 +98,9 @@ pub struct Fault {
     /// It was too much at once: the same may pass in smaller parts.
     #[serde(default)]
     pub smaller: bool,
+    /// The remote was ill as a whole: no failing of what was sent, and no try of it.
+    #[serde(default)]
+    pub ill: bool,
 }
 
 impl Fault {
@@ -110,7 +119,13 @@ impl Fault {
             holder: None,
             maybe_applied: false,
             smaller: false,
+            ill: false,
         }
+    }
+
+    /// Is it tried again, after so many tries of at most `max`? What is no failing of its own always is.
+    pub fn tried_again(&self, tries: u32, max: u32) -> bool {
+        self.kind.retries() && (tries <= max || self.ill || self.kind.passes())
     }
 
     pub fn proves_not_applied(&self) -> bool {

@@ -25,6 +25,9 @@ type Group = (String, String, String);
 
 /// Serves what asks for a look. Returns how many objects were read.
 pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
+    if engine.rests(connection) {
+        return Ok(0);
+    }
     let name = connection.to_owned();
     let limit = engine.house.config.limits.deliver_batch;
     let objects = engine.store.write_async(move |tx| tx.looks(&name, limit)).await?;
@@ -182,26 +185,10 @@ async fn read_chunk(
         .collect();
     let asked = engine.store.newest();
     let answer = call(engine, view, get, each, parent, &ids).await;
-    let items = match answer {
+    let items = match understood(view, get, each, answer) {
         Ok(items) => items,
-        // Not there: the object itself, or the parent of all of them.
-        Err(fault) if fault.kind == FaultKind::Missing && (get.single || get.by_parent) => {
-            Vec::new()
-        }
-        Err(fault) => {
-            tracing::info!(connection.id = view.connection.name, fault = %fault, "a look failed");
-            return Ok(if fault.smaller { Chunk::TooLarge } else { Chunk::Failed });
-        }
+        Err(chunk) => return Ok(chunk),
     };
-    if !items.iter().all(|item| item.is_null() || says_which(view, item, each)) {
-        let (connection, resource) = (&view.connection.name, &view.resource.name);
-        tracing::info!(
-            connection.id = connection,
-            resource,
-            "a look's answer does not say of what"
-        );
-        return Ok(Chunk::Failed);
-    }
     let house = Arc::clone(&engine.house);
     let (name, collection) = (view.connection.name.clone(), view.resource.collection.clone());
     let (each, at) = (each.to_owned(), now());
@@ -238,6 +225,36 @@ async fn read_chunk(
         })
         .await?;
     Ok(Chunk::Read)
+}
+
+/// The items of an answer; of none, where the remote says that nothing is there. Err: it says nothing.
+fn understood(
+    view: &View<'_>,
+    get: &Get,
+    each: &str,
+    answer: std::result::Result<Vec<Json>, Fault>,
+) -> std::result::Result<Vec<Json>, Chunk> {
+    let (connection, resource) = (&view.connection.name, &view.resource.name);
+    let items = match answer {
+        Ok(items) => items,
+        // Not there: the object itself, or the parent of all of them.
+        Err(fault) if fault.kind == FaultKind::Missing && (get.single || get.by_parent) => {
+            Vec::new()
+        }
+        Err(fault) => {
+            tracing::info!(connection.id = connection, resource, fault = %fault, "a look failed");
+            return Err(if fault.smaller { Chunk::TooLarge } else { Chunk::Failed });
+        }
+    };
+    if !items.iter().all(|item| item.is_null() || says_which(view, item, each)) {
+        tracing::info!(
+            connection.id = connection,
+            resource,
+            "a look's answer does not say of what"
+        );
+        return Err(Chunk::Failed);
+    }
+    Ok(items)
 }
 
 /// Does an item of an answer say which one it is? One that does not (an error whose status is 200, a

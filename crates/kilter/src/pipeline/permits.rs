@@ -28,7 +28,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Engine, after, backoff, now};
-use crate::pipeline::settle::{Marks, retry};
+use crate::pipeline::settle::{Marks, retry, tried, wait_of};
 use crate::store::deliveries::Delivery;
 use crate::store::intents::{Intent, Status};
 use crate::store::{Result, Tx};
@@ -312,9 +312,9 @@ fn refused(
     let exists = view.resource.permit.as_ref().is_some_and(|p| {
         p.exists.iter().any(|t| fault.code.contains(t.as_str()) || fault.text.contains(t.as_str()))
     });
-    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+    let tries = tried(&object, fault);
     if unguarded && !fault.proves_not_applied() {
-        retry(&mut object, tries, fault.retry_after);
+        retry(&mut object, tries, wait_of(fault));
         object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
     } else if exists || !fault.proves_not_applied() {
         // It exists, or may: R5 asks by our reference.
@@ -324,10 +324,10 @@ fn refused(
         let reason = format!("asking whether {} has arrived: {fault}", one.intent.reference);
         object.wait = Some(Wait { kind: WaitKind::Later, reason });
     } else {
-        let next = after(backoff(tries, fault.retry_after));
+        let next = after(backoff(tries, wait_of(fault)));
         tx.refund(&one.intent.intent, &one.attempt, &fault.to_string(), &next)?;
         if fault.kind.retries() || fault.unsent {
-            retry(&mut object, tries, fault.retry_after);
+            retry(&mut object, tries, wait_of(fault));
             object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
         } else {
             object.due = None;

@@ -329,7 +329,7 @@ fn failed(
         places::came_back(&mut object, &operation.places);
     }
     let max = view.house.config.limits.tries_max;
-    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+    let tries = tried(&object, &fault);
     if fault.kind == FaultKind::Conflict
         && object.remote.is_none()
         && let Some(holder) = fault.holder.clone()
@@ -345,11 +345,11 @@ fn failed(
     } else if fault.kind == FaultKind::Missing && object.remote.is_some() {
         object.look = Some(tx.last_seq()?);
         object.due = None;
-    } else if fault.kind.retries() && (tries <= max || fault.kind == FaultKind::Throttled) {
+    } else if fault.tried_again(tries, max) {
         if fault.kind == FaultKind::Unknown && object.remote.is_some() {
             object.look = Some(tx.last_seq()?);
         }
-        retry(&mut object, tries, fault.retry_after);
+        retry(&mut object, tries, wait_of(&fault));
         object.wait = Some(Wait { kind: WaitKind::Later, reason: fault.to_string() });
     } else {
         object.due = None;
@@ -361,6 +361,17 @@ fn failed(
     world.begin_step();
     world.put_object(object);
     Ok(())
+}
+
+/// How often an object was tried, this time included; a remote that is ill as a whole is no try.
+pub fn tried(object: &Object, fault: &Fault) -> u32 {
+    object.due.as_ref().map_or(0, |d| d.tries) + u32::from(!fault.ill)
+}
+
+/// How long a fault asks us to wait. A server that is down and says "in a second" is not believed: what
+/// it refuses waits longer each time, but for a remote that is ill as a whole, where one goes ahead.
+pub fn wait_of(fault: &Fault) -> Option<u32> {
+    fault.retry_after.filter(|_| fault.ill || fault.kind == FaultKind::Throttled)
 }
 
 pub fn retry(object: &mut Object, tries: u32, retry_after: Option<u32>) {
@@ -452,13 +463,15 @@ pub async fn postpone(
     ids: Vec<ObjectId>,
     retry_after: Option<u32>,
 ) -> Result<()> {
+    let ill: BTreeMap<String, u32> = engine.ill().collect();
     engine
         .store
         .write_async(move |tx| {
             let mut objects = Vec::new();
             for id in ids {
                 if let Some(mut object) = tx.object(id)? {
-                    put_off(&mut object, retry_after);
+                    let ill = ill.get(object.connection.as_str()).copied();
+                    put_off(&mut object, retry_after.or(ill));
                     objects.push(object);
                 }
             }

@@ -94,7 +94,7 @@ fn came_of(
     (mark, max): (i64, u32),
 ) -> Result<Option<Delivery>> {
     let Some(mut object) = tx.object(step.object)? else { return Ok(None) };
-    let tries = object.due.as_ref().map_or(0, |d| d.tries) + 1;
+    let tries = outcome.as_ref().err().map_or(1, |fault| settle::tried(&object, fault));
     object.look = Some(tx.last_seq()?);
     // What names its line may be sent again, whatever became of it.
     let again = |fault: &Fault| step.repeats || fault.proves_not_applied();
@@ -110,8 +110,8 @@ fn came_of(
             object.wait = None;
         }
         // An attempt whose answer was lost may have done it: what is there is read first.
-        Err(fault) if tries <= if fault.kind.retries() { max } else { 1 } => {
-            retry(&mut object, tries, fault.retry_after);
+        Err(fault) if tries <= 1 || fault.tried_again(tries, max) => {
+            retry(&mut object, tries, settle::wait_of(fault));
             let reason = fault.to_string();
             object.wait = Some(Wait { kind: WaitKind::Later, reason });
         }

@@ -7,6 +7,7 @@
 #[expect(clippy::float_arithmetic, reason = "points are no money: nobody is paid in them")]
 pub mod bucket;
 pub mod budget;
+pub mod circuit;
 #[cfg(test)]
 mod fake;
 pub mod lines;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 use crate::crash;
 use crate::exchange::Exchanges;
 use budget::Budget;
+use circuit::Circuit;
 use scribe::Scribe;
 use token::{Keep, Tokens};
 
@@ -56,6 +58,8 @@ pub struct Remote {
     /// Another version answers: until when nothing is asked of it, and why.
     stopped: std::sync::Mutex<Option<(Instant, String)>>,
     told: AtomicBool,
+    /// Is it ill as a whole?
+    circuit: Circuit,
     pub calls: AtomicU64,
     pub writes: AtomicU64,
     /// Requests that are sent or wait for their turn; of these, pages of long listings.
@@ -130,6 +134,7 @@ impl Remote {
             answer_bytes,
             stopped: std::sync::Mutex::default(),
             told: AtomicBool::new(false),
+            circuit: Circuit::new(&connection.name),
             calls: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             flying: AtomicU64::new(0),
@@ -196,17 +201,35 @@ impl Remote {
         if let Some(fault) = self.stands_still() {
             return Err(fault);
         }
+        self.circuit.admit(Instant::now())?;
+        let outcome = self.send_now(resource, connector, request, &env).await;
+        let ill = self.circuit.learn(Instant::now(), outcome.as_ref().err());
+        outcome.map_err(|fault| Fault { ill, ..fault })
+    }
+
+    /// How long nothing is asked of it, since it is ill; None: it is well.
+    pub fn ill_for(&self) -> Option<Duration> {
+        self.circuit.left(Instant::now())
+    }
+
+    async fn send_now(
+        &self,
+        resource: &str,
+        connector: &Connector,
+        request: &Request,
+        env: &kilter_core::mapping::Env<'_>,
+    ) -> Result<Answer, Fault> {
         let Some(tokens) = &self.tokens else {
             return self
-                .attempt(resource, connector, request, &env, None)
+                .attempt(resource, connector, request, env, None)
                 .await
                 .map_err(|r| r.fault);
         };
         let access = tokens.access(&self.http, &self.vars, &self.scribe).await?;
-        match self.attempt(resource, connector, request, &env, Some(&access)).await {
+        match self.attempt(resource, connector, request, env, Some(&access)).await {
             Err(refusal) if refusal.status == 401 && tokens.refused(&access).await => {
                 let access = tokens.access(&self.http, &self.vars, &self.scribe).await?;
-                self.attempt(resource, connector, request, &env, Some(&access))
+                self.attempt(resource, connector, request, env, Some(&access))
                     .await
                     .map_err(|r| r.fault)
             }
@@ -443,52 +466,4 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug)]
-    struct Nowhere;
-
-    impl Keep for Nowhere {
-        fn load(&self) -> Result<Option<token::Kept>, String> {
-            Ok(None)
-        }
-
-        fn keep(&self, _: &token::Kept) -> Result<(), String> {
-            Err("nowhere".to_owned())
-        }
-    }
-
-    #[tokio::test]
-    async fn another_version_stops_reads_and_writes() {
-        let base = fake::serve(|request| {
-            let version = if request.contains("/old") { "2025-10" } else { "2026-10" };
-            let status = if request.contains("/bare") { 503 } else { 200 };
-            (status, format!("X-Version: {version}\r\n"), "{}".to_owned())
-        })
-        .await;
-        let text = "expect = { header = \"x-version\", value = \"2026-10\" }\n";
-        let (config, connector) = fake::house(text, &[("url", &base)]);
-        let remote = Remote::new(&config.connections["x"], &connector, 1000, Arc::new(Nowhere));
-        let remote = remote.unwrap();
-        let send = async |path: &str| {
-            let request = Request {
-                method: "GET".to_owned(),
-                path: path.to_owned(),
-                query: Vec::new(),
-                headers: Vec::new(),
-                body: None,
-                document: None,
-            };
-            remote.send(&connector, &request, &BTreeMap::new()).await
-        };
-        assert!(send("/new").await.is_ok());
-        let fault = send("/old").await.unwrap_err();
-        assert_eq!(fault.text, "answered by version 2025-10, written for 2026-10");
-        assert!(fault.kind == FaultKind::Rejected && !fault.proves_not_applied());
-        let fault = send("/new").await.unwrap_err();
-        assert!(fault.unsent && fault.kind == FaultKind::Unavailable, "{fault}");
-        assert!(fault.retry_after.is_some_and(|s| (590..=601).contains(&s)));
-        assert_eq!(remote.calls.load(Ordering::Relaxed), 2);
-    }
-}
+mod tests;

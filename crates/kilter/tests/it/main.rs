@@ -23,6 +23,7 @@ mod graphql_hooks;
 mod graphql_refunds;
 mod guard;
 mod hooks;
+mod ill;
 mod isolated;
 mod kill;
 mod load;

@@ -46,6 +46,8 @@ pub struct Engine {
     pub store: Store,
     pub remotes: BTreeMap<String, Arc<Remote>>,
     pub guards: Guards,
+    /// Paused since nobody knows yet who they are.
+    unreached: Vec<String>,
     /// What left and what came back, until it is written down.
     pub exchanges: Arc<Exchanges>,
     /// When each listing last stepped back its whole overlap.
@@ -80,9 +82,13 @@ impl Engine {
                 .logged(connection, Arc::clone(&exchanges));
             remotes.insert(name.clone(), Arc::new(remote));
         }
+        let mut unreached = Vec::new();
         for (name, remote) in &remotes {
             let account = identify(&house, &store, remote, name).await?;
             if let Some(connection) = house.config.connections.get_mut(name) {
+                if account.is_none() && !connection.paused {
+                    unreached.push(name.clone());
+                }
                 connection.paused |= account.is_none();
                 connection.account = account.unwrap_or_default();
             }
@@ -96,6 +102,7 @@ impl Engine {
             store,
             remotes,
             guards,
+            unreached,
             exchanges,
             wide: crate::pipeline::overlap::Wide::default(),
             lock: None,
@@ -135,6 +142,21 @@ impl Engine {
             }
         }
         answer
+    }
+
+    /// Comes back once one that was never reached says who it is: who serves begins anew with it.
+    pub async fn reached(&self) -> String {
+        loop {
+            tokio::time::sleep(REACH_EVERY).await;
+            for name in &self.unreached {
+                let remote = self.remotes.get(name);
+                if let Some(remote) = remote
+                    && who(&self.house, remote, name).await.is_some()
+                {
+                    return name.clone();
+                }
+            }
+        }
     }
 
     /// Which remotes are ill, and for how many seconds nothing is asked of them.
@@ -200,6 +222,9 @@ impl Drop for Engine {
     }
 }
 
+/// How often one that was never reached is asked who it is.
+const REACH_EVERY: Duration = Duration::from_secs(10);
+
 /// Between two times that exchanges are written down.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -246,6 +271,23 @@ pub fn accounts(house: &mut House, store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Who is at the other end; None: it is not reached, or does not say.
+async fn who(house: &House, remote: &Remote, name: &str) -> Option<String> {
+    let (connection, connector) = house.connector(name)?;
+    let Some(identity) = &connector.identity else {
+        return connection.settings.get("url").cloned();
+    };
+    let request = identity.call.render(remote.vars())?;
+    let answer = remote.send(connector, &request, &connection.lookups).await;
+    let answer = answer
+        .inspect_err(|fault| tracing::warn!(connection.id = name, fault = %fault, "not reached"))
+        .ok()?;
+    let vars = connection.vars("");
+    let env = kilter_core::mapping::Env { vars: &vars, tables: &connection.lookups, root: None };
+    let value = identity.path.read(&answer.body, &env);
+    value.filter(|v| !v.is_null()).map(|v| kilter_core::manifest::plain(&v))
+}
+
 /// Who is at the other end: written down at first contact; a changed account is refused. Where a
 /// connector names no identity, the address is it.
 async fn identify(
@@ -256,29 +298,8 @@ async fn identify(
 ) -> anyhow::Result<Option<String>> {
     let key = format!("account.{name}");
     let known = store.read(|tx| tx.meta(&key))?;
-    let Some((connection, connector)) = house.connector(name) else { return Ok(known) };
-    if connection.paused {
-        return Ok(known);
-    }
-    let found = match &connector.identity {
-        None => connection.settings.get("url").cloned(),
-        Some(identity) => {
-            let Some(request) = identity.call.render(remote.vars()) else { return Ok(known) };
-            match remote.send(connector, &request, &connection.lookups).await {
-                Ok(answer) => {
-                    let vars = connection.vars("");
-                    let tables = &connection.lookups;
-                    let env = kilter_core::mapping::Env { vars: &vars, tables, root: None };
-                    let value = identity.path.read(&answer.body, &env);
-                    value.filter(|v| !v.is_null()).map(|v| kilter_core::manifest::plain(&v))
-                }
-                Err(fault) => {
-                    tracing::warn!(connection.id = name, fault = %fault, "not reached");
-                    return Ok(known);
-                }
-            }
-        }
-    };
+    let paused = house.config.connections.get(name).is_none_or(|c| c.paused);
+    let found = if paused { None } else { who(house, remote, name).await };
     match (known, found) {
         (Some(known), Some(found)) if known != found => anyhow::bail!(
             "use the connection {name}: it was the account {known} and is now {found}; \

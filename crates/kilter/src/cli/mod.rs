@@ -117,18 +117,7 @@ pub fn main() -> ExitCode {
         }
     };
     logging(cli.verbose, matches!(cli.command, Command::Serve(_)));
-    let runtime = match &cli.command {
-        Command::Serve(args) => threads::of_work(args.behind),
-        _ => tokio::runtime::Runtime::new(),
-    };
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: failed to start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(cli)) {
+    match run(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: failed to {error:#}");
@@ -137,22 +126,36 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+/// Anew, with threads and a store of its own, as often as somebody was reached for the first time.
+fn serve_on(config: &Path, args: &serve::ServeArgs) -> anyhow::Result<ExitCode> {
+    loop {
+        let runtime = threads::of_work(args.behind).context("start")?;
+        if runtime.block_on(serve::run(config))? == serve::Ended::Stopped {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn wait(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Runtime::new().context("start")?.block_on(work)
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config.as_path();
     match cli.command {
-        Command::Serve(_) => serve::run(config).await,
+        Command::Serve(args) => serve_on(config, &args),
         Command::Check(args) => check::run(config, &args),
-        Command::Plan(args) => plan::run(config, &args).await,
+        Command::Plan(args) => wait(plan::run(config, &args)),
         Command::Exchanges(args) => exchanges::run(config, &args),
-        Command::Adopt(args) => adopt::run(config, &args).await,
-        Command::Sync(args) => sync::run(config, &args, false).await,
-        Command::Backfill(args) => sync::backfill(config, &args).await,
+        Command::Adopt(args) => wait(adopt::run(config, &args)),
+        Command::Sync(args) => wait(sync::run(config, &args, false)),
+        Command::Backfill(args) => wait(sync::backfill(config, &args)),
         Command::Status(args) => status::run(config, &args),
         Command::Why(args) => why::run(config, &args),
         Command::Decide(args) => decide::run(config, &args),
-        Command::Twin(args) => twin::run(args).await,
-        Command::Connector(args) => connector::run(&args).await,
-        Command::Demo(args) => crate::demo::run(args).await,
+        Command::Twin(args) => wait(twin::run(args)),
+        Command::Connector(args) => wait(connector::run(&args)),
+        Command::Demo(args) => wait(crate::demo::run(args)),
     }
 }
 

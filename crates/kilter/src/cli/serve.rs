@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,15 @@ pub struct ServeArgs {
     pub behind: u8,
 }
 
-pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
+/// Why it ended.
+#[derive(Debug, PartialEq)]
+pub enum Ended {
+    Stopped,
+    /// A connection that was never reached is now: it begins anew, with that one as well.
+    Reached,
+}
+
+pub async fn run(config: &Path) -> anyhow::Result<Ended> {
     let engine = super::engine(config, &Scope::default()).await?;
     let address = engine.house.config.listen.clone();
     let listener = tokio::net::TcpListener::bind(&address)
@@ -42,9 +49,17 @@ pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let (last, heard) = oneshot::channel();
     let mut http = answers.spawn(answer(listener, Arc::clone(&engine), heard));
     let ended = tokio::select! {
-        done = schedule::forever(Arc::clone(&engine)) => done.context("serve"),
-        done = &mut http => done.context("serve").and_then(|done| done.context("serve")),
-        stop = stopped() => stop.inspect(|()| tracing::info!("stopping; what is due is kept")),
+        done = schedule::forever(Arc::clone(&engine)) => done.context("serve").map(|()| Ended::Stopped),
+        done = &mut http => {
+            done.context("serve").and_then(|done| done.context("serve")).map(|()| Ended::Stopped)
+        }
+        stop = stopped() => {
+            stop.inspect(|()| tracing::info!("stopping; what is due is kept")).map(|()| Ended::Stopped)
+        }
+        name = engine.reached() => {
+            tracing::info!(connection.id = name, "reached for the first time: beginning anew");
+            Ok(Ended::Reached)
+        }
     };
     if !http.is_finished() {
         // Nobody hears it where answers ended at this moment by themselves.
@@ -54,10 +69,10 @@ pub async fn run(config: &Path) -> anyhow::Result<ExitCode> {
     // It waits for its threads, and may not do so on one that others need.
     let closed = tokio::task::spawn_blocking(move || answers.shutdown_timeout(ENDED_WITHIN)).await;
     let let_go = engine.store.let_go_of_webhooks();
-    ended?;
+    let ended = ended?;
     closed.context("stop answering")?;
     let_go.context("let go of webhooks that were taken over")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ended)
 }
 
 /// Answers whatever comes in, on the threads of whoever calls it, until it hears that this was the last.

@@ -48,7 +48,7 @@ async fn outlasts(name: &str, fault: &str) -> u64 {
     let struck = rig.get(&faults).await["struck"][fault].as_u64().unwrap();
     rig.post(&faults, &json!({})).await;
     for sku in skus {
-        follows(&rig, &rig.de.url(), sku, "44.44", 60).await;
+        follows(&rig, &rig.de.url(), sku, "44.44", 120).await;
     }
     let status = rig.status().await;
     assert_eq!(status["waiting"].get("dead"), None, "{status}");
@@ -74,4 +74,18 @@ async fn a_key_that_is_mended_needs_no_other_deed() {
 async fn haste_that_is_refused_for_long_is_waited_out() {
     let calls = outlasts("ill-haste", "throttled").await;
     assert!((3..=20).contains(&calls), "{calls}");
+}
+
+/// A shop was in maintenance when it was served for the first time: nobody knew who it was, and it was left
+/// out until somebody began anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_away_at_first_is_taken_in_once_it_is_there() {
+    let rig = Rig::start("ill-away").await;
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(2, 10)).await;
+    let faults = format!("{}/_twin/faults", rig.de.url());
+    rig.post(&faults, &json!({ "names": ["errors/1"] })).await;
+    let _serving = rig.served().await;
+    follows(&rig, &rig.us.url(), "MUG-000", "11.49", 30).await;
+    rig.post(&faults, &json!({})).await;
+    follows(&rig, &rig.de.url(), "MUG-000", "10.90", 60).await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::{self, Rig};
-use serde_json::Value;
+use crate::support::{self, Rig, until};
+use serde_json::{Value, json};
 
 async fn order_polls(rig: &Rig) -> u64 {
     let calls = rig.get(&format!("{}/_twin/calls", rig.de.url())).await;
@@ -61,4 +61,58 @@ async fn a_connection_that_fell_silent_is_told_and_polled_at_once() {
     assert_eq!(polled(&rig, 2, 60).await, 2, "it fell silent: once more");
     let status = rig.status().await;
     assert!(told(&status), "{status}");
+}
+
+/// The shop's subscriptions, without those of others.
+async fn subscribed(rig: &Rig) -> Vec<Value> {
+    let path = "webhooks?per_page=100";
+    let told = rig.call_shop(&rig.de.url(), reqwest::Method::GET, path, &json!({})).await;
+    told.as_array().unwrap().clone()
+}
+
+/// A shop switches off what was not answered five times, and people delete what they do not know. Orders
+/// are polled once an hour: only a webhook brings one at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_are_off_or_gone_are_mended_and_caught_up() {
+    let rig = Rig::start("silence-off").await;
+    rig.orders_hourly();
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &support::seed(2, 50)).await;
+    let (code, said) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(polled(&rig, 2, 60).await, 2, "as they are made");
+    let all = subscribed(&rig).await;
+    let of = |topic: &str| all.iter().find(|w| w["topic"] == topic).unwrap()["id"].clone();
+    let off = json!({ "status": "disabled" });
+    for topic in ["order.created", "order.updated"] {
+        let path = format!("webhooks/{}", of(topic));
+        rig.call_shop(&rig.de.url(), reqwest::Method::PUT, &path, &off).await;
+    }
+    let path = format!("webhooks/{}?force=true", of("product.updated"));
+    rig.call_shop(&rig.de.url(), reqwest::Method::DELETE, &path, &json!({})).await;
+
+    let before = order_polls(&rig).await;
+    let _serving = rig.served().await;
+    until("they are on again", Duration::from_secs(30), async || {
+        let now = subscribed(&rig).await;
+        let on = now.iter().filter(|w| w["status"] == "active").count();
+        if on == all.len() { Ok(()) } else { Err(json!(now)) }
+    })
+    .await;
+    until("what came meanwhile is polled", Duration::from_secs(30), async || {
+        let polls = order_polls(&rig).await - before;
+        if polls > 1 { Ok(()) } else { Err(json!(polls)) }
+    })
+    .await;
+    let order = json!({ "lines": [{ "sku": "MUG-000", "quantity": 1 }], "billing": buyer() });
+    rig.post(&format!("{}/_twin/orders", rig.de.url()), &order).await;
+    until("the order is there at once", Duration::from_secs(30), async || {
+        let erp = rig.get(&format!("{}/_twin/state?part=orders", rig.erp.url())).await;
+        if erp["orders"].as_array().unwrap().len() == 1 { Ok(()) } else { Err(erp) }
+    })
+    .await;
+}
+
+fn buyer() -> Value {
+    json!({ "first_name": "Ada", "last_name": "L", "email": "ada@example.com",
+        "address_1": "Weg 1", "city": "Berlin", "postcode": "10115", "country": "DE" })
 }

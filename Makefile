@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-real-full check bench bench-growth
+.PHONY: demo test test-long test-real-full check bench bench-growth
 
 # Three shops and an ERP, all simulated, aligned before your eyes.
 demo:
@@ -16,6 +16,16 @@ test:
 test-real-full:
 	$(CARGO) build --release
 	python3 tests/real/flow.py --kilter "$${CARGO_TARGET_DIR:-target}/release/kilter" --scale full
+
+# The same laws at their full counts, which take about half an hour: all points to die at, 180 kills and
+# twenty beside a real ERP, 5,000 sales, ten storms.
+test-long:
+	KILTER_CRASH_ALL=1 $(CARGO) test -p kilter --test it crash::
+	KILTER_KILLS=180 $(CARGO) test -p kilter --test it kill::
+	KILTER_SALES=5000 $(CARGO) test -p kilter --test it what_was_oversold
+	KILTER_CASES=10 $(CARGO) test -p kilter --test it storms::converge
+	$(CARGO) build -p kilter
+	python3 tests/real/flow.py --kilter "$${CARGO_TARGET_DIR:-target}/debug/kilter" --only kills
 
 # What every commit passes.
 check:

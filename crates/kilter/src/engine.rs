@@ -46,6 +46,8 @@ pub struct Engine {
     pub store: Store,
     pub remotes: BTreeMap<String, Arc<Remote>>,
     pub guards: Guards,
+    /// `connection.resource` of all whose configuration changed since the last start.
+    pub reshaped: Vec<String>,
     /// Paused since nobody knows yet who they are.
     unreached: Vec<String>,
     /// What left and what came back, until it is written down.
@@ -94,7 +96,7 @@ impl Engine {
             }
         }
         store.write(|tx| crate::pipeline::receive::seat_newcomers(tx, &house, &now()))?;
-        crate::pipeline::reshape::run(&store, &house, &now())?;
+        let reshaped = crate::pipeline::reshape::run(&store, &house, &now())?;
         let names = house.config.connections.keys().cloned();
         let behind = names.map(|name| (name, tokio::sync::watch::Sender::new(0))).collect();
         Ok(Self {
@@ -103,6 +105,7 @@ impl Engine {
             remotes,
             guards,
             unreached,
+            reshaped,
             exchanges,
             wide: crate::pipeline::overlap::Wide::default(),
             lock: None,

@@ -1,5 +1,6 @@
 //! `kilter plan`: what would be written where. The same planning as `sync`, without the send.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::Scope;
 use crate::engine::Engine;
+use crate::pipeline::guard::Gates;
 use crate::pipeline::{merge, poll, schedule};
 use crate::store::Tx;
 use crate::store::intents::{Intent, Status};
@@ -56,7 +58,7 @@ pub async fn run(config: &Path, args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let found = due(&engine, &args.scope).await?;
     let calls = calls(&engine, &found.operations);
     if args.json {
-        print_json(&found, calls, &failed);
+        print_json(&engine, &found, calls, &failed);
     } else {
         print_text(&engine, &found, calls);
     }
@@ -77,6 +79,8 @@ struct Found {
     operations: Vec<(Object, Operation)>,
     steps: Vec<(Object, String)>,
     waits: Vec<(Object, String)>,
+    /// What a person is asked before it goes, in sentences.
+    asked: Vec<String>,
 }
 
 async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
@@ -91,6 +95,8 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                 if scope.connection.as_ref().is_some_and(|c| *c != connection) {
                     continue;
                 }
+                let gates = Gates::of(tx, &house, &connection)?;
+                let mut stopped = BTreeMap::new();
                 for object in tx.due(&connection, FAR, usize::MAX)? {
                     let Some(view) = house.view(&connection, &object.resource) else { continue };
                     let mut world = tx.world()?;
@@ -105,7 +111,12 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                     match planned {
                         Plan::Write(operation) => match asked_after(tx, &operation)? {
                             Some(reason) => found.waits.push((object, reason)),
-                            None => found.operations.push((object, operation)),
+                            None => {
+                                if gates.stops(&view, &object, &operation).is_some() {
+                                    *stopped.entry(object.resource.to_string()).or_default() += 1;
+                                }
+                                found.operations.push((object, operation));
+                            }
                         },
                         Plan::Step(step) => found.steps.push((object, step.name)),
                         Plan::Wait(wait, _) => found.waits.push((object, wait.reason)),
@@ -117,6 +128,7 @@ async fn due(engine: &Arc<Engine>, scope: &Scope) -> anyhow::Result<Found> {
                         Plan::Nothing | Plan::ReadFirst | Plan::ReadAbove(_) => {}
                     }
                 }
+                found.asked.extend(gates.asks(tx, &house, &connection, &stopped)?);
             }
             Ok(found)
         })
@@ -163,7 +175,7 @@ fn name(object: &Object) -> String {
     format!("{} {} {id}", object.connection, object.resource)
 }
 
-fn print_json(found: &Found, calls: usize, failed: &[String]) {
+fn print_json(engine: &Engine, found: &Found, calls: usize, failed: &[String]) {
     let operations: Vec<_> = found
         .operations
         .iter()
@@ -189,11 +201,12 @@ fn print_json(found: &Found, calls: usize, failed: &[String]) {
         .collect();
     println!(
         "{}",
-        json!({ "changes": operations, "steps": steps, "waits": waits, "calls": calls, "not_refreshed": failed })
+        json!({ "changes": operations, "steps": steps, "waits": waits, "asked": found.asked,
+            "read_again": engine.reshaped, "calls": calls, "not_refreshed": failed })
     );
 }
 
-fn print_text(_engine: &Engine, found: &Found, calls: usize) {
+fn print_text(engine: &Engine, found: &Found, calls: usize) {
     let mut table = super::table(&["where", "do", "field", "old", "new", "owner"]);
     let mut shown = 0;
     for (object, operation) in &found.operations {
@@ -226,6 +239,12 @@ fn print_text(_engine: &Engine, found: &Found, calls: usize) {
     }
     for (object, reason) in &found.waits {
         println!("waits: {}: {reason}", name(object));
+    }
+    for place in &engine.reshaped {
+        println!("read again, since its configuration changed: {place}");
+    }
+    for reason in &found.asked {
+        println!("asked first: {reason}");
     }
     match objects {
         0 => println!("nothing to do: everything agrees"),

@@ -55,13 +55,42 @@ impl Gates {
     pub fn stops(&self, view: &View<'_>, object: &Object, operation: &Operation) -> Option<Wait> {
         let (since, held) = self.0.get(&view.resource.name)?;
         let ours = object.settled > *since;
-        if operation.kind != Kind::Update || ours || lowers(view, operation) {
+        // What a person said is to be deleted was looked at already.
+        let passes = match operation.kind {
+            Kind::Create | Kind::Delete => true,
+            Kind::Update => lowers(view, operation),
+            Kind::Archive => false,
+        };
+        if passes || ours {
             return None;
         }
         Some(match held {
             Some(reason) => Wait { kind: WaitKind::Held, reason: reason.clone() },
             None => Wait { kind: WaitKind::Later, reason: COUNTED.to_owned() },
         })
+    }
+
+    /// What a person will be asked, or is, if this were sent: planned updates that it stops, by resource.
+    pub fn asks(
+        &self,
+        tx: &Tx<'_>,
+        house: &House,
+        connection: &str,
+        stopped: &BTreeMap<String, usize>,
+    ) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        for (resource, (_, held)) in &self.0 {
+            let count = stopped.get(resource).copied().unwrap_or(0);
+            let total = tx.count_live(connection, resource)?;
+            match held {
+                Some(reason) => said.push(reason.clone()),
+                None if count > cap(&house.config.limits, total) => {
+                    said.push(would_change(count, total, resource, connection));
+                }
+                None => {}
+            }
+        }
+        Ok(said)
     }
 
     /// Opens or holds what was counted whole. Returns how many objects may go now.
@@ -83,15 +112,19 @@ impl Gates {
                 woken += tx.wake_waits(connection, resource, COUNTED, now)?;
                 continue;
             }
-            let reason = format!(
-                "{count} of {total} {resource} that stood in {connection} would change: see \
-                 `kilter plan`; `kilter sync --approve` sends them"
-            );
+            let reason = would_change(count, total, resource, connection);
             tx.set_meta(&format!("{HELD}{place}"), &reason)?;
             tx.hold_waits(connection, resource, COUNTED, &reason)?;
         }
         Ok(woken)
     }
+}
+
+fn would_change(count: usize, total: usize, resource: &str, connection: &str) -> String {
+    format!(
+        "{count} of {total} {resource} that stood in {connection} would change: see \
+         `kilter plan`; `kilter sync --approve` sends them"
+    )
 }
 
 /// Documents are guarded by permits and decisions; what has no update changes nothing.

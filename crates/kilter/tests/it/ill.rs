@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// So many tries, and a failing is given to a person: an outage must take none of them.
 const TRIES: u32 = 2;
-const OUTAGE: Duration = Duration::from_secs(15);
+const OUTAGE: Duration = Duration::from_secs(8);
 
 async fn shown(rig: &Rig, url: &str, sku: &str) -> Value {
     let path = format!("products?sku={sku}");

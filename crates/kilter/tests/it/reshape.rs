@@ -57,6 +57,11 @@ async fn a_buffer_lowers_at_once_and_its_end_is_asked_for() {
     assert_eq!(showing(&rig, shown - 2).await, MUGS, "{told}");
 
     say(&rig, "buffer = 2\n", "");
+    let (code, told) = rig.run(&["plan"]).await;
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("asked first: 12 of 12 simple that stood in de"), "{told}");
+    assert!(told.contains("since its configuration changed: de.simple"), "{told}");
+    assert!(!told.contains("changed: us.simple"), "the other shop's is as it was: {told}");
     let told = sync(&rig, &[]).await;
     let asked: Vec<&str> =
         told["asked"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
@@ -88,4 +93,93 @@ async fn the_new_owner_of_a_field_is_believed_without_being_asked_again() {
     let told = sync(&rig, &[]).await;
     assert_eq!(weights(&rows(&rig, &rig.de.url()).await), 1, "it stays: {told}");
     assert_eq!(weights(&rows(&rig, &rig.us.url()).await), 1, "and reaches the other shop: {told}");
+}
+
+/// The German shop's names, in the order of its rows.
+async fn names(rig: &Rig) -> Vec<String> {
+    let rows = rows(rig, &rig.de.url()).await;
+    rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The plan, and what a person is asked by it and by the sync after it: the same.
+async fn asked(rig: &Rig) -> (Value, Vec<String>) {
+    let (code, told) = rig.run(&["plan", "--json"]).await;
+    assert_eq!(code, 2, "{told}");
+    let plan: Value =
+        serde_json::from_str(told.lines().find(|l| l.starts_with('{')).unwrap()).unwrap();
+    let sentences = |of: &Value| -> Vec<String> {
+        of["asked"].as_array().unwrap().iter().map(|r| r.as_str().unwrap().to_owned()).collect()
+    };
+    let (before, after) = (sentences(&plan), sentences(&sync(rig, &[]).await));
+    assert_eq!(before, after, "what the plan says, the sync asks");
+    (plan, after)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_language_is_planned_and_asked_for_and_no_other_shops_matter() {
+    let rig = aligned("reshape-locale").await;
+    let german = names(&rig).await;
+    say(&rig, "locale = \"de_DE\"\ncurrency", "locale = \"en_US\"\ncurrency");
+    let (plan, asked) = asked(&rig).await;
+    let again: Vec<&str> =
+        plan["read_again"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+    assert!(
+        again.contains(&"de.simple") && again.iter().all(|p| p.starts_with("de.")),
+        "{again:?}"
+    );
+    assert!(asked.iter().any(|r| r.starts_with("12 of 12 simple that stood in de")), "{asked:?}");
+    assert_eq!(names(&rig).await, german, "nothing is sent unasked");
+    sync(&rig, &["--approve"]).await;
+    assert!(names(&rig).await.iter().all(|name| name.starts_with("Mug ")));
+}
+
+/// A word too few in a selection, and the whole shop would be taken off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_selection_that_takes_all_away_is_asked_for() {
+    let rig = aligned("reshape-select").await;
+    let own = rig.folder.join("connectors/woocommerce"); // tidy: a folder of the merchant's own
+    std::fs::create_dir_all(&own).unwrap();
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../../connectors/woocommerce"); // tidy: as built in
+    for file in std::fs::read_dir(built_in).unwrap().map(Result::unwrap) {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let text = text.replace("\"product.kind\" = \"simple\"", "\"product.kind\" = \"kit\"");
+        std::fs::write(own.join(file.file_name()), text).unwrap();
+    }
+    let there = async || {
+        let rows = rows(&rig, &rig.de.url()).await;
+        rows.iter().filter(|row| row["status"] == "publish").count()
+    };
+    assert_eq!(there().await, MUGS);
+    let (plan, asked) = asked(&rig).await;
+    let archived = plan["changes"].as_array().unwrap().iter().filter(|c| c["do"] == "archive");
+    assert_eq!(archived.filter(|c| c["connection"] == "de").count(), MUGS, "{plan}");
+    assert!(asked.iter().any(|r| r.starts_with("12 of 12 simple that stood in de")), "{asked:?}");
+    assert_eq!(there().await, MUGS, "nothing is taken off unasked");
+    // It was a mistake.
+    std::fs::remove_dir_all(rig.folder.join("connectors")).unwrap();
+    let told = sync(&rig, &[]).await;
+    assert_eq!(told["asked"], json!([]), "{told}");
+    assert_eq!(there().await, MUGS);
+    let (code, told) = rig.run(&["plan"]).await;
+    assert_eq!(code, 0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_place_less_is_sold_from_at_once() {
+    let rig = aligned("reshape-places").await;
+    let us = rig.us.url();
+    let figures = async || {
+        let rows = rows(&rig, &us).await;
+        rows.iter().map(|row| row["stock_quantity"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let both = figures().await;
+    assert_eq!(both, vec![2 * i64::from(STOCK); MUGS]);
+    say(
+        &rig,
+        "locations = [\"main\", \"west\"]\n[connection.us",
+        "locations = [\"main\"]\n[connection.us",
+    );
+    let (_, asked) = asked(&rig).await;
+    assert_eq!(asked, Vec::<String>::new(), "what can be sold less often waits for nobody");
+    assert_eq!(figures().await, vec![i64::from(STOCK); MUGS]);
 }

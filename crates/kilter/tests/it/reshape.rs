@@ -137,10 +137,12 @@ async fn another_language_is_planned_and_asked_for_and_no_other_shops_matter() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_selection_that_takes_all_away_is_asked_for() {
     let rig = aligned("reshape-select").await;
-    let own = rig.folder.join("connectors/woocommerce"); // tidy: a folder of the merchant's own
+    let name = "woocommerce"; // tidy: names
+    let own = rig.folder.join("connectors").join(name);
     std::fs::create_dir_all(&own).unwrap();
-    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../../connectors/woocommerce"); // tidy: as built in
-    for file in std::fs::read_dir(built_in).unwrap().map(Result::unwrap) {
+    let built_in = format!("{}/../../connectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(built_in).unwrap().map(Result::unwrap);
+    for file in files.filter(|file| file.path().extension().is_some_and(|e| e == "toml")) {
         let text = std::fs::read_to_string(file.path()).unwrap();
         let text = text.replace("\"product.kind\" = \"simple\"", "\"product.kind\" = \"kit\"");
         std::fs::write(own.join(file.file_name()), text).unwrap();

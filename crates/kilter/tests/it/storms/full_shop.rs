@@ -169,9 +169,8 @@ async fn without_the_first_listing_a_full_shop_is_doubled() {
 }
 
 /// A shop that takes a SKU once, also for what lies in the bin, and whatever its case.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_shop_with_a_bin_gets_what_it_lacks_and_nothing_early() {
-    let rig = Rig::start("full-bin").await;
+async fn binned(name: &str) -> (Rig, Arc<Relay>) {
+    let rig = Rig::start(name).await;
     let (relay, url) = Relay::start(rig.de.url()).await;
     *relay.slow_lists.lock().unwrap() = PAGE;
     let text = std::fs::read_to_string(rig.toml()).unwrap();
@@ -192,7 +191,30 @@ async fn a_full_shop_with_a_bin_gets_what_it_lacks_and_nothing_early() {
         rig.post(&to, &json!({ "status": "trash" })).await;
     }
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &catalogue()).await;
+    (rig, relay)
+}
 
+/// Three pages, each from the last row of the one before on; creates go by the batch.
+const LAST_PAGE: [&str; 3] = ["GET /wp-json/wc/v3/products?", "type=simple", "offset=198"];
+const CREATES: &str = "POST /wp-json/wc/v3/products/batch";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_first_listing_creates_come_early() {
+    let (rig, relay) = binned("full-early").await;
+    let mut child = serving(&rig, "first_listing");
+    let started = Instant::now();
+    let mut found = 0;
+    while found == 0 && started.elapsed() < CALM {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        found = early(&relay, &LAST_PAGE, CREATES);
+    }
+    child.kill();
+    assert!(found > 0, "the guard was not needed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_shop_with_a_bin_gets_what_it_lacks_and_nothing_early() {
+    let (rig, relay) = binned("full-bin").await;
     let before = relay.writes.load(std::sync::atomic::Ordering::SeqCst);
     let told = adopted(&rig, "de", "simple").await;
     assert_eq!(relay.writes.load(std::sync::atomic::Ordering::SeqCst), before, "it writes nothing");
@@ -210,9 +232,7 @@ async fn a_full_shop_with_a_bin_gets_what_it_lacks_and_nothing_early() {
     let found = served(&rig, &rig.de.url(), "products", wanted, "").await;
     assert!(found.values().all(|n| *n == 1), "nothing stands there twice");
     assert_eq!(found.len(), wanted, "what was lacking is there");
-    // Three pages, each from the last row of the one before on; creates go by the batch.
-    let last_page = ["GET /wp-json/wc/v3/products?", "type=simple", "offset=198"];
-    assert_eq!(early(&relay, &last_page, "POST /wp-json/wc/v3/products/batch"), 0);
+    assert_eq!(early(&relay, &LAST_PAGE, CREATES), 0);
     let status = rig.status().await.to_string();
     for n in BIN {
         assert!(status.contains(&format!("MUG-{n:03}")), "what the bin blocks is told: MUG-{n:03}");

@@ -18,7 +18,29 @@ pub struct Stage {
     pub de: Arc<Relay>,
     pub us: Arc<Relay>,
     pub door: Arc<Door>,
+    /// The twins' own faults strike as well.
+    pub own_faults: bool,
 }
+
+/// What a platform does now and then. A system that normalises is no storm: it stays so, and is told.
+const OWN: &[&str] = &[
+    "throttled",
+    "errors",
+    "errors_after",
+    "resets",
+    "lost_replies",
+    "late",
+    "slow",
+    "truncated",
+    "html",
+    "error_in_200",
+    "expired",
+    "stale",
+    "webhooks",
+    "subscription_disabled",
+];
+const OWN_ONE_IN: u64 = 25;
+const OWN_SLOW_MS: u64 = 500;
 
 /// What the environment says, or what is said here.
 pub fn told(name: &str, default: usize) -> usize {
@@ -49,11 +71,34 @@ impl Stage {
         assert!(text.contains(&public), "the config says where its door is");
         let text = change(text.replace(&public, &format!("public_url = \"{door_url}\"")));
         std::fs::write(rig.toml(), text).unwrap();
-        Self { rig, erp, de, us, door }
+        Self { rig, erp, de, us, door, own_faults: false }
     }
 
     pub fn relays(&self) -> [&Arc<Relay>; 3] {
         [&self.erp, &self.de, &self.us]
+    }
+
+    /// The twins' own faults begin, or pause while somebody acts who is not Kilter.
+    pub async fn own(&self, on: bool) {
+        let names = if on { OWN } else { &[] };
+        let said = json!({ "names": names, "one_in": OWN_ONE_IN, "slow_ms": OWN_SLOW_MS });
+        for twin in
+            [&self.rig.erp, &self.rig.de, &self.rig.us].into_iter().filter(|_| self.own_faults)
+        {
+            self.rig.post(&format!("{}/_twin/faults", twin.url()), &said).await;
+        }
+    }
+
+    /// How often each of them struck, in all twins.
+    pub async fn met(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for twin in [&self.rig.erp, &self.rig.de, &self.rig.us] {
+            let told = self.rig.get(&format!("{}/_twin/faults", twin.url())).await;
+            for (name, n) in told["struck"].as_object().into_iter().flatten() {
+                *all.entry(name.clone()).or_default() += n.as_u64().unwrap();
+            }
+        }
+        all
     }
 
     /// The weather clears up: nothing is lost, late or refused any more.
@@ -63,6 +108,7 @@ impl Stage {
         for shop in [&self.rig.de, &self.rig.us] {
             self.rig.post(&format!("{}/_twin/faults", shop.url()), &json!({ "reset": true })).await;
         }
+        self.own(false).await;
         let none = json!({ "fail_next": 0 });
         self.rig.post(&format!("{}/_twin/faults", self.rig.erp.url()), &none).await;
     }

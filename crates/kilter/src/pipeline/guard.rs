@@ -81,7 +81,7 @@ impl Gates {
         let mut said = Vec::new();
         for (resource, (_, held)) in &self.0 {
             let count = stopped.get(resource).copied().unwrap_or(0);
-            let total = tx.count_live(connection, resource)?;
+            let total = tx.count_standing(connection, resource)?;
             match held {
                 Some(reason) => said.push(reason.clone()),
                 None if count > cap(&house.config.limits, total) => {
@@ -106,7 +106,7 @@ impl Gates {
                 continue;
             }
             let (count, place) = (tx.count_waits(connection, resource, COUNTED)?, place(&view));
-            let total = tx.count_live(connection, resource)?;
+            let total = tx.count_standing(connection, resource)?;
             if count <= cap(&house.config.limits, total) {
                 tx.set_meta(&format!("{GATE}{place}"), OPEN)?;
                 woken += tx.wake_waits(connection, resource, COUNTED, now)?;

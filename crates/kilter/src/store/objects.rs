@@ -241,9 +241,11 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    pub fn count_live(&self, connection: &str, resource: &str) -> Result<usize> {
+    /// Objects that stand there, with those that are to be taken off.
+    pub fn count_standing(&self, connection: &str, resource: &str) -> Result<usize> {
         let sql = "SELECT count(*) FROM objects WHERE connection = ?1 AND resource = ?2
-                   AND state = 'live'";
+                   AND (state = 'live'
+                        OR (state = 'left' AND remote IS NOT NULL AND due_lane IS NOT NULL))";
         self.count(sql, params![connection, resource])
     }
 

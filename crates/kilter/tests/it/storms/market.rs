@@ -232,3 +232,63 @@ impl Market {
         wrong
     }
 }
+
+/// The judge must be able to say no. Five were there; one shop sold all, Kilter was told a moment later, and
+/// the other shop sells two more after `seconds`. How long Kilter would have needed.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(seconds: u64, told: Option<u64>, raced: bool) -> Option<Duration> {
+        let begins = Instant::now();
+        let sale = |after: u64, shop, order, units| {
+            let at = begins + Duration::from_secs(after);
+            Sale { at, shop, order, sku: "MUG".to_owned(), units }
+        };
+        let sales = vec![sale(0, Shop::De, 1, 5), sale(seconds, Shop::Us, 2, 2)];
+        let market = Market { sales, ..Market::default() };
+        let first = First::from([(("MUG".to_owned(), "WH"), 5), (("MUG".to_owned(), "WST"), 0)]);
+        let told = |_: Shop, order: u64| {
+            told.filter(|_| order == 1).map(|after| begins + Duration::from_secs(after))
+        };
+        let heard = Heard { told: &told, raced: &|_, _| raced };
+        let found = market.judge(&first, &heard);
+        let [one] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(one.units, 2, "{found:?}");
+        one.needed
+    }
+
+    #[test]
+    fn who_was_told_long_before_is_to_blame() {
+        assert_eq!(needed(30, Some(1), false), Some(Duration::from_secs(29)));
+        assert!(Duration::from_secs(29) > FOLLOW);
+    }
+
+    #[test]
+    fn who_was_not_told_yet_is_not() {
+        assert_eq!(needed(30, None, false), Some(Duration::ZERO));
+        assert_eq!(needed(30, Some(31), false), Some(Duration::ZERO));
+    }
+
+    /// A shop shows what it sold itself: that it sells again nobody explains, but a figure that was written
+    /// over its sale.
+    #[test]
+    fn a_shop_that_sells_again_what_it_sold_is_explained_by_a_race_alone() {
+        let begins = Instant::now();
+        let sale = |order, units| Sale {
+            at: begins + Duration::from_secs(order),
+            shop: Shop::De,
+            order,
+            sku: "MUG".to_owned(),
+            units,
+        };
+        let market = Market { sales: vec![sale(1, 5), sale(2, 2)], ..Market::default() };
+        let first = First::from([(("MUG".to_owned(), "WH"), 5)]);
+        let judged = |raced: bool| {
+            let heard = Heard { told: &|_, _| None, raced: &|_, _| raced };
+            market.judge(&first, &heard)[0].needed
+        };
+        assert_eq!(judged(false), None);
+        assert_eq!(judged(true), Some(Duration::ZERO));
+    }
+}

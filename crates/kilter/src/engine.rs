@@ -54,6 +54,8 @@ pub struct Engine {
     pub exchanges: Arc<Exchanges>,
     /// When each listing last stepped back its whole overlap.
     pub wide: crate::pipeline::overlap::Wide,
+    /// What could not be read by its id.
+    pub shy: crate::pipeline::shy::Shy,
     /// Held as long as the engine lives: nobody else works on its database.
     pub lock: Option<std::fs::File>,
     /// What a scoped `sync` is limited to.
@@ -108,6 +110,7 @@ impl Engine {
             reshaped,
             exchanges,
             wide: crate::pipeline::overlap::Wide::default(),
+            shy: crate::pipeline::shy::Shy::default(),
             lock: None,
             scope: std::sync::Mutex::new(None),
             bell: tokio::sync::watch::Sender::new(0),

@@ -94,16 +94,14 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     replaced::few(engine, connection, &mut round.read_first).await?;
     if !round.read_first.is_empty() {
         let objects = std::mem::take(&mut round.read_first);
-        let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
-        if looks::read_objects(engine, connection, objects).await? {
-            let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
-            // What shows nothing new, or sold more meanwhile, is read again, and not at once.
-            let still = std::mem::take(&mut again.read_first);
-            settle::postpone(engine, still.iter().map(|o| o.id).collect(), None).await?;
-            round.join(&mut again);
-        } else {
-            settle::postpone(engine, ids, None).await?;
-        }
+        let mut ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
+        let mut still = looks::read_objects(engine, connection, objects).await?;
+        ids.retain(|id| !still.contains(id));
+        let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
+        // What shows nothing new, or sold more meanwhile, is read again, and not at once.
+        still.extend(std::mem::take(&mut again.read_first).iter().map(|o| o.id));
+        settle::postpone(engine, still, None).await?;
+        round.join(&mut again);
     }
     if !round.above.is_empty() {
         let above = std::mem::take(&mut round.above).into_values().collect();

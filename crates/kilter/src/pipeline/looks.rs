@@ -3,17 +3,19 @@
 //! Reads   objects that ask for a look.   Writes  changes (merged at once); `gone` for what is not there.
 //! Never   takes an unanswered call for an absence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kilter_core::Json;
 use kilter_core::manifest::{Get, Resource, plain};
-use kilter_core::model::{Change, Fault, FaultKind, Object, Via};
+use kilter_core::model::{Change, Fault, FaultKind, Object, ObjectId, Via};
 use kilter_core::sync::batch::id_json;
 use kilter_core::sync::house::View;
 use kilter_core::sync::project::{
     Unprojected, id_of, project, remote_of, resource_of, split_remote,
 };
+
+use tokio::time::Instant;
 
 use crate::engine::{Engine, now};
 use crate::pipeline::poll::vars;
@@ -31,20 +33,22 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
     let name = connection.to_owned();
     let limit = engine.house.config.limits.deliver_batch;
     let objects = engine.store.write_async(move |tx| tx.looks(&name, limit)).await?;
+    let objects = engine.shy.leave_out(objects, Instant::now());
     if objects.is_empty() {
         return Ok(0);
     }
-    let count = objects.len();
-    let read = read_objects(engine, connection, objects).await?;
-    Ok(if read { count } else { 0 })
+    let asked: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
+    let unread = read_objects(engine, connection, objects).await?;
+    engine.shy.learn(&asked, &unread, Instant::now());
+    Ok(asked.len() - unread.len())
 }
 
-/// Reads these objects by id. False: some call failed, and will be tried again.
+/// Reads these objects by id. Returns those whose call failed.
 pub async fn read_objects(
     engine: &Arc<Engine>,
     connection: &str,
     objects: Vec<Object>,
-) -> Result<bool> {
+) -> Result<Vec<ObjectId>> {
     let house = Arc::clone(&engine.house);
     let mut groups: BTreeMap<Group, Vec<Object>> = BTreeMap::new();
     let mut hopeless = Vec::new();
@@ -66,36 +70,46 @@ pub async fn read_objects(
             tasks.spawn(async move { read_group(&engine, &connection, group, chunk).await });
         }
     }
-    let mut all = true;
+    let mut unread = Vec::new();
     while let Some(read) = tasks.join_next().await {
         let failed = |e| crate::store::Error::Refused(format!("look: {e}"));
-        all &= read.map_err(failed)??;
+        unread.extend(read.map_err(failed)??);
     }
-    Ok(all)
+    Ok(unread)
 }
 
-/// One call's objects; by smaller calls, where the remote asks for that. False: some call failed.
+/// One call's objects; by smaller calls, where the remote asks for that, or one of them may be why none
+/// could be read. Returns those that could not.
 async fn read_group(
     engine: &Arc<Engine>,
     connection: &str,
     (resource, each, parent): Group,
     objects: Vec<Object>,
-) -> Result<bool> {
+) -> Result<Vec<ObjectId>> {
     let house = Arc::clone(&engine.house);
-    let Some(view) = house.view(connection, &resource) else { return Ok(true) };
-    let Some(get) = &view.resource.get else { return Ok(true) };
-    let (mut all, mut chunks) = (true, vec![objects]);
-    while let Some(mut chunk) = chunks.pop() {
-        match read_chunk(engine, &view, get, &each, &parent, &chunk).await? {
+    let mut unread = Vec::new();
+    let Some(view) = house.view(connection, &resource) else { return Ok(unread) };
+    let Some(get) = &view.resource.get else { return Ok(unread) };
+    // Halves of one chunk come one after the other: of them one is read, and the remote is not ill.
+    let mut chunks = VecDeque::from([objects]);
+    while let Some(mut chunk) = chunks.pop_front() {
+        let asked = !engine.rests(connection);
+        let read = match asked {
+            true => read_chunk(engine, &view, get, &each, &parent, &chunk).await?,
+            false => Chunk::Failed,
+        };
+        match read {
             Chunk::Read => {}
-            Chunk::TooLarge if chunk.len() > 1 => {
+            Chunk::TooLarge | Chunk::Spoilt if chunk.len() > 1 => {
                 let rest = chunk.split_off(chunk.len() / 2);
-                chunks.extend([rest, chunk]);
+                chunks.extend([chunk, rest]);
             }
-            Chunk::TooLarge | Chunk::Failed => all = false,
+            Chunk::TooLarge | Chunk::Spoilt | Chunk::Failed => {
+                unread.extend(chunk.iter().map(|object| object.id));
+            }
         }
     }
-    Ok(all)
+    Ok(unread)
 }
 
 async fn group(engine: &Arc<Engine>, connection: &str, object: &Object) -> Result<Option<Group>> {
@@ -149,6 +163,8 @@ enum Chunk {
     Read,
     /// The remote takes fewer at once.
     TooLarge,
+    /// One of them may be why.
+    Spoilt,
     Failed,
 }
 
@@ -243,7 +259,11 @@ fn understood(
         }
         Err(fault) => {
             tracing::info!(connection.id = connection, resource, fault = %fault, "a look failed");
-            return Err(if fault.smaller { Chunk::TooLarge } else { Chunk::Failed });
+            return Err(match fault.smaller {
+                true => Chunk::TooLarge,
+                false if fault.unsent || fault.kind.passes() => Chunk::Failed,
+                false => Chunk::Spoilt,
+            });
         }
     };
     if !items.iter().all(|item| item.is_null() || says_which(view, item, each)) {

@@ -28,6 +28,7 @@ pub mod resolve;
 pub mod retain;
 pub mod schedule;
 pub mod settle;
+pub mod shy;
 pub mod steps;
 pub mod subscribe;
 pub mod swept;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::support::{Rig, seed, until};
+use crate::support::relay::relay;
+use crate::support::{Rig, Urls, seed, until};
 use serde_json::{Value, json};
 
 /// So many tries, and a failing is given to a person: an outage must take none of them.
@@ -88,4 +89,45 @@ async fn who_was_away_at_first_is_taken_in_once_it_is_there() {
     follows(&rig, &rig.us.url(), "MUG-000", "11.49", 30).await;
     rig.post(&faults, &json!({})).await;
     follows(&rig, &rig.de.url(), "MUG-000", "10.90", 60).await;
+}
+
+async fn stock(rig: &Rig, sku: &str) -> Value {
+    let path = format!("products?sku={sku}");
+    let told = rig.call_shop(&rig.de.url(), reqwest::Method::GET, &path, &json!({})).await;
+    told[0].clone()
+}
+
+/// A plugin fails on one product: a read of a hundred that holds it fails whole. None of them could be
+/// read, so no figure of theirs was ever raised again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_be_read_keeps_no_other_waiting() {
+    let rig = Rig::start("ill-one").await;
+    let (between, url) = relay(rig.de.url()).await;
+    rig.config(&Urls { erp: rig.erp.url(), de: url, us: rig.us.url() });
+    rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(8, 10)).await;
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told}");
+    let _serving = rig.served().await;
+    let skus: Vec<String> = (0..8).map(|n| format!("MUG-{n:03}")).collect();
+    let (bad, good) = skus.split_first().unwrap();
+    *between.spoilt.lock().unwrap() = Some(stock(&rig, bad).await["id"].to_string());
+    let counts = skus.iter().map(|sku| json!({ "sku": sku, "warehouse": "WH", "quantity": 17 }));
+    let counts = Value::Array(counts.collect());
+    rig.post(&format!("{}/_twin/stock", rig.erp.url()), &counts).await;
+    let follow = async |skus: &[String], patience: u64| {
+        until("they show 17", Duration::from_secs(patience), async || {
+            for sku in skus {
+                let shown = stock(&rig, sku).await["stock_quantity"].clone();
+                if shown != 17 {
+                    return Err(json!([sku, shown, rig.status().await["waits"]]));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    };
+    follow(good, 30).await;
+    assert_eq!(stock(&rig, bad).await["stock_quantity"], 10, "nobody raises what he cannot read");
+    *between.spoilt.lock().unwrap() = None;
+    follow(&skus, 120).await;
 }

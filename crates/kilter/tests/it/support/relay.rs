@@ -27,6 +27,19 @@ pub struct Relay {
     pub slow: Mutex<Option<(String, u64)>>,
     /// In answers, this text stands for that one.
     pub reworded: Mutex<Option<(String, String)>>,
+    /// A read of several by their ids fails where this one is among them.
+    pub spoilt: Mutex<Option<String>>,
+}
+
+impl Relay {
+    fn spoils(&self, path: &str) -> bool {
+        let spoilt = self.spoilt.lock().unwrap();
+        let (Some(id), Some((_, ids))) = (spoilt.as_ref(), path.split_once("include=")) else {
+            return false;
+        };
+        let ids = ids.split('&').next().unwrap_or_default().replace("%2C", ",");
+        ids.split(',').any(|other| other == id)
+    }
 }
 
 /// Counts one request while it is on its way, also where the client dies.
@@ -66,6 +79,9 @@ async fn pass(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let create = path.contains("sale.order/load") || path.contains("account.move/load");
     let flight = Flight::begin(&relay, write, create);
     relay.seen.lock().unwrap().push(path.clone());
+    if relay.spoils(&path) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     let slow = relay.slow.lock().unwrap().clone().filter(|(text, _)| path.contains(text.as_str()));
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();

@@ -35,7 +35,7 @@ async fn hook(rig: &Rig, connection: &str, topic: &str, body: &str, signed: &str
     answer.map_or(0, |a| a.status().as_u16())
 }
 
-async fn signed(rig: &Rig, topic: &str, body: &str) -> u16 {
+pub async fn signed(rig: &Rig, topic: &str, body: &str) -> u16 {
     hook(rig, "de", topic, body, &signature(body)).await
 }
 

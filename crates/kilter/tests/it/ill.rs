@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::hooks::signed;
 use crate::support::relay::relay;
 use crate::support::{Rig, Urls, seed, until};
 use serde_json::{Value, json};
@@ -91,14 +92,8 @@ async fn who_was_away_at_first_is_taken_in_once_it_is_there() {
     follows(&rig, &rig.de.url(), "MUG-000", "10.90", 60).await;
 }
 
-async fn stock(rig: &Rig, sku: &str) -> Value {
-    let path = format!("products?sku={sku}");
-    let told = rig.call_shop(&rig.de.url(), reqwest::Method::GET, &path, &json!({})).await;
-    told[0].clone()
-}
-
 /// A plugin fails on one product: a read of a hundred that holds it fails whole. None of them could be
-/// read, so no figure of theirs was ever raised again.
+/// read, so what was told of the others was never found out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_cannot_be_read_keeps_no_other_waiting() {
     let rig = Rig::start("ill-one").await;
@@ -107,27 +102,48 @@ async fn one_that_cannot_be_read_keeps_no_other_waiting() {
     rig.post(&format!("{}/_twin/seed", rig.erp.url()), &seed(8, 10)).await;
     let (code, told) = rig.run(&["sync"]).await;
     assert_eq!(code, 0, "{told}");
+    let mut ids = Vec::new();
+    for n in 0..8 {
+        let path = format!("products?sku=MUG-{n:03}");
+        let told = rig.call_shop(&rig.de.url(), reqwest::Method::GET, &path, &json!({})).await;
+        ids.push(told[0]["id"].clone());
+    }
+    let (bad, deleted) = (ids[0].clone(), ids[7].clone());
+    let path = format!("products/{deleted}?force=true");
+    rig.call_shop(&rig.de.url(), reqwest::Method::DELETE, &path, &json!({})).await;
     let _serving = rig.served().await;
-    let skus: Vec<String> = (0..8).map(|n| format!("MUG-{n:03}")).collect();
-    let (bad, good) = skus.split_first().unwrap();
-    *between.spoilt.lock().unwrap() = Some(stock(&rig, bad).await["id"].to_string());
-    let counts = skus.iter().map(|sku| json!({ "sku": sku, "warehouse": "WH", "quantity": 17 }));
-    let counts = Value::Array(counts.collect());
-    rig.post(&format!("{}/_twin/stock", rig.erp.url()), &counts).await;
-    let follow = async |skus: &[String], patience: u64| {
-        until("they show 17", Duration::from_secs(patience), async || {
-            for sku in skus {
-                let shown = stock(&rig, sku).await["stock_quantity"].clone();
-                if shown != 17 {
-                    return Err(json!([sku, shown, rig.status().await["waits"]]));
-                }
-            }
-            Ok(())
-        })
-        .await;
+    // What is listed as it begins needs no look.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    *between.spoilt.lock().unwrap() = Some(bad.to_string());
+    let asked = async || {
+        let status = rig.status().await;
+        let waits = status["waits"].as_array().unwrap().clone();
+        let deleted = |w: &&Value| {
+            w["reason"].as_str().is_some_and(|reason| reason.starts_with("someone deleted it"))
+        };
+        waits.iter().filter(deleted).map(|w| w["id"].clone()).collect::<Vec<Value>>()
     };
-    follow(good, 30).await;
-    assert_eq!(stock(&rig, bad).await["stock_quantity"], 10, "nobody raises what he cannot read");
+    // All are told to be gone: each is looked for, and one of them is.
+    for id in &ids {
+        assert_eq!(signed(&rig, "product.deleted", &json!({ "id": id }).to_string()).await, 202);
+    }
+    until("it is found out which is gone", Duration::from_secs(30), async || {
+        let found = asked().await;
+        if found == [deleted.to_string()] { Ok(()) } else { Err(json!(found)) }
+    })
+    .await;
+    let reads = || {
+        let seen = between.seen.lock().unwrap();
+        seen.iter().filter(|path| path.contains(&format!("include={bad}&"))).count()
+    };
+    let before = reads();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(reads() - before < 10, "it is asked for seldom: {} times", reads() - before);
     *between.spoilt.lock().unwrap() = None;
-    follow(&skus, 120).await;
+    let before = reads();
+    until("it is read", Duration::from_secs(120), async || {
+        if reads() > before { Ok(()) } else { Err(json!(reads())) }
+    })
+    .await;
+    assert_eq!(asked().await, [deleted.to_string()], "and it is there");
 }

@@ -109,12 +109,12 @@ async fn one_that_cannot_be_read_keeps_no_other_waiting() {
         ids.push(told[0]["id"].clone());
     }
     let (bad, deleted) = (ids[0].clone(), ids[7].clone());
-    let path = format!("products/{deleted}?force=true");
-    rig.call_shop(&rig.de.url(), reqwest::Method::DELETE, &path, &json!({})).await;
     let _serving = rig.served().await;
     // What is listed as it begins needs no look.
     tokio::time::sleep(Duration::from_secs(3)).await;
     *between.spoilt.lock().unwrap() = Some(bad.to_string());
+    let path = format!("products/{deleted}?force=true");
+    rig.call_shop(&rig.de.url(), reqwest::Method::DELETE, &path, &json!({})).await;
     let asked = async || {
         let status = rig.status().await;
         let waits = status["waits"].as_array().unwrap().clone();

@@ -81,11 +81,11 @@ impl Circuit {
         if state.in_a_row < ILL_IN_A_ROW {
             return false;
         }
-        // Those that were on their way when it fell ill tell nothing new.
         if state.ill.is_none() {
             let text = "it is ill: it is asked seldom until it answers";
             tracing::warn!(connection.id = self.connection, fault = %fault, text);
         }
+        // Those that were on their way when it fell ill tell nothing new.
         if state.ill.is_none() || state.ahead {
             let longer = (state.wait * 3 / 2).clamp(WAIT_FIRST, WAIT_MAX);
             let asked = Duration::from_secs(fault.retry_after.unwrap_or(0).into()).min(WAIT_MAX);

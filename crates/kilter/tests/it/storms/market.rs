@@ -239,7 +239,7 @@ impl Market {
 mod tests {
     use super::*;
 
-    fn needed(seconds: u64, told: Option<u64>, raced: bool) -> Option<Duration> {
+    fn needed(seconds: u64, told: Option<u64>) -> Option<Duration> {
         let begins = Instant::now();
         let sale = |after: u64, shop, order, units| {
             let at = begins + Duration::from_secs(after);
@@ -251,7 +251,7 @@ mod tests {
         let told = |_: Shop, order: u64| {
             told.filter(|_| order == 1).map(|after| begins + Duration::from_secs(after))
         };
-        let heard = Heard { told: &told, raced: &|_, _| raced };
+        let heard = Heard { told: &told, raced: &|_, _| false };
         let found = market.judge(&first, &heard);
         let [one] = &found[..] else { panic!("{found:?}") };
         assert_eq!(one.units, 2, "{found:?}");
@@ -260,14 +260,14 @@ mod tests {
 
     #[test]
     fn who_was_told_long_before_is_to_blame() {
-        assert_eq!(needed(30, Some(1), false), Some(Duration::from_secs(29)));
+        assert_eq!(needed(30, Some(1)), Some(Duration::from_secs(29)));
         assert!(Duration::from_secs(29) > FOLLOW);
     }
 
     #[test]
     fn who_was_not_told_yet_is_not() {
-        assert_eq!(needed(30, None, false), Some(Duration::ZERO));
-        assert_eq!(needed(30, Some(31), false), Some(Duration::ZERO));
+        assert_eq!(needed(30, None), Some(Duration::ZERO));
+        assert_eq!(needed(30, Some(31)), Some(Duration::ZERO));
     }
 
     /// A shop shows what it sold itself: that it sells again nobody explains, but a figure that was written

@@ -22,23 +22,13 @@ pub struct Stage {
     pub own_faults: bool,
 }
 
-/// What a platform does now and then. A system that normalises is no storm: it stays so, and is told.
-const OWN: &[&str] = &[
-    "throttled",
-    "errors",
-    "errors_after",
-    "resets",
-    "lost_replies",
-    "late",
-    "slow",
-    "truncated",
-    "html",
-    "error_in_200",
-    "expired",
-    "stale",
-    "webhooks",
-    "subscription_disabled",
-];
+/// What a platform does now and then to calls, but what nobody can wait out, and to webhooks. A system
+/// that normalises is no storm: it stays so, and is told.
+fn own_faults() -> impl Iterator<Item = &'static str> {
+    let calls = kilter_twin::faults::CALLS.iter().copied();
+    calls.filter(|name| *name != "throttled_absurdly").chain(["webhooks", "subscription_disabled"])
+}
+
 const OWN_ONE_IN: u64 = 25;
 const OWN_SLOW_MS: u64 = 500;
 
@@ -80,7 +70,7 @@ impl Stage {
 
     /// The twins' own faults begin, or pause while somebody acts who is not Kilter.
     pub async fn own(&self, on: bool) {
-        let names = if on { OWN } else { &[] };
+        let names: Vec<&str> = own_faults().filter(|_| on).collect();
         let said = json!({ "names": names, "one_in": OWN_ONE_IN, "slow_ms": OWN_SLOW_MS });
         for twin in
             [&self.rig.erp, &self.rig.de, &self.rig.us].into_iter().filter(|_| self.own_faults)

@@ -350,6 +350,7 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
             Page::Whole
         }
     };
+    let count = count(&mut inner, problems);
     let next = next(&mut inner, page, problems);
     let cursor = lens_at(&mut inner, "cursor", problems);
     let overlap_seconds = inner.seconds("overlap", problems).unwrap_or(300);
@@ -359,7 +360,28 @@ fn list(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<List> {
     let bulk = bulk(&mut inner, problems);
     inner.finish(problems);
     let cursor = cursor.map(|lens| Cursor { lens, overlap_seconds, near_seconds });
-    Some(List { call: call?, full, newest, items, page, next, cursor, lag_seconds, each, bulk })
+    #[rustfmt::skip]
+    let list = List { call: call?, full, newest, items, page, count, next, cursor, lag_seconds, each, bulk };
+    Some(list)
+}
+
+/// `{ header = "…" }`, or `{ at = "…" }` of each page or of a `call`.
+fn count(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Count> {
+    let node = reader.take("count")?;
+    let mut inner = Reader::new(reader.file, "list.count", node, problems);
+    let header = inner.text("header", problems);
+    let (call, at) = (call_at(&mut inner, "call", problems), path_at(&mut inner, "at", problems));
+    inner.finish(problems);
+    match (header, at) {
+        (Some(header), None) if call.is_none() => Some(Count::Header(header)),
+        (None, Some(at)) => Some(Count::Body { call, at }),
+        _ => {
+            let text = "list.count says where the number of rows stands".to_owned();
+            let hint = "one of header = \"…\", at = \"…\", or a call with at = \"…\"";
+            complain(reader.file, node.line, text, hint, problems);
+            None
+        }
+    }
 }
 
 /// `page = "relay"` with `info`, the path of a `pageInfo`; `page = "token"` with `next`, `more`.

@@ -375,6 +375,8 @@ pub struct List {
     pub newest: Option<Call>,
     pub items: Path,
     pub page: Page,
+    /// Where the remote says how many rows there are.
+    pub count: Option<Count>,
     /// Where the answer says what `$after` is for the next page, and whether there is one.
     pub next: Option<Next>,
     pub cursor: Option<Cursor>,
@@ -386,6 +388,15 @@ pub struct List {
     pub each: Option<String>,
     /// How it is read where it is long, and from its beginning.
     pub bulk: Option<Bulk>,
+}
+
+/// How many rows a listing has, as the remote says: for people who wait for its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Count {
+    /// A header of each page.
+    Header(String),
+    /// In each page; with a call, in the answer of that.
+    Body { call: Option<Call>, at: Path },
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use kilter_core::Json;
-use kilter_core::manifest::{Connector, Resource};
+use kilter_core::manifest::{Connector, List, Resource};
 use kilter_core::mapping::Env;
 use kilter_core::model::{Via, WaitKind};
 use kilter_core::sync::house::View;
@@ -203,27 +203,47 @@ impl Scene {
         Ok(own.map(|(_, _, n)| n).sum())
     }
 
-    /// Every item of a resource's listing, as the remote tells it, and for what it was listed.
+    /// Every item of a resource's listing, as the remote tells it, and for what it was listed. How many
+    /// rows there are, where the remote says so, must be so.
     pub async fn items(&self, view: &View<'_>) -> anyhow::Result<Vec<(String, Json)>> {
         let Some(list) = &view.resource.list else { return Ok(Vec::new()) };
-        let call = list.full.as_ref().unwrap_or(&list.call);
         let each = match &list.each {
             Some(what) => view.connection.each(what),
             None => vec![String::new()],
         };
         let mut out = Vec::new();
         for each in each {
-            let mut vars = poll::vars(view, &each);
-            let mut size = list.page.size().unwrap_or(usize::MAX);
-            for page in 1..=self.engine.house.config.limits.pages_max {
-                let at = pages::At { page, offset: (page - 1) * size };
-                let read = pages::read(&self.engine, view, list, call, &mut vars, at, &mut size);
-                let (items, more) = read.await.map_err(poll::FaultError)?;
-                out.extend(items.into_iter().map(|item| (each.clone(), item)));
-                if !more {
-                    break;
-                }
+            let items = self.listed(view, list, &each).await?;
+            out.extend(items.into_iter().map(|item| (each.clone(), item)));
+        }
+        Ok(out)
+    }
+
+    async fn listed(&self, view: &View<'_>, list: &List, each: &str) -> anyhow::Result<Vec<Json>> {
+        let call = list.full.as_ref().unwrap_or(&list.call);
+        let mut vars = poll::vars(view, each);
+        let mut size = list.page.size().unwrap_or(usize::MAX);
+        let (mut out, mut told) = (Vec::new(), None);
+        for page in 1..=self.engine.house.config.limits.pages_max {
+            let at = pages::At { page, offset: (page - 1) * size };
+            let read = pages::read(&self.engine, view, list, call, &mut vars, at, &mut size);
+            let pages::Got { items, more, count } = read.await.map_err(poll::FaultError)?;
+            out.extend(items);
+            told = told.or(count);
+            if !more {
+                break;
             }
+        }
+        if list.count.is_some() {
+            let told = match told {
+                None => pages::counted(&self.engine, view, list, &vars).await,
+                told => told,
+            };
+            let (resource, rows) = (&view.resource.name, out.len());
+            ensure!(
+                told == Some(rows),
+                "count the rows of {resource}: {rows} are listed, {told:?} were told"
+            );
         }
         Ok(out)
     }

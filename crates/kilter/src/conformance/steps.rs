@@ -67,6 +67,10 @@ impl Story {
         self.scene.align().await?;
         let failed = self.scene.failed();
         ensure!(failed.is_empty(), "read every listing: {}", failed.join("; "));
+        let house = std::sync::Arc::clone(&self.scene.engine.house);
+        for view in house.views().filter(|v| v.connection.name == self.scene.x()) {
+            self.scene.items(&view).await?;
+        }
         let rows = self.scene.engine.store.write_async(|tx| tx.resource_status()).await?;
         let own: Vec<_> = rows.iter().filter(|r| r.connection == self.scene.x()).collect();
         if let Some((resource, count)) = &self.seeded {

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kilter_core::Json;
-use kilter_core::manifest::{Cursor as Spec, Vars};
+use kilter_core::manifest::{Cursor as Spec, Vars, plain};
 use kilter_core::sync::house::View;
 
 use crate::store::cursors::Cursor;
@@ -56,6 +56,18 @@ impl Wide {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(listing.to_owned(), begun);
         }
     }
+}
+
+/// When an item says that it changed.
+pub fn changed_at(
+    view: &View<'_>,
+    cursor: Option<&Spec>,
+    item: &Json,
+    vars: &Vars,
+) -> Option<String> {
+    let lens = &cursor?.lens;
+    let value = lens.read(item, &view.env(vars, Some(item))).ok().flatten()?;
+    (!value.is_null()).then(|| plain(&value))
 }
 
 /// `$since`: the cursor, less a step back.

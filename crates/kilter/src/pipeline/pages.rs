@@ -6,17 +6,26 @@
 use std::sync::Arc;
 
 use kilter_core::Json;
-use kilter_core::manifest::{Call, List, Page, Vars, plain};
+use kilter_core::manifest::{Call, Count, List, Page, Vars, plain};
 use kilter_core::model::{Fault, FaultKind};
 use kilter_core::sync::house::View;
 
 use crate::engine::Engine;
+use crate::remote::Answer;
 
 /// Where a page lies: its number from 1, its first row from 0.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
     pub page: usize,
     pub offset: usize,
+}
+
+/// A page that was read.
+pub struct Got {
+    pub items: Vec<Json>,
+    pub more: bool,
+    /// How many rows the listing has, where its pages say so.
+    pub count: Option<usize>,
 }
 
 /// The items of a page, and whether there are more. A page that is too much for the remote at once
@@ -29,7 +38,7 @@ pub async fn read(
     vars: &mut Vars,
     at: At,
     size: &mut usize,
-) -> Result<(Vec<Json>, bool), Fault> {
+) -> Result<Got, Fault> {
     loop {
         match one(engine, view, list, call, vars, at, *size).await {
             Err(fault) if fault.smaller && *size > 1 && matches!(list.page, Page::Token { .. }) => {
@@ -56,7 +65,7 @@ async fn one(
     vars: &mut Vars,
     at: At,
     size: usize,
-) -> Result<(Vec<Json>, bool), Fault> {
+) -> Result<Got, Fault> {
     let count = if list.page == Page::Whole { 0 } else { size };
     vars.insert("page".to_owned(), Json::from(at.page));
     vars.insert("offset".to_owned(), Json::from(at.offset));
@@ -64,8 +73,13 @@ async fn one(
     let request = call
         .render(vars)
         .ok_or_else(|| Fault::new(FaultKind::Rejected, "", "the listing lacks a value"))?;
-    let mut body = engine.send(view, &request).await?.body;
+    let Answer { mut body, headers } = engine.send(view, &request).await?;
     let env = view.env(vars, None);
+    let count = match &list.count {
+        Some(Count::Header(name)) => headers.get(name).and_then(|n| n.to_str().ok()?.parse().ok()),
+        Some(Count::Body { call: None, at }) => at.read(&body, &env).as_ref().and_then(number),
+        _ => None,
+    };
     let next = list.next.as_ref().map(|next| {
         let token = next.token.read(&body, &env).filter(|t| !t.is_null());
         let more = match &next.more {
@@ -80,7 +94,7 @@ async fn one(
     };
     let Some((token, more)) = next else {
         let more = items.len() >= size;
-        return Ok((items, more));
+        return Ok(Got { items, more, count });
     };
     if more && (token.is_none() || token.as_ref() == vars.get("after")) {
         let shown = token.as_ref().map(plain).unwrap_or_default();
@@ -90,7 +104,24 @@ async fn one(
     if let Some(token) = token {
         vars.insert("after".to_owned(), token);
     }
-    Ok((items, more))
+    Ok(Got { items, more, count })
+}
+
+/// How many rows a listing has, where a call of its own says so. Nothing hangs on it but an estimate:
+/// a remote that does not tell is read all the same, and the exchange is logged with the others.
+pub async fn counted(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    list: &List,
+    vars: &Vars,
+) -> Option<usize> {
+    let Some(Count::Body { call: Some(call), at }) = &list.count else { return None };
+    let answer = engine.send(view, &call.render(vars)?).await.ok()?;
+    at.read(&answer.body, &view.env(vars, None)).as_ref().and_then(number)
+}
+
+fn number(told: &Json) -> Option<usize> {
+    plain(told).parse().ok()
 }
 
 /// Why there may be no list: what it was asked for may be gone.

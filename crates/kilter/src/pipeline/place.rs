@@ -45,7 +45,8 @@ pub struct Place {
     /// Pages and rows that were kept.
     pub kept: usize,
     pub rows: usize,
-    /// How many rows there were the last time.
+    /// How many rows there are, as the remote says; where it does not, how many there were the last
+    /// time.
     pub total: Option<usize>,
     salt: u64,
     /// Pages in a row that showed nothing new.
@@ -162,6 +163,12 @@ impl Place {
         self.last = last.or(self.last.take());
     }
 
+    /// Takes what a page says of how many rows there are. True: nobody knows, and it was not asked.
+    pub fn wants(&mut self, told: Option<usize>) -> bool {
+        self.total = told.or(self.total);
+        self.page == 1 && self.total.is_none()
+    }
+
     /// A remote that does not know what an offset is shows the same page for ever.
     pub fn moves_on(&self) -> std::result::Result<(), Fault> {
         if self.still <= STILL_MAX {
@@ -211,7 +218,7 @@ pub struct Progress {
     pub resource: String,
     pub each: String,
     pub rows: usize,
-    /// How many there were the last time; none: it is read for the first time.
+    /// How many there are, as the remote says, or else were the last time; none: nobody knows.
     pub total: Option<usize>,
     /// At the pace so far.
     pub seconds_left: Option<i64>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kilter_core::Json;
-use kilter_core::manifest::{Call, Cursor as CursorSpec, List, Page, Vars, plain};
+use kilter_core::manifest::{Call, List, Page, Vars, plain};
 use kilter_core::model::{Fault, FaultKind, Via};
 use kilter_core::sync::house::View;
 use kilter_core::sync::project::remote_of;
@@ -259,8 +259,11 @@ impl Reading<'_> {
                 self.page_asked = Some(self.engine.store.newest());
             }
             let at = self.place.next(list.page, &mut self.vars);
-            let (mut items, more) =
+            let pages::Got { mut items, more, count } =
                 pages::read(self.engine, view, list, call, &mut self.vars, at, &mut size).await?;
+            if self.full && more && self.place.wants(count) {
+                self.place.total = pages::counted(self.engine, view, list, &self.vars).await;
+            }
             if !self.joined(at, size, &mut items) {
                 seams += 1;
                 if seams > place::SEAMS_MAX {
@@ -298,7 +301,8 @@ impl Reading<'_> {
         let by_id = self.full && (self.list.full.is_some() || self.list.cursor.is_none());
         let key = |item: &Json| {
             let id = self.remote(item).unwrap_or_else(|| item.to_string());
-            let changed = changed_at(self.view, self.list.cursor.as_ref(), item, &self.vars);
+            let changed =
+                overlap::changed_at(self.view, self.list.cursor.as_ref(), item, &self.vars);
             if by_id { id } else { format!("{id} {}", changed.unwrap_or_default()) }
         };
         let first = items.first().map(&key);
@@ -326,7 +330,7 @@ impl Reading<'_> {
 
     pub fn note(&mut self, items: &[Json]) {
         for item in items {
-            let at = changed_at(self.view, self.list.cursor.as_ref(), item, &self.vars);
+            let at = overlap::changed_at(self.view, self.list.cursor.as_ref(), item, &self.vars);
             self.newest = self.newest.take().max(at);
             if self.shown.is_some() {
                 let remote = self.remote(item);
@@ -419,8 +423,12 @@ async fn start_at(
     let mut vars = vars(view, each);
     let mut size = list.page.size().unwrap_or(usize::MAX);
     let at = pages::At { page: 1, offset: 0 };
-    let (items, _) = pages::read(engine, view, list, newest, &mut vars, at, &mut size).await?;
-    let at = items.iter().filter_map(|i| changed_at(view, list.cursor.as_ref(), i, &vars)).max();
+    let got = pages::read(engine, view, list, newest, &mut vars, at, &mut size).await?;
+    let at = got
+        .items
+        .iter()
+        .filter_map(|i| overlap::changed_at(view, list.cursor.as_ref(), i, &vars))
+        .max();
     let value = Some(at.unwrap_or_else(|| BEGINNING.to_owned()));
     let done = Cursor { value, page: None, asked, last: 0, complete: true, at: now() };
     finish(engine, view, each, done, Ended { swept: true, ..Ended::default() }).await?;
@@ -486,15 +494,4 @@ pub fn vars(view: &View<'_>, each: &str) -> Vars {
     vars.insert("today".to_owned(), Json::String(at[..10].to_owned()));
     vars.insert("now".to_owned(), Json::String(at));
     vars
-}
-
-fn changed_at(
-    view: &View<'_>,
-    cursor: Option<&CursorSpec>,
-    item: &Json,
-    vars: &Vars,
-) -> Option<String> {
-    let lens = &cursor?.lens;
-    let value = lens.read(item, &view.env(vars, Some(item))).ok().flatten()?;
-    (!value.is_null()).then(|| plain(&value))
 }

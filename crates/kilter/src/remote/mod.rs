@@ -78,6 +78,7 @@ impl fmt::Debug for Remote {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub body: Json,
+    pub headers: reqwest::header::HeaderMap,
 }
 
 #[derive(Debug, thiserror::Error)]

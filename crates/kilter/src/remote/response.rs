@@ -117,7 +117,7 @@ pub fn judge(
     connector: &Connector,
     env: &Env<'_>,
 ) -> Result<Answer, (Fault, String)> {
-    let Received { status, retry_after, body, unreadable, began, .. } = received;
+    let Received { status, retry_after, headers, body, unreadable, began, .. } = received;
     if let (200..300, Some(text)) = (status, &unreadable) {
         return Err((cut(status, text), began));
     }
@@ -127,7 +127,7 @@ pub fn judge(
         _ => Some(connector.errors.classify(status, &body, env)),
     };
     match fault {
-        None => Ok(Answer { body }),
+        None => Ok(Answer { body, headers }),
         Some(fault) if body.is_null() => Err((Fault { retry_after, ..fault }, began)),
         Some(fault) => Err((Fault { retry_after, ..fault }, body.to_string())),
     }

@@ -99,6 +99,9 @@ async fn an_interrupted_listing_goes_on_and_loses_no_row_that_moved() {
         (&json!("simple"), &json!(298)),
         "{status}"
     );
+    // Never read before: the shop says how many there are.
+    let (total, left) = (&reading["total"], &reading["seconds_left"]);
+    assert_eq!((total, left.is_u64()), (&json!(PRODUCTS), true), "{status}");
 
     // Rows before its place go: what stood behind it stands before it now.
     for sku in ["FOUND-003", "FOUND-150", "FOUND-151"] {
@@ -140,7 +143,12 @@ async fn what_is_live_passes_while_everything_is_read_and_history_stays_history(
         }
         rig.post(&format!("{}/_twin/orders", rig.de.url()), &body).await
     };
-    placed("FOUND-001", "2024-05-01T10:00:00").await;
+    let old = placed("FOUND-001", "2024-05-01T10:00:00").await["id"].clone();
+    let as_it_is = async || {
+        let all = rig.get(&format!("{}/_twin/state", rig.de.url())).await;
+        list(&all, "orders").iter().find(|o| o["id"] == old).cloned().unwrap()
+    };
+    let was = as_it_is().await;
     let (code, told) = rig.run(&["sync"]).await;
     assert_eq!(code, 0, "{told}");
 
@@ -173,6 +181,8 @@ async fn what_is_live_passes_while_everything_is_read_and_history_stays_history(
     // The order of 2024 is history: not in the ERP, and no figure moved for it.
     let erp = state(rig.erp.url()).await;
     assert_eq!(list(&erp, "orders").len(), 1, "only the new order is sent");
+    // Nobody is written to about it: in its shop it is as it was.
+    assert_eq!(as_it_is().await, was);
     let database = rusqlite::Connection::open(rig.database()).unwrap();
     let sql = "SELECT count(*) FROM sold JOIN records ON records.id = sold.variant \
                WHERE records.key = 'FOUND-001'";

@@ -109,14 +109,15 @@ async fn forward(
         }
     }
     let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
-    let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
+    let (status, headers) = (answer.status(), answer.headers().clone());
     let mut told = answer.bytes().await.unwrap_or_default();
     if let Some((from, to)) = relay.reworded.lock().unwrap().as_ref() {
         told = String::from_utf8_lossy(&told).replace(from, to).into();
     }
     let mut out = (status, told).into_response();
-    if let Some(kind) = kind {
-        out.headers_mut().insert("content-type", kind);
+    let own = ["content-length", "transfer-encoding", "connection", "date"];
+    for (name, value) in headers.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
+        out.headers_mut().insert(name, value.clone());
     }
     out
 }

@@ -109,17 +109,21 @@ pub struct Known {
     pub own: &'static [&'static str],
     /// Its platform does not do this by itself: by name only, and never in a storm.
     pub apart: &'static [&'static str],
+    /// It has no such thing: what its platform never tells cannot fall silent.
+    pub lacks: &'static [&'static str],
 }
 
 impl Known {
     pub fn names(&self) -> Vec<&'static str> {
         let groups = [STORM, "webhooks"].iter();
-        groups.chain(CALLS).chain(HOOKS).chain(HABITS).chain(self.own).copied().collect()
+        let all = groups.chain(CALLS).chain(HOOKS).chain(HABITS).chain(self.own).copied();
+        all.filter(|name| !self.lacks.contains(name)).collect()
     }
 
     fn storm(&self) -> impl Iterator<Item = &'static str> {
         let all = CALLS.iter().chain(HOOKS).chain(HABITS).chain(self.own).copied();
-        all.filter(|name| !self.apart.contains(name) && *name != "throttled_absurdly")
+        let out = |name: &&str| self.apart.contains(name) || self.lacks.contains(name);
+        all.filter(move |name| !out(name) && *name != "throttled_absurdly")
     }
 }
 

@@ -42,7 +42,9 @@ use crate::faults::{Known, Schedule};
 use crate::{Error, Options, Running};
 
 /// Its rules ring until a person archives them, its keys live until a person ends them.
-pub const FAULTS: Known = Known { own: &[], apart: &["expired", "subscription_disabled"] };
+/// It tells nobody of a delete, on a good day either.
+pub const FAULTS: Known =
+    Known { own: &[], apart: &["expired", "subscription_disabled"], lacks: &["silent_deletes"] };
 
 const FACE: Face = Face {
     error: error_body,

@@ -64,7 +64,7 @@ pub use schema::sdl;
 pub use settings::KNOWN as SETTINGS;
 
 /// `internal` and `bulk` are its own: an error of its own words, and jobs that fail.
-pub const FAULTS: Known = Known { own: &["internal", "bulk"], apart: &[] };
+pub const FAULTS: Known = Known { own: &["internal", "bulk"], apart: &[], lacks: &[] };
 
 const FACE: Face = Face {
     error: |status| {

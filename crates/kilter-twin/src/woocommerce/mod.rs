@@ -47,7 +47,7 @@ use crate::{Error, Options, Running};
 pub use settings::KNOWN as SETTINGS;
 
 /// Keys do not expire here, and nobody but a person ends a key.
-pub const FAULTS: Known = Known { own: &[], apart: &["expired"] };
+pub const FAULTS: Known = Known { own: &[], apart: &["expired"], lacks: &[] };
 
 const FACE: Face = Face {
     error: |status| {

@@ -439,3 +439,15 @@ async fn an_unknown_name_is_refused_and_the_known_ones_are_told() {
         assert!(shown["known"].as_array().unwrap().contains(&json!("storm")));
     }
 }
+
+/// It tells of no delete on a good day: there is nothing to fall silent.
+#[tokio::test]
+async fn what_a_platform_has_not_is_refused_and_in_no_storm() {
+    let twin = twin("odoo", 1, &[]).await;
+    let body = json!({ "names": ["silent_deletes"] });
+    assert_eq!(twin.send("POST", "/_twin/faults", body).await.status, Some(422));
+    let (_, struck) = storm("odoo", 1).await;
+    let shown = twin.office("GET", "faults", Value::Null).await;
+    assert!(!shown["known"].as_array().unwrap().contains(&json!("silent_deletes")));
+    assert!(struck.get("silent_deletes").is_none(), "{struck}");
+}

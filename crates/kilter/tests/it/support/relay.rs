@@ -27,6 +27,8 @@ pub struct Relay {
     pub slow: Mutex<Option<(String, u64)>>,
     /// In answers, this text stands for that one.
     pub reworded: Mutex<Option<(String, String)>>,
+    /// Answers that hold this text, and how many there were.
+    pub heard: Mutex<Option<(String, u64)>>,
     /// A read of several by their ids fails where this one is among them.
     pub spoilt: Mutex<Option<String>>,
 }
@@ -113,6 +115,9 @@ async fn forward(
     let mut told = answer.bytes().await.unwrap_or_default();
     if let Some((from, to)) = relay.reworded.lock().unwrap().as_ref() {
         told = String::from_utf8_lossy(&told).replace(from, to).into();
+    }
+    if let Some((text, times)) = relay.heard.lock().unwrap().as_mut() {
+        *times += u64::from(String::from_utf8_lossy(&told).contains(text.as_str()));
     }
     let mut out = (status, told).into_response();
     let own = ["content-length", "transfer-encoding", "connection", "date"];

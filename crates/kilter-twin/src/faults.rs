@@ -39,6 +39,8 @@ pub const HOOKS: &[&str] = &[
 const WEBHOOKS: usize = 4;
 /// What is so all the time, once it is on.
 pub const HABITS: &[&str] = &["normalising"];
+/// Nobody is there: for a while, by `gone_ms`.
+pub const GONE: &str = "gone";
 /// Everything a platform can do, now and then.
 pub const STORM: &str = "storm";
 
@@ -273,6 +275,7 @@ impl Schedule {
     /// The next call's fault. Every name is drawn at every call, so that none moves another.
     pub fn call(&mut self) -> Strike {
         if self.gone_until.is_some_and(|until| Instant::now() < until) {
+            *self.struck.entry(GONE).or_default() += 1;
             return Strike::Gone;
         }
         self.calls += 1;

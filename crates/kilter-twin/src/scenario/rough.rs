@@ -18,6 +18,7 @@ use super::script::{MAIN, RETAIL_EUR, Sale, Step};
 use super::shops::{Facts, SHOPS, facts};
 use super::verdict::Verdict;
 use super::{Did, Error, Stage, erp};
+use crate::faults::GONE;
 
 /// The shop whose people write and delete what is not theirs.
 const CARELESS: &str = "de";
@@ -27,6 +28,8 @@ const DELETED: usize = 2;
 /// Orders placed while webhooks get lost, while the ERP is ill, and around the kill.
 pub const HOOKED: usize = 30;
 pub const STORMED: usize = 24;
+/// The last of them while nobody answers there.
+const WHILE_AWAY: usize = 6;
 pub const KILLED: usize = 24;
 /// Counts that a clerk makes meanwhile, in each of the three.
 const COUNTED: usize = 30;
@@ -40,6 +43,17 @@ const LATE_MS: u64 = 2_000;
 const ILL: [&str; 3] = ["throttled/6", "errors/6", "lost_replies/6"];
 /// How long nobody answers there.
 const AWAY: Duration = Duration::from_secs(10);
+
+/// Fault → how often it struck, by a twin's page.
+fn struck(page: &Value) -> BTreeMap<String, u64> {
+    let all = page["struck"].as_object().into_iter().flatten();
+    all.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
+}
+
+/// Is it one of these, said with their rates?
+fn among(said: &[&str], name: &str) -> bool {
+    said.iter().any(|one| one.split('/').next() == Some(name))
+}
 
 impl Stage {
     /// Prices and figures typed into a shop: no order stands behind them, and they are the ERP's.
@@ -116,21 +130,29 @@ impl Stage {
         Ok(Did::new(HOOKED + said.len(), said))
     }
 
-    /// Webhooks come as they should again; how many got lost in between.
-    pub async fn keep_webhooks(&mut self) -> Result<(u64, u64), Error> {
-        self.faults_everywhere(&json!({ "names": [] })).await?;
+    /// Webhooks come as they should again; how many got lost in between, how many came, and how often
+    /// each fault struck.
+    pub async fn keep_webhooks(&mut self) -> Result<(u64, u64, BTreeMap<String, u64>), Error> {
+        let struck = self.faults_everywhere(&json!({ "names": [] })).await?;
+        let struck: BTreeMap<String, u64> =
+            struck.into_iter().filter(|(name, _)| among(&WEBHOOKS, name)).collect();
+        self.script.hooks_struck = Some(struck.clone());
         let (dropped, sent) = self.dropped().await?;
         let lost = dropped.saturating_sub(self.script.hooks_before);
         self.script.hooks_lost = Some(lost);
-        Ok((lost, sent))
+        Ok((lost, sent, struck))
     }
 
-    async fn faults_everywhere(&self, body: &Value) -> Result<(), Error> {
-        for Facts { name, .. } in &SHOPS {
-            self.office(name).post("faults", body).await?;
+    /// Fault → how often it struck so far, at all four.
+    async fn faults_everywhere(&self, body: &Value) -> Result<BTreeMap<String, u64>, Error> {
+        let mut all = BTreeMap::new();
+        let shops = SHOPS.iter().map(|Facts { name, .. }| self.office(name));
+        for office in shops.chain([&self.erp]) {
+            for (name, count) in struck(&office.post("faults", body).await?) {
+                *all.entry(name).or_default() += count;
+            }
         }
-        self.erp.post("faults", body).await?;
-        Ok(())
+        Ok(all)
     }
 
     /// Webhooks dropped on purpose and webhooks sent, at all four.
@@ -149,22 +171,23 @@ impl Stage {
     pub async fn erp_is_ill(&mut self) -> Result<Did, Error> {
         self.begin(Step::Storm).await?;
         self.erp.post("faults", &json!({ "names": ILL })).await?;
-        self.sell_more("storm", STORMED).await?;
+        self.sell_more("storm", STORMED - WHILE_AWAY).await?;
         let said = self.count_more("storm").await?;
         tokio::time::sleep(self.pace.between_orders * 40).await;
         let away = u64::try_from(AWAY.as_millis()).unwrap_or(0);
         self.erp.post("faults", &json!({ "gone_ms": away })).await?;
-        tokio::time::sleep(AWAY).await;
+        let back = tokio::time::Instant::now() + AWAY;
+        self.sell_more("while it is away", WHILE_AWAY).await?;
+        tokio::time::sleep_until(back).await;
         Ok(Did::new(STORMED + said.len(), said))
     }
 
     /// Fault → how often it struck the ERP's clients; from here on it is well.
     pub async fn erp_is_well(&mut self) -> Result<BTreeMap<String, u64>, Error> {
         let page = self.erp.post("faults", &json!({ "names": [] })).await?;
-        let struck = page["struck"].as_object().into_iter().flatten();
-        let calls = struck.filter(|(name, _)| ILL.iter().any(|ill| ill.starts_with(name.as_str())));
+        let ill = |name: &str| among(&ILL, name) || name == GONE;
         let calls: BTreeMap<String, u64> =
-            calls.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect();
+            struck(&page).into_iter().filter(|(name, _)| ill(name)).collect();
         self.script.struck = Some(calls.clone());
         Ok(calls)
     }
@@ -251,8 +274,13 @@ impl Stage {
         if script.hooks_lost == Some(0) {
             problems.push("no webhook got lost: the rest was never asked for".to_owned());
         }
+        if let Some(struck) = &script.hooks_struck
+            && struck.len() < WEBHOOKS.len()
+        {
+            problems.push(format!("not everything happened to webhooks that was to: {struck:?}"));
+        }
         if let Some(struck) = &script.struck
-            && struck.len() < ILL.len()
+            && struck.len() <= ILL.len()
         {
             problems.push(format!("the ERP was not as ill as it should have been: {struck:?}"));
         }

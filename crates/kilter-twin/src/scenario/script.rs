@@ -112,6 +112,8 @@ pub struct Script {
     /// Webhooks that were dropped before those of the step, and by it.
     pub hooks_before: u64,
     pub hooks_lost: Option<u64>,
+    /// What happened to webhooks → how often.
+    pub hooks_struck: Option<BTreeMap<String, u64>>,
     /// Fault of the ERP → how often it struck.
     pub struck: Option<BTreeMap<String, u64>>,
     pub sales: Vec<Sale>,

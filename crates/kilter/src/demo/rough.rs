@@ -3,6 +3,7 @@
 //! Reads   the stage.   Writes  the terminal; kills and starts `kilter serve`.
 //! Never   judges: the referee does, from the twins' own state.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kilter_twin::scenario::{Did, Stage, Step};
@@ -32,18 +33,15 @@ pub async fn tell(
         let did = stage.lose_webhooks().await?;
         say(screen, &did, "orders and counts, told twice, late, out of order, or never");
         until_there(stage, screen, Step::Hooks, "orders", "orders where they belong").await?;
-        let (lost, sent) = stage.keep_webhooks().await?;
-        screen.say(&format!("    {lost} webhooks never came, {sent} did so far"));
+        let (lost, sent, struck) = stage.keep_webhooks().await?;
+        screen
+            .say(&format!("    {lost} webhooks never came, {sent} did so far: {}", said(&struck)));
     }
     if until >= Step::Storm {
         let did = stage.erp_is_ill().await?;
         say(screen, &did, "orders and counts while the ERP was ill, then away for 10 s");
         let struck = stage.erp_is_well().await?;
-        let struck: Vec<String> = struck
-            .iter()
-            .map(|(name, count)| format!("{count} {}", name.replace('_', " ")))
-            .collect();
-        screen.say(&format!("    it answered with {}", struck.join(", ")));
+        screen.say(&format!("    it answered with {}", said(&struck)));
         until_there(stage, screen, Step::Storm, "orders", "orders where they belong").await?;
     }
     if until >= Step::Kill {
@@ -58,6 +56,11 @@ pub async fn tell(
         until_there(stage, screen, Step::Kill, "orders", "orders where they belong").await?;
     }
     Ok(())
+}
+
+fn said(struck: &BTreeMap<String, u64>) -> String {
+    let said = struck.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " ")));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 fn say(screen: &show::Screen, did: &Did, what: &str) {

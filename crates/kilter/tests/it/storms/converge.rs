@@ -13,7 +13,8 @@ use crate::support;
 use serde_json::json;
 
 use crate::storms::judge;
-use crate::storms::people::{self, Left, Step};
+use crate::storms::people::{self, Left};
+use crate::storms::script::{self, Shop, Step};
 use crate::storms::stage::{Stage, seed, told};
 /// What is right after this long is right in time: back-offs end, on a busy machine too.
 const CALM: Duration = Duration::from_secs(90);
@@ -26,9 +27,12 @@ const MUGS: usize = 6;
 const UNDELETED: &str = "TEE-000-M";
 
 /// One shop asks what becomes of what was deleted, the other has it made again. What no webhook tells
-/// is polled every few seconds.
+/// is polled every few seconds. One
+/// shop owns its descriptions, once the ERP proposed them.
 fn config(text: String) -> String {
+    let seeded = "[own.product]\n\"description@de_DE\" = { owner = \"de\", seed = \"erp\" }\n";
     text.replace("[connection.us]\n", "[connection.us]\ngone = \"recreate\"\n")
+        .replace("[own.product]\n", seeded)
         .replace("templates = \"3s\"", "templates = \"2s\"\ntexts = \"2s\"")
         .replace(
             "orders = \"2s\"\nrefunds",
@@ -55,7 +59,7 @@ async fn storm(name: &str, script: &[Step], first_load: bool, without: &str) -> 
     let mut serving = stage.served(without).await;
     stage.own(true).await;
     let mut left = people::act(&stage, script, &mut serving, without).await;
-    people::clear_bin(&stage, people::Shop::Us, &mut left).await;
+    people::clear_bin(&stage, Shop::Us, &mut left).await;
     let met = stage.met().await;
     stage.clear_up().await;
     if stage.own_faults {
@@ -127,7 +131,7 @@ async fn after(
     let waits = status["waits"].as_array().unwrap();
     wrong.extend(waits.iter().filter(|w| !asked(w)).map(|w| format!("waits: {w}")));
     let deleted = left.deleted.iter().chain(left.binned.keys());
-    let deleted = deleted.filter(|(shop, _)| *shop == people::Shop::De).count();
+    let deleted = deleted.filter(|(shop, _)| *shop == Shop::De).count();
     let asked = waits.iter().filter(asked).count();
     if asked != deleted {
         wrong.push(format!("{deleted} were deleted in de, {asked} are asked about"));
@@ -219,7 +223,7 @@ async fn after_a_storm_everything_agrees_and_nothing_is_written_any_more() {
     let mut storms = tokio::task::JoinSet::new();
     for case in (0..cases).filter(|case| only.is_none_or(|only| only == *case)) {
         storms.spawn(async move {
-            let mut script = people::script(seed, case, steps, &skus());
+            let mut script = script::script(seed, case, steps, &skus());
             if let Some(kept) = kept() {
                 script = kept.iter().map(|n| script[*n].clone()).collect();
             }
@@ -260,7 +264,7 @@ async fn without_echo_suppression_the_quiet_is_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_what_platforms_do_by_themselves_everything_agrees() {
     let seed = seed();
-    let script = people::script(seed, 0, told("KILTER_STEPS", 60), &skus());
+    let script = script::script(seed, 0, told("KILTER_STEPS", 60), &skus());
     if let Err(wrong) = storm(OWN, &script, true, "").await {
         panic!("{wrong}\nagain: KILTER_SEED={seed}");
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::storms::people::{Left, Shop};
+use crate::storms::people::Left;
+use crate::storms::script::Shop;
 use crate::storms::stage::Stage;
 
 /// What a shop is to show: prefix of its orders, price list, warehouses, language.
@@ -77,8 +78,6 @@ fn offers(shop: &Value) -> BTreeMap<String, Vec<&Value>> {
 
 fn goods(face: &Face, shop: &Value, erp: &Value, left: &Left, wrong: &mut Vec<String>) {
     let (name, offers) = (face.name, offers(shop));
-    let titles: BTreeMap<i64, &Value> =
-        list(erp, "templates").iter().map(|t| (t["id"].as_i64().unwrap(), &t["name"])).collect();
     let mut known = 0;
     for variant in list(erp, "variants") {
         let Some(sku) = variant["default_code"].as_str() else { continue };
@@ -98,23 +97,13 @@ fn goods(face: &Face, shop: &Value, erp: &Value, left: &Left, wrong: &mut Vec<St
             wrong.push(format!("{name}: {sku} stands there {} times", found.len()));
             continue;
         };
-        let template = variant["template_id"].as_i64();
-        let template = template.or_else(|| variant["template_id"][0].as_i64()).unwrap();
-        let title = titles[&template];
-        let title = if title.is_string() { title } else { &title[face.language] };
         let mut compare = |what: &str, there: Value, here: Value| {
             if there != here {
-                wrong.push(format!("{name}: {sku} shows {what} {there}, the ERP says {here}"));
+                wrong.push(format!("{name}: {sku} shows {what} {there}, it was to be {here}"));
             }
         };
-        let number = |v: Decimal| Value::String(v.normalize().to_string());
-        compare("the title", title_of(shop, offer), title.clone());
-        let price = number(decimal(&variant["prices"][face.list]));
-        compare("the price", number(decimal(&offer["regular_price"])), price);
-        let weight = number(decimal(&variant["weight"]));
-        compare("the weight", number(decimal(&offer["weight"])), weight);
-        let stock = number(forecast(variant, face.places).max(Decimal::ZERO));
-        compare("the stock", number(decimal(&offer["stock_quantity"])), stock);
+        at_variant(face, offer, variant, &mut compare);
+        at_product(face, (shop, offer), (erp, variant), left, &mut compare);
         if let Some((order, visibility)) = left.own.get(&(face.shop, sku.to_owned())) {
             compare("its own place", offer["menu_order"].clone(), Value::from(*order));
             compare("its own way", offer["catalog_visibility"].clone(), Value::from(*visibility));
@@ -126,14 +115,76 @@ fn goods(face: &Face, shop: &Value, erp: &Value, left: &Left, wrong: &mut Vec<St
     }
 }
 
-/// The title stands at the product; what is shown is text as HTML.
-fn title_of(shop: &Value, offer: &Value) -> Value {
+/// What is shown, and what it was to be.
+type Compare<'c> = &'c mut dyn FnMut(&str, Value, Value);
+
+fn at_variant(face: &Face, offer: &Value, variant: &Value, compare: Compare<'_>) {
+    let number = |v: Decimal| Value::String(v.normalize().to_string());
+    let price = number(decimal(&variant["prices"][face.list]));
+    compare("the price", number(decimal(&offer["regular_price"])), price);
+    let weight = number(decimal(&variant["weight"]));
+    compare("the weight", number(decimal(&offer["weight"])), weight);
+    let stock = number(forecast(variant, face.places).max(Decimal::ZERO));
+    compare("the stock", number(decimal(&offer["stock_quantity"])), stock);
+    let code = variant["barcode"].as_str().unwrap_or_default();
+    compare("the barcode", offer["global_unique_id"].clone(), code.into());
+    compare("the choice", choice(offer), variant["attributes"].clone());
+}
+
+/// Title, status and description stand at the product.
+fn at_product(
+    face: &Face,
+    (shop, offer): (&Value, &Value),
+    (erp, variant): (&Value, &Value),
+    left: &Left,
+    compare: Compare<'_>,
+) {
+    let id = variant["template_id"].as_i64().or_else(|| variant["template_id"][0].as_i64());
+    let template = list(erp, "templates").iter().find(|t| t["id"].as_i64() == id).unwrap();
     let parent = offer["parent_id"].as_u64().filter(|id| *id > 0);
     let at = list(shop, "products").iter().find(|p| p["id"].as_u64() == parent);
-    let shown = parent.map_or(offer, |_| at.unwrap_or(&Value::Null));
-    let text = shown["name"].as_str().unwrap_or_default();
+    let product = parent.map_or(offer, |_| at.unwrap_or(&Value::Null));
+    let sku = variant["default_code"].as_str().unwrap();
+    compare("the title", plain(&product["name"]), in_language(&template["name"], face));
+    let off = if left.off.contains(sku) { "draft" } else { "publish" };
+    compare("whether it is on sale", product["status"].clone(), off.into());
+    let said = in_language(&template["description_sale"], face);
+    let shown = product["description"].as_str().unwrap_or_default().trim();
+    let shown = shown.strip_prefix("<p>").unwrap_or(shown);
+    let shown = shown.strip_suffix("</p>").unwrap_or(shown);
+    match (face.shop, left.told.get(sku)) {
+        (Shop::Us, _) => compare("the description", shown.into(), said),
+        // Proposed by the ERP once, and the editors' own from then on.
+        (Shop::De, Some(told)) => compare("its own text", shown.into(), told.clone().into()),
+        (Shop::De, None) => {
+            let proposed =
+                id.and_then(|id| left.proposed.get(&id)).is_some_and(|all| all.contains(shown));
+            if !shown.is_empty() && !proposed {
+                compare("a text of nobody's", shown.into(), Value::Null);
+            }
+        }
+    }
+}
+
+/// What is shown is text as HTML.
+fn plain(shown: &Value) -> Value {
+    let text = shown.as_str().unwrap_or_default();
     let plain = [("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#039;", "'")];
     Value::String(plain.iter().rev().fold(text.to_owned(), |t, (from, to)| t.replace(from, to)))
+}
+
+/// A text of the ERP's in a shop's language: the one of all, where it is not translated.
+fn in_language(text: &Value, face: &Face) -> Value {
+    let own = if text.is_object() { &text[face.language] } else { text };
+    let own = if own.is_string() { own } else { &text["en_US"] };
+    own.as_str().unwrap_or_default().into()
+}
+
+/// A variation's attributes: name → option.
+fn choice(offer: &Value) -> Value {
+    let all = offer["attributes"].as_array().into_iter().flatten();
+    let one = |a: &Value| Some((a["name"].as_str()?.to_owned(), a.get("option")?.clone()));
+    Value::Object(all.filter_map(one).collect())
 }
 
 fn orders(face: &Face, shop: &Value, erp: &Value, wrong: &mut Vec<String>) {

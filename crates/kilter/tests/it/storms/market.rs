@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::storms::judge::FACES;
-use crate::storms::people::Shop;
+use crate::storms::script::Shop;
 use crate::storms::stage::Stage;
 
 /// One line of one order. An order here has one.

@@ -14,4 +14,5 @@ mod oversell;
 mod people;
 mod refunds;
 mod relay;
+mod script;
 mod stage;

@@ -1,136 +1,28 @@
-//! What happens in a storm, as a script: clerks, buyers, people in the shops, and the weather.
+//! Who acts in a storm: clerks, buyers, people in the shops, and the weather.
 //!
-//! Reads   dice.   Writes  through the twins' back offices; notes what people left in the shops.
+//! Reads   a script.   Writes  through the twins' back offices; notes what people left in the shops.
 //! Never   draws from the dice while it acts: each step stands alone, so that others may be left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::storms::refunds::Refunds;
-use crate::storms::relay::{FAULTS, Fault, Weather};
+use crate::storms::script::{Shop, Step};
 use crate::storms::stage::Stage;
 use crate::support::Serving;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shop {
-    De,
-    Us,
-}
-
-/// What a merchant gives back of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Money alone, for no line.
-    Money,
-    /// One piece of the first line; back into the shop's stock, or not.
-    Piece {
-        restock: bool,
-    },
-    All,
-}
-
-#[derive(Debug, Clone)]
-pub enum Step {
-    Price {
-        sku: String,
-        list: &'static str,
-        cents: u32,
-    },
-    Stock {
-        sku: String,
-        place: &'static str,
-        quantity: u32,
-    },
-    Rename {
-        sku: String,
-        language: &'static str,
-        name: String,
-    },
-    Weigh {
-        sku: String,
-        grams: u32,
-    },
-    New {
-        number: u32,
-    },
-    Order {
-        shop: Shop,
-        lines: Vec<(String, u32)>,
-        buyer: u32,
-    },
-    Cancel {
-        shop: Shop,
-        nth: usize,
-    },
-    /// Somebody edits in a shop what the ERP owns.
-    Drift {
-        shop: Shop,
-        sku: String,
-        what: &'static str,
-        value: String,
-    },
-    /// Somebody edits in a shop what is the shop's own.
-    Own {
-        shop: Shop,
-        sku: String,
-        order: u32,
-        visibility: &'static str,
-    },
-    Delete {
-        shop: Shop,
-        sku: String,
-    },
-    /// Into the shop's bin; and out of it again, the nth that lies there.
-    Bin {
-        shop: Shop,
-        sku: String,
-    },
-    Restore {
-        shop: Shop,
-        nth: usize,
-    },
-    Refund {
-        shop: Shop,
-        nth: usize,
-        what: Part,
-    },
-    /// Kilter is stopped, or killed, and started again on the same database.
-    Restart {
-        kill: bool,
-        dead_ms: u64,
-    },
-    Fail {
-        system: usize,
-        fault: Fault,
-        times: usize,
-        writes_only: bool,
-    },
-    Lose {
-        shop: Shop,
-        on: bool,
-    },
-    Weather(Weather),
-    Wait {
-        ms: u64,
-    },
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
 
 /// What people left behind.
 #[derive(Debug, Default)]
 pub struct Left {
     /// (shop, SKU) → what is the shop's own.
     pub own: BTreeMap<(Shop, String), (u32, &'static str)>,
+    /// SKU → what editors wrote; template → every text that the ERP proposed.
+    pub told: BTreeMap<String, String>,
+    pub proposed: BTreeMap<i64, BTreeSet<String>>,
+    /// Not on sale.
+    pub off: BTreeSet<String>,
     pub deleted: BTreeSet<(Shop, String)>,
     /// In the bin now.
     pub binned: BTreeMap<(Shop, String), u64>,
@@ -142,82 +34,6 @@ pub struct Left {
 
 /// More would be taken for another account: see `absent`.
 const DELETES_MAX: usize = 4;
-
-/// The `n`th script of a seed. Each step has dice of its own.
-pub fn script(seed: u64, case: usize, steps: usize, skus: &[String]) -> Vec<Step> {
-    let steps = (0..steps).map(|at| {
-        let place = (case as u64) << 32 | at as u64;
-        let mut dice = SmallRng::seed_from_u64(seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        step(&mut dice, at, skus)
-    });
-    steps.collect()
-}
-
-fn step(dice: &mut SmallRng, at: usize, skus: &[String]) -> Step {
-    let sku = skus[dice.random_range(0..skus.len())].clone();
-    let shop = if dice.random_bool(0.5) { Shop::De } else { Shop::Us };
-    let number = dice.random_range(0..10_000_u32);
-    match dice.random_range(0..100_u8) {
-        0..10 => {
-            let list = if dice.random_bool(0.5) { "EUR" } else { "USD" };
-            Step::Price { sku, list, cents: dice.random_range(100..9999) }
-        }
-        10..22 => {
-            let place = if dice.random_bool(0.6) { "WH" } else { "WST" };
-            Step::Stock { sku, place, quantity: dice.random_range(0..40) }
-        }
-        22..26 => {
-            let language = if dice.random_bool(0.5) { "de_DE" } else { "en_US" };
-            Step::Rename { sku, language, name: format!("Größe {number} <b> & \"Co\"") }
-        }
-        26..29 => Step::Weigh { sku, grams: dice.random_range(1..5000) },
-        29..32 => Step::New { number: u32::try_from(at).unwrap() },
-        32..48 => {
-            let lines = (0..dice.random_range(1..=2_usize)).map(|_| {
-                (skus[dice.random_range(0..skus.len())].clone(), dice.random_range(1..=3_u32))
-            });
-            Step::Order { shop, lines: lines.collect(), buyer: number % 7 }
-        }
-        48..52 => Step::Cancel { shop, nth: number as usize },
-        52..58 => {
-            let what = ["regular_price", "stock_quantity", "name", "weight"][number as usize % 4];
-            let value = match what {
-                "name" => format!("Clerk's own {number}"),
-                "stock_quantity" => (number % 60).to_string(),
-                _ => format!("{}.{:02}", number % 90 + 1, number % 100),
-            };
-            Step::Drift { shop, sku, what, value }
-        }
-        58..63 => {
-            let visibility = ["visible", "catalog", "search", "hidden"][number as usize % 4];
-            Step::Own { shop, sku, order: number % 50, visibility }
-        }
-        63..65 => Step::Delete { shop, sku },
-        65..68 => Step::Bin { shop, sku },
-        68..70 => Step::Restore { shop, nth: number as usize },
-        70..75 => {
-            let what = [Part::Money, Part::Piece { restock: true }, Part::Piece { restock: false }];
-            let what = what.get(number as usize % 5).copied().unwrap_or(Part::All);
-            Step::Refund { shop, nth: number as usize / 5, what }
-        }
-        75..77 => {
-            Step::Restart { kill: dice.random_bool(0.7), dead_ms: dice.random_range(0..1500) }
-        }
-        77..85 => {
-            let fault = FAULTS[dice.random_range(0..FAULTS.len())];
-            let (times, writes_only) = (dice.random_range(1..=3_usize), dice.random_bool(0.6));
-            Step::Fail { system: dice.random_range(0..3_usize), fault, times, writes_only }
-        }
-        85..89 => Step::Lose { shop, on: dice.random_bool(0.6) },
-        89..93 => Step::Weather(match dice.random_range(0..4_u8) {
-            0 => Weather::Clear,
-            1 => Weather::Twice,
-            2 => Weather::Late(dice.random_range(100..900)),
-            _ => Weather::Reversed,
-        }),
-        _ => Step::Wait { ms: dice.random_range(100..900) },
-    }
-}
 
 /// From one step to the next.
 const BETWEEN: Duration = Duration::from_millis(40);
@@ -241,6 +57,9 @@ pub async fn act(stage: &Stage, script: &[Step], serving: &mut Serving, without:
                 step,
                 Step::Rename { .. }
                     | Step::Weigh { .. }
+                    | Step::Describe { .. }
+                    | Step::Mark { .. }
+                    | Step::Sell { .. }
                     | Step::Delete { .. }
                     | Step::Refund { .. }
             );
@@ -291,6 +110,22 @@ async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str
             clerk(stage, "product.product/write", &body).await;
             Some("weigh")
         }
+        Step::Describe { sku, language, text } => {
+            let (_, template) = variant(stage, sku).await?;
+            let context = json!({ "lang": language });
+            let vals = json!({ "description_sale": text });
+            let body = json!({ "ids": [template], "vals": vals, "context": context });
+            left.proposed.entry(template).or_default().insert(text.clone());
+            clerk(stage, "product.template/write", &body).await;
+            Some("describe")
+        }
+        Step::Mark { sku, code } => {
+            let (id, _) = variant(stage, sku).await?;
+            let body = json!({ "ids": [id], "vals": { "barcode": code } });
+            clerk(stage, "product.product/write", &body).await;
+            Some("mark")
+        }
+        Step::Sell { sku, on } => sell(stage, sku, *on, left).await,
         Step::New { number } => {
             let body = json!({ "templates": [{
                 "name": { "en_US": format!("New {number}"), "de_DE": format!("Neu {number}") },
@@ -356,6 +191,15 @@ async fn in_a_shop(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'stat
             left.own.insert((*shop, sku.clone()), (*order, visibility));
             Some("own")
         }
+        Step::Tell { sku, text } => {
+            let id = product(stage, Shop::De, sku).await?;
+            if sku.starts_with("TEE") {
+                return None;
+            }
+            edit(stage, Shop::De, id, &json!({ "description": text })).await?;
+            left.told.insert(sku.clone(), text.clone());
+            Some("tell")
+        }
         Step::Delete { shop, sku } => delete(stage, *shop, sku, left).await,
         Step::Bin { shop, sku } => bin(stage, *shop, sku, left).await,
         Step::Restore { shop, nth } => restore(stage, *shop, *nth, left).await,
@@ -395,6 +239,21 @@ async fn order(
     let placed = stage.rig.try_post(&format!("{}/_twin/orders", url(stage, shop)), &body).await;
     left.orders.entry(shop).or_default().push(placed.ok()?["id"].as_u64()?);
     Some("order")
+}
+
+/// What is taken off sale is a draft in the shops.
+async fn sell(stage: &Stage, sku: &str, on: bool, left: &mut Left) -> Option<&'static str> {
+    if sku.starts_with("TEE") {
+        return None;
+    }
+    let (_, template) = variant(stage, sku).await?;
+    let body = json!({ "ids": [template], "vals": { "sale_ok": on } });
+    clerk(stage, "product.template/write", &body).await;
+    match on {
+        true => left.off.remove(sku),
+        false => left.off.insert(sku.to_owned()),
+    };
+    Some("sell")
 }
 
 async fn clerk(stage: &Stage, call: &str, body: &Value) {
@@ -442,6 +301,9 @@ async fn delete(stage: &Stage, shop: Shop, sku: &str, left: &mut Left) -> Option
     left.deleted.insert((shop, sku.to_owned()));
     // What is made again is another product: what was the shop's own is lost with the first.
     left.own.remove(&(shop, sku.to_owned()));
+    if shop == Shop::De {
+        left.told.remove(sku);
+    }
     Some("delete")
 }
 

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::storms::judge::{decimal, list};
-use crate::storms::people::{Part, Shop, url};
+use crate::storms::people::url;
+use crate::storms::script::{Part, Shop};
 use crate::storms::stage::Stage;
 
 #[derive(Debug, Default)]

@@ -112,3 +112,17 @@ pub async fn look_for(
     };
     engine.store.write_async(write).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "More than 5 % or 50": whichever is fewer, and a handful never.
+    #[test]
+    fn five_in_a_hundred_or_fifty_may_and_one_more_may_not() {
+        let limits = Limits::default();
+        for (total, may) in [(0, 5), (40, 5), (100, 5), (140, 7), (1_000, 50), (2_000, 50)] {
+            assert_eq!(cap(&limits, total), may, "of {total}");
+        }
+    }
+}

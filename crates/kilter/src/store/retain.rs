@@ -64,3 +64,44 @@ impl Tx<'_> {
         Ok((deleted.first().copied().unwrap_or(0), n == AT_ONCE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kilter_core::model::{Change, End, Text, Via};
+
+    use super::super::Store;
+
+    fn heard(remote: &str) -> Change {
+        Change {
+            seq: 0,
+            connection: "shop".into(),
+            collection: "products".into(),
+            remote: remote.into(),
+            each: Text::default(),
+            via: Via::Page,
+            asked: 0,
+            body: serde_json::json!({}),
+            at: "2020-01-01T00:00:00.000Z".into(),
+        }
+    }
+
+    /// What was heard years ago and nobody took yet is still to be taken; what is around it goes.
+    #[test]
+    fn an_old_change_that_nobody_took_stays_and_its_body_with_it() {
+        let store = Store::open(std::path::Path::new(":memory:")).unwrap();
+        let mut all = ["before", "open", "after"].map(heard);
+        let ended = store.write(|tx| {
+            tx.append(&mut all)?;
+            let end = |change: &Change| (change.clone(), End::Merged);
+            tx.end_changes(&[end(&all[0]), end(&all[2])])?;
+            tx.forget_changes("2026-01-01T00:00:00.000Z")
+        });
+        assert_eq!(ended.unwrap(), (2, false));
+        let left = "SELECT (SELECT count(*) FROM changes), (SELECT count(*) FROM bodies), \
+                    (SELECT remote FROM changes)";
+        let left: (i64, i64, String) = store
+            .read(|tx| Ok(tx.sql.query_row(left, [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?))
+            .unwrap();
+        assert_eq!(left, (1, 1, "open".to_owned()));
+    }
+}

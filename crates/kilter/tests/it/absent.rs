@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// Mugs (simple) and tees (variable, three variations each).
 const MUGS: usize = 12;
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 async fn shop(rig: &Rig, url: &str, method: reqwest::Method, path: &str) -> (u16, Value) {
     let url = format!("{url}/wp-json/wc/v3/{path}");
@@ -92,6 +93,64 @@ async fn a_policy_answers_instead_of_a_person() {
     assert_eq!(asked, Vec::<Value>::new(), "nobody is asked: {told}");
     assert_eq!(ids(&rig, &de, "TEE-001-M").await.len(), 1, "made again: {told}");
     assert_eq!(ids(&rig, &us, "TEE-001-M").await, [], "left away: {told}");
+}
+
+/// Who deletes it a fourth time means it: then a person is asked, whatever the policy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_again_and_again_is_not_made_again_for_ever() {
+    let rig = aligned("absent-again").await;
+    let text = std::fs::read_to_string(rig.toml()).unwrap();
+    let text = text.replace("[connection.de]\n", "[connection.de]\ngone = \"recreate\"\n");
+    std::fs::write(rig.toml(), text).unwrap();
+    let de = rig.de.url();
+    for time in 1..=4 {
+        let [(mug, _)] = ids(&rig, &de, "MUG-003").await[..] else { panic!("time {time}") };
+        delete(&rig, &de, mug).await;
+        let (_, told) = waits(&rig, &["backfill", "--json"]).await;
+        let there = ids(&rig, &de, "MUG-003").await.len();
+        assert_eq!(there, usize::from(time <= 3), "time {time}: {told}");
+        let asked =
+            told["waits"].to_string().contains("deleted in de again, after 3 times created");
+        assert_eq!(asked, time == 4, "time {time}: {told}");
+    }
+}
+
+/// Nobody tells of a delete, and nobody is awake: the sweep that is due finds it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_of_the_night_finds_what_nobody_told() {
+    let rig = aligned("absent-night").await;
+    let de = rig.de.url();
+    // What was written just now is looked at once more.
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told}");
+    let (mug, _) = ids(&rig, &de, "MUG-003").await[0];
+    delete(&rig, &de, mug).await;
+    let found = async || {
+        let status = rig.status().await;
+        let all = status["waits"].as_array().unwrap();
+        all.iter()
+            .any(|w| w["id"] == mug.to_string() && w["reason"].to_string().contains("deleted"))
+    };
+    let (code, told) = rig.run(&["sync"]).await;
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        !found().await,
+        "what is polled since a date shows no delete: {told} {:#}",
+        rig.status().await["waits"]
+    );
+
+    // The machine was off for two nights.
+    let database = rusqlite::Connection::open(rig.database()).unwrap();
+    let then = format!("{:.3}", jiff::Timestamp::now() - jiff::SignedDuration::from_hours(49));
+    let late = "UPDATE meta SET value = ?1 WHERE key LIKE 'swept.de.%'";
+    assert!(database.execute(late, [then]).unwrap() > 0);
+    let _serving = rig.served().await;
+    let started = std::time::Instant::now();
+    while !found().await {
+        assert!(started.elapsed() < PATIENCE, "{:#}", rig.status().await["waits"]);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(ids(&rig, &de, "MUG-003").await, [], "nothing is made again unasked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

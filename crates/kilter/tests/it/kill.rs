@@ -141,18 +141,13 @@ struct Struck {
     creates: usize,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kills_lose_nothing_and_double_nothing() {
-    let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
-    let seed = seed.unwrap_or_else(rand::random::<u64>);
-    let told = std::env::var("KILTER_KILLS").ok();
-    let kills = told.map_or(KILLS, |n| n.parse().expect("KILTER_KILLS is a number"));
-    println!("KILTER_SEED={seed}, {kills} kills");
-    let started = Instant::now();
-    let mut random = SmallRng::seed_from_u64(seed);
-    let rig = Rig::start("kill").await;
-    let mut relays = Vec::new();
-    let mut urls = Vec::new();
+/// Two shops and an ERP with a relay before each; customers and clerks at work.
+async fn begun(
+    name: &str,
+    seed: u64,
+) -> (Arc<World>, Vec<Arc<Relay>>, [tokio::task::JoinHandle<()>; 2]) {
+    let rig = Rig::start(name).await;
+    let (mut relays, mut urls) = (Vec::new(), Vec::new());
     for twin in [&rig.erp, &rig.de, &rig.us] {
         let (relay, url) = relay(twin.url()).await;
         relays.push(relay);
@@ -173,9 +168,22 @@ async fn kills_lose_nothing_and_double_nothing() {
         tokio::spawn(Arc::clone(&world).customers(SmallRng::seed_from_u64(seed ^ 1))),
         tokio::spawn(Arc::clone(&world).clerks(SmallRng::seed_from_u64(seed ^ 2))),
     ];
+    (world, relays, people)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_lose_nothing_and_double_nothing() {
+    let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random::<u64>);
+    let told = std::env::var("KILTER_KILLS").ok();
+    let kills = told.map_or(KILLS, |n| n.parse().expect("KILTER_KILLS is a number"));
+    println!("KILTER_SEED={seed}, {kills} kills");
+    let started = Instant::now();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let (world, relays, people) = begun("kill", seed).await;
     let mut struck = Struck::default();
     while struck.kills < kills {
-        one_life(&world.rig, &relays, &mut random, &mut struck).await;
+        one_life(&world.rig, &relays, &mut random, &mut struck, "").await;
     }
     println!("{struck:?} after {:?}", started.elapsed());
     world.stop.store(true, Ordering::SeqCst);
@@ -197,8 +205,15 @@ async fn kills_lose_nothing_and_double_nothing() {
 
 /// Kilter lives for a while and is killed; every second time, when a write is on its way, of these
 /// every second one the create of an order.
-async fn one_life(rig: &Rig, relays: &[Arc<Relay>], random: &mut SmallRng, struck: &mut Struck) {
-    let mut serving = rig.served().await;
+async fn one_life(
+    rig: &Rig,
+    relays: &[Arc<Relay>],
+    random: &mut SmallRng,
+    struck: &mut Struck,
+    without: &str,
+) {
+    let mut serving = rig.serve_without(without);
+    rig.healthy(&mut serving).await;
     tokio::time::sleep(Duration::from_millis(random.random_range(LIFE))).await;
     let sum = |of: fn(&Relay) -> &AtomicU64| -> u64 {
         relays.iter().map(|r| of(r).load(Ordering::SeqCst)).sum()
@@ -248,4 +263,42 @@ async fn calm(world: &World) {
     assert_eq!(status["dead"], json!([]), "dead letters");
     let wrong = world.wrong().await;
     assert!(wrong.is_empty(), "wrong after a last sync:\n{}", wrong.join("\n"));
+}
+
+/// As many lives at most, until an order is doubled.
+const CONTROL_KILLS: usize = 60;
+
+/// A control: without permits, an order whose create was answered to a dead process is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_permits_kills_double_orders() {
+    let seed = rand::random::<u64>();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let (world, relays, people) = begun("kill-control", seed).await;
+    // Who asks first what is there needs no permit; an ERP of some size takes its time to tell.
+    *relays[0].slow.lock().unwrap() = Some(("sale.order/search_read".to_owned(), 2_500));
+    let mut struck = Struck { kills: 2, ..Struck::default() };
+    let mut doubled = Vec::new();
+    for _ in 0..CONTROL_KILLS {
+        one_life(&world.rig, &relays, &mut random, &mut struck, "permits").await;
+        // The next one, too, when a create is on its way.
+        struck.kills += 3;
+        let erp = world.rig.get(&format!("{}/_twin/state", world.rig.erp.url())).await;
+        let mut seen = std::collections::BTreeSet::new();
+        // Ours begins with the shop and its number, whatever follows.
+        let number = |o: &Value| {
+            let mut parts = o["client_order_ref"].as_str()?.split('-');
+            Some(format!("{}-{}", parts.next()?, parts.next()?))
+        };
+        let all = list(&erp, "orders").iter().filter_map(number);
+        doubled = all.filter(|number| !seen.insert(number.clone())).collect::<Vec<_>>();
+        if !doubled.is_empty() {
+            break;
+        }
+    }
+    println!("{struck:?}: {doubled:?}");
+    world.stop.store(true, Ordering::SeqCst);
+    for one in people {
+        one.await.unwrap();
+    }
+    assert!(!doubled.is_empty(), "nothing was doubled: {struck:?}");
 }

@@ -248,3 +248,72 @@ async fn a_shop_that_allows_it_is_not_asked_and_one_that_says_leave_is_left() {
     let (_, told) = rig.run(&["status", "--json"]).await;
     assert!(!told.contains("belongs to"), "nobody is asked again: {told}");
 }
+
+/// So many points at which it dies, spread evenly.
+const DEATHS: usize = 16;
+const ALWAYS: &str = "replace = { variant = \"always\" }";
+
+/// A variant moved to another product in the ERP, and the shops may replace it unasked. Where it is to
+/// stand in the German one.
+async fn about_to_move(name: &str) -> (Rig, Value) {
+    let policy = |shop: &str| (format!("[connection.{shop}]\n"), format!("{ALWAYS}\n"));
+    let of = [policy("de"), policy("us")].map(|(head, line)| (head.clone(), head + &line));
+    let config = of.each_ref().map(|(from, to)| (from.as_str(), to.as_str()));
+    let rig = aligned(name, &config).await;
+    let wanted = shown(&rig, "TEE-001-M").await[0]["parent"].clone();
+    let template = template_of(&rig, "TEE-001-M").await;
+    let id = found(&rig, "product.product", "default_code", "TEE-000-L").await["id"].clone();
+    let body = json!({ "ids": [id], "vals": { "product_tmpl_id": template } });
+    rig.call_erp("product.product/write", &body).await;
+    (rig, wanted)
+}
+
+/// One goes and another comes: it may die between any two of the steps, and in the end one is there.
+async fn dies_at(n: usize) -> bool {
+    let (rig, wanted) = about_to_move(&format!("moved-dies-{n}")).await;
+    let mut command = rig.command(&["sync"]);
+    command.env("KILTER_CRASH_AT", n.to_string());
+    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let died = out.status.code().is_none();
+    // What a call that nobody answered did is found out first.
+    let mut told = (2, String::new());
+    for _ in 0..5 {
+        sync(&rig).await;
+        told = rig.run(&["plan"]).await;
+        if told.0 == 0 {
+            break;
+        }
+    }
+    assert_eq!(told.0, 0, "{n}: {}", told.1);
+    for (sku, there) in [("TEE-000-L", Some(&wanted)), ("TEE-000-M", None), ("TEE-001-L", None)] {
+        let rows = shown(&rig, sku).await;
+        let [one] = rows.as_slice() else { panic!("{n}: {sku} is there once: {rows:?}") };
+        assert!(there.is_none_or(|there| one["parent"] == *there), "{n}: {one}");
+    }
+    died
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_may_die_while_one_takes_the_place_of_another() {
+    let (rig, _) = about_to_move("moved-count").await;
+    let file = rig.folder.join("points");
+    let mut command = rig.command(&["sync"]);
+    command.env("KILTER_CRASH_COUNT", &file);
+    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let points = std::fs::read_to_string(&file).unwrap().lines().count();
+    assert!(points >= DEATHS, "only {points} points");
+    let mut deaths = tokio::task::JoinSet::new();
+    let mut died = 0;
+    for n in (1..=points).rev().step_by(points / DEATHS) {
+        if deaths.len() >= 4 {
+            died += usize::from(deaths.join_next().await.unwrap().unwrap());
+        }
+        deaths.spawn(dies_at(n));
+    }
+    while let Some(one) = deaths.join_next().await {
+        died += usize::from(one.unwrap());
+    }
+    println!("died at {died} of about {DEATHS}, of {points} points");
+    assert!(died * 10 >= DEATHS * 9, "it died only {died} times");
+}

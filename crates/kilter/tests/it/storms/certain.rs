@@ -16,7 +16,7 @@ use crate::storms::judge::{decimal, forecast, list};
 use crate::storms::stage::{seed, told};
 use crate::support::relay::relay;
 use crate::support::third::joined;
-use crate::support::{Rig, Serving, skus};
+use crate::support::{Rig, skus};
 
 const PACE: Duration = Duration::from_millis(40);
 /// Each call takes as long: sales fall between a read and the write that is based on it.
@@ -103,13 +103,6 @@ async fn unlike(rig: &Rig, plus: &Running, sales: usize) -> Vec<String> {
     wrong
 }
 
-fn serve(rig: &Rig, without: &str) -> Serving {
-    let log = std::fs::File::create(rig.folder.join("serve.log")).unwrap();
-    let mut command = rig.command(&["serve"]);
-    command.env("KILTER_UNSAFE_WITHOUT", without);
-    Serving(command.stdout(std::process::Stdio::null()).stderr(log).spawn().unwrap())
-}
-
 async fn sold(name: &str, sales: usize, without: &str, calm: Duration) -> Outcome {
     let seed = seed();
     let (rig, plus) = joined(name).await;
@@ -119,7 +112,7 @@ async fn sold(name: &str, sales: usize, without: &str, calm: Duration) -> Outcom
     let (relay, between) = relay(plus.url()).await;
     *relay.heard.lock().unwrap() = Some((STALE.to_owned(), 0));
     std::fs::write(rig.toml(), text.replace(&plus.url(), &between) + often).unwrap();
-    let mut serving = serve(&rig, without);
+    let mut serving = rig.serve_without(without);
     rig.healthy(&mut serving).await;
     let weather = json!({ "names": ["webhooks_dropped/4", "webhooks_late/3", "slow/1"],
         "slow_ms": SLOW_MS, "late_ms": 400 });

@@ -95,6 +95,45 @@ async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str
             stage.rig.post(&office("stock"), &edit).await;
             Some("stock")
         }
+        Step::Rename { .. }
+        | Step::Weigh { .. }
+        | Step::Describe { .. }
+        | Step::Mark { .. }
+        | Step::Sell { .. } => in_the_erp(stage, step, left).await,
+        Step::New { number } => {
+            let body = json!({ "templates": [{
+                "name": { "en_US": format!("New {number}"), "de_DE": format!("Neu {number}") },
+                "list_price": 5, "type": "consu",
+                "variants": [{ "default_code": format!("NEW-{number:03}"), "weight": 0.5,
+                    "prices": { "EUR": "7.00", "USD": "8.00" }, "stock": { "WH": 5, "WST": 1 } }],
+            }]});
+            stage.rig.post(&office("seed"), &body).await;
+            Some("new")
+        }
+        Step::Fail { system, fault, times, writes_only } => {
+            stage.relays()[*system].strike(*fault, *times, *writes_only);
+            Some("fail")
+        }
+        Step::Lose { shop, on } => {
+            let url = format!("{}/_twin/faults", url(stage, *shop));
+            stage.rig.post(&url, &json!({ "drop_webhooks": on })).await;
+            Some("lose")
+        }
+        Step::Weather(weather) => {
+            *stage.door.weather.lock().unwrap() = *weather;
+            Some("weather")
+        }
+        Step::Wait { ms } => {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
+            Some("wait")
+        }
+        _ => in_a_shop(stage, step, left).await,
+    }
+}
+
+/// The same, for what clerks say of a product.
+async fn in_the_erp(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str> {
+    match step {
         Step::Rename { sku, language, name } => {
             let (_, template) = variant(stage, sku).await?;
             let context = json!({ "lang": language });
@@ -126,34 +165,7 @@ async fn one(stage: &Stage, step: &Step, left: &mut Left) -> Option<&'static str
             Some("mark")
         }
         Step::Sell { sku, on } => sell(stage, sku, *on, left).await,
-        Step::New { number } => {
-            let body = json!({ "templates": [{
-                "name": { "en_US": format!("New {number}"), "de_DE": format!("Neu {number}") },
-                "list_price": 5, "type": "consu",
-                "variants": [{ "default_code": format!("NEW-{number:03}"), "weight": 0.5,
-                    "prices": { "EUR": "7.00", "USD": "8.00" }, "stock": { "WH": 5, "WST": 1 } }],
-            }]});
-            stage.rig.post(&office("seed"), &body).await;
-            Some("new")
-        }
-        Step::Fail { system, fault, times, writes_only } => {
-            stage.relays()[*system].strike(*fault, *times, *writes_only);
-            Some("fail")
-        }
-        Step::Lose { shop, on } => {
-            let url = format!("{}/_twin/faults", url(stage, *shop));
-            stage.rig.post(&url, &json!({ "drop_webhooks": on })).await;
-            Some("lose")
-        }
-        Step::Weather(weather) => {
-            *stage.door.weather.lock().unwrap() = *weather;
-            Some("weather")
-        }
-        Step::Wait { ms } => {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
-            Some("wait")
-        }
-        _ => in_a_shop(stage, step, left).await,
+        _ => unreachable!("no product's: {step:?}"),
     }
 }
 

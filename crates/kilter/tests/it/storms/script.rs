@@ -212,13 +212,20 @@ fn step(dice: &mut SmallRng, at: usize, skus: &[String]) -> Step {
             2 => Weather::Late(dice.random_range(100..900)),
             _ => Weather::Reversed,
         }),
-        93..96 => {
+        93..103 => of_the_catalogue(dice, at, sku, number),
+        _ => Step::Wait { ms: dice.random_range(100..900) },
+    }
+}
+
+/// Texts, barcodes, and what is on sale.
+fn of_the_catalogue(dice: &mut SmallRng, at: usize, sku: String, number: u32) -> Step {
+    match dice.random_range(0..10_u8) {
+        0..3 => {
             let language = if dice.random_bool(0.5) { "de_DE" } else { "en_US" };
             Step::Describe { sku, language, text: format!("Made of clay {number}") }
         }
-        96..99 => Step::Mark { sku, code: format!("40{at:011}") },
-        99..101 => Step::Sell { sku, on: dice.random_bool(0.4) },
-        101..103 => Step::Tell { sku, text: format!("By our own editors {number}") },
-        _ => Step::Wait { ms: dice.random_range(100..900) },
+        3..6 => Step::Mark { sku, code: format!("40{at:011}") },
+        6..8 => Step::Sell { sku, on: dice.random_bool(0.4) },
+        _ => Step::Tell { sku, text: format!("By our own editors {number}") },
     }
 }

@@ -114,12 +114,7 @@ impl Stage {
 
     /// Serves with guards switched off, as a negative control does.
     pub async fn served(&self, without: &str) -> Serving {
-        let mut log = std::fs::OpenOptions::new();
-        let log = log.create(true).append(true).open(self.rig.folder.join("serve.log")).unwrap();
-        let mut command = self.rig.command(&["serve"]);
-        command.env("KILTER_UNSAFE_WITHOUT", without);
-        let child = command.stdout(std::process::Stdio::null()).stderr(log).spawn().unwrap();
-        let mut serving = Serving(child);
+        let mut serving = self.rig.serve_without(without);
         self.rig.healthy(&mut serving).await;
         serving
     }

@@ -168,13 +168,16 @@ impl Rig {
     }
 
     pub fn serve(&self) -> Serving {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("serve.log"))
-            .unwrap();
-        let child = self.command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Serving(child)
+        self.serve_without("")
+    }
+
+    /// With guards switched off, as a negative control does.
+    pub fn serve_without(&self, guards: &str) -> Serving {
+        let mut log = std::fs::OpenOptions::new();
+        let log = log.create(true).append(true).open(self.folder.join("serve.log")).unwrap();
+        let mut command = self.command(&["serve"]);
+        command.env("KILTER_UNSAFE_WITHOUT", guards).stdout(Stdio::null()).stderr(log);
+        Serving(command.spawn().unwrap())
     }
 
     /// Serves, and comes back when it answers.

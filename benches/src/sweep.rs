@@ -65,7 +65,10 @@ impl Sweep {
         }
         ensure!(content(&self.rig.database())? == before, "a sweep wrote to the database");
         let verdict = if most <= MEMORY { "" } else { ", **more than wanted**" };
-        row.notes.push("0 rows written but the run's own sums and cursor (checked)".to_owned());
+        row.notes.push(
+            "0 remote writes, 0 rows written but the run's own sums and cursor (checked)"
+                .to_owned(),
+        );
         row.notes.push(format!("{most:.0} MiB at the most; {MEMORY:.0} wanted{verdict}"));
         Ok(row)
     }
@@ -103,6 +106,9 @@ pub async fn stage(who: &str, folder: &Path, from: std::net::SocketAddr) -> Resu
         let started = std::time::Instant::now();
         let differed = whole(&engine, "stockroom", "items", Extent::Everything).await?;
         let seconds = started.elapsed().as_secs_f64();
+        let remote = engine.remotes.get("stockroom").context("find the stockroom's client")?;
+        let writes = remote.writes.load(std::sync::atomic::Ordering::Relaxed);
+        ensure!(writes == 0, "a sweep wrote to the remote {writes} times");
         (usize::try_from(received()? - before)?, differed, seconds)
     };
     let status = std::fs::read_to_string("/proc/self/status").context("read memory")?;

@@ -133,20 +133,47 @@ async fn another_language_is_planned_and_asked_for_and_no_other_shops_matter() {
     assert!(names(&rig).await.iter().all(|name| name.starts_with("Mug ")));
 }
 
-/// A word too few in a selection, and the whole shop would be taken off.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_selection_that_takes_all_away_is_asked_for() {
-    let rig = aligned("reshape-select").await;
+/// The merchant's own copy of the shops' connector, with another word in it.
+fn own_connector(rig: &Rig, from: &str, to: &str) {
     let name = "woocommerce"; // tidy: names
     let own = rig.folder.join("connectors").join(name);
     std::fs::create_dir_all(&own).unwrap();
     let built_in = format!("{}/../../connectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let files = std::fs::read_dir(built_in).unwrap().map(Result::unwrap);
+    let mut changed = 0;
     for file in files.filter(|file| file.path().extension().is_some_and(|e| e == "toml")) {
         let text = std::fs::read_to_string(file.path()).unwrap();
-        let text = text.replace("\"product.kind\" = \"simple\"", "\"product.kind\" = \"kit\"");
-        std::fs::write(own.join(file.file_name()), text).unwrap();
+        changed += text.matches(from).count();
+        std::fs::write(own.join(file.file_name()), text.replace(from, to)).unwrap();
     }
+    assert!(changed > 0, "no connector says {from}");
+}
+
+/// A row that is kept elsewhere from now on: what stands there is read first, and nothing is sent unasked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_kept_elsewhere_is_read_again_and_asked_for() {
+    let rig = aligned("reshape-row").await;
+    let noted = async || {
+        let rows = rows(&rig, &rig.de.url()).await;
+        rows.iter().filter(|r| r["purchase_note"] == "0.235" && r["weight"] == "0.235").count()
+    };
+    own_connector(&rig, "weight  = \"weight |", "weight  = \"purchase_note |");
+    let (plan, asked) = asked(&rig).await;
+    let again = plan["read_again"].to_string();
+    assert!(again.contains("de.simple") && again.contains("us.simple"), "{again}");
+    assert!(asked.iter().any(|r| r.starts_with("12 of 12 simple that stood in de")), "{asked:?}");
+    assert_eq!(noted().await, 0, "nothing is sent unasked");
+    let told = sync(&rig, &["--approve"]).await;
+    assert_eq!(noted().await, MUGS, "where it stood before it is left as it was: {told}");
+    let (code, told) = rig.run(&["plan"]).await;
+    assert_eq!(code, 0, "{told}");
+}
+
+/// A word too few in a selection, and the whole shop would be taken off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_selection_that_takes_all_away_is_asked_for() {
+    let rig = aligned("reshape-select").await;
+    own_connector(&rig, "\"product.kind\" = \"simple\"", "\"product.kind\" = \"kit\"");
     let there = async || {
         let rows = rows(&rig, &rig.de.url()).await;
         rows.iter().filter(|row| row["status"] == "publish").count()

@@ -18,11 +18,12 @@ test-real-full:
 	python3 tests/real/flow.py --kilter "$${CARGO_TARGET_DIR:-target}/release/kilter" --scale full
 
 # The same laws at their full counts, which take about half an hour: all points to die at, 180 kills and
-# twenty beside a real ERP, 5,000 sales, ten storms.
+# twenty beside a real ERP, 5,000 sales and 1,500 where a shop compares, ten storms.
 test-long:
 	KILTER_CRASH_ALL=1 $(CARGO) test -p kilter --test it crash::
 	KILTER_KILLS=180 $(CARGO) test -p kilter --test it kill::
 	KILTER_SALES=5000 $(CARGO) test -p kilter --test it what_was_oversold
+	KILTER_CERTAIN=1500 $(CARGO) test -p kilter --test it where_a_shop_compares
 	KILTER_CASES=10 $(CARGO) test -p kilter --test it storms::converge
 	$(CARGO) build -p kilter
 	python3 tests/real/flow.py --kilter "$${CARGO_TARGET_DIR:-target}/debug/kilter" --only kills

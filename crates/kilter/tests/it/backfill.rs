@@ -4,12 +4,16 @@
 //! Reads   nothing of the repository.   Writes  folders below the system's temporary one.
 //! Never   waits a fixed time for what can be asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::judge::list;
 use crate::support::relay::{Relay, relay};
 use crate::support::{self, Rig, Urls};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 const WAIT: Duration = Duration::from_secs(60);
@@ -188,4 +192,78 @@ async fn what_is_live_passes_while_everything_is_read_and_history_stays_history(
                WHERE records.key = 'FOUND-001'";
     let sold: i64 = database.query_row(sql, [], |r| r.get(0)).unwrap();
     assert_eq!(sold, 0, "what was sold before is in the figures already");
+}
+
+/// What people deleted in a shop so far, and what they made.
+type Moved = (BTreeSet<String>, BTreeSet<String>);
+
+/// People rest at last, or a command that waits for quiet would wait for ever.
+const DEEDS_MAX: usize = 60;
+
+/// People at work while it is read: products go, come, and change their place by date.
+async fn people(rig: &Rig, stop: &AtomicBool, seed: u64, (mut gone, mut made): Moved) -> Moved {
+    let mut dice = SmallRng::seed_from_u64(seed);
+    for _ in 0..DEEDS_MAX {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let sku = format!("FOUND-{:03}", dice.random_range(0..PRODUCTS));
+        match dice.random_range(0..3_u8) {
+            _ if gone.contains(&sku) => {}
+            0 => {
+                delete(rig, &sku).await;
+                gone.insert(sku);
+            }
+            1 => {
+                let sku = format!("MADE-{:03}", made.len());
+                let product = json!({ "name": &sku, "type": "simple", "sku": &sku,
+                    "regular_price": "5.00", "manage_stock": true, "stock_quantity": 1 });
+                let seed = json!({ "products": [product] });
+                rig.post(&format!("{}/_twin/seed", rig.de.url()), &seed).await;
+                made.insert(sku);
+            }
+            _ => {
+                let brief = rig.get(&format!("{}/_twin/brief", rig.de.url())).await;
+                let all = brief.as_array().unwrap();
+                let id = &all.iter().find(|p| p["sku"] == sku).unwrap()["id"];
+                let price = json!({ "regular_price": "8.80" });
+                rig.post(&format!("{}/_twin/products/{id}", rig.de.url()), &price).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    (gone, made)
+}
+
+/// Pages that move under the reader, at random: whoever stood there all the while is known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_move_at_random_while_they_are_read_are_not_lost() {
+    let seed = std::env::var("KILTER_SEED").ok().and_then(|s| s.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(rand::random);
+    println!("KILTER_SEED={seed}");
+    let (rig, relay) = full_shop("backfill-moves").await;
+    *relay.slow.lock().unwrap() = Some(("type=simple".to_owned(), 120));
+    let rig = Arc::new(rig);
+    let mut moved = Moved::default();
+    for (turn, command) in ["backfill", "sync", "backfill"].into_iter().enumerate() {
+        let (stop, before) = (Arc::new(AtomicBool::new(false)), moved.clone());
+        let at_work = tokio::spawn({
+            let (rig, stop) = (Arc::clone(&rig), Arc::clone(&stop));
+            async move { people(&rig, &stop, seed ^ turn as u64, moved).await }
+        });
+        let (code, told) = rig.run(&[command]).await;
+        stop.store(true, Ordering::SeqCst);
+        moved = at_work.await.unwrap();
+        assert_eq!(code, 0, "{told}");
+        let (gone, made) = (moved.0.len() - before.0.len(), moved.1.len() - before.1.len());
+        println!("{command}: {gone} deleted, {made} made while it read");
+        assert!(gone >= 3, "nothing moved");
+        let known = known(&rig);
+        let live = |sku: &str| known.iter().any(|(s, state)| s == sku && state == "live");
+        let stood = (0..PRODUCTS).map(|n| format!("FOUND-{n:03}"));
+        // What came before this reading began stood there all the while, too.
+        let stood = stood.filter(|sku| !moved.0.contains(sku)).chain(before.1);
+        let lost: Vec<String> = stood.filter(|sku| !live(sku)).collect();
+        assert_eq!(lost, [""; 0], "{command}: {told}");
+    }
 }

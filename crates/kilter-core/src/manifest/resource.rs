@@ -374,7 +374,7 @@ fn count(reader: &mut Reader<'_>, problems: &mut Problems) -> Option<Count> {
     inner.finish(problems);
     match (header, at) {
         (Some(header), None) if call.is_none() => Some(Count::Header(header)),
-        (None, Some(at)) => Some(Count::Body { call, at }),
+        (None, Some(at)) => Some(Count::Body { call: call.map(Box::new), at }),
         _ => {
             let text = "list.count says where the number of rows stands".to_owned();
             let hint = "one of header = \"…\", at = \"…\", or a call with at = \"…\"";

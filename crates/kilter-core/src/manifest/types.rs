@@ -396,7 +396,7 @@ pub enum Count {
     /// A header of each page.
     Header(String),
     /// In each page; with a call, in the answer of that.
-    Body { call: Option<Call>, at: Path },
+    Body { call: Option<Box<Call>>, at: Path },
 }
 
 #[derive(Debug, Clone, PartialEq)]

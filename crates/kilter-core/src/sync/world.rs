@@ -5,6 +5,8 @@
 //!         and whoever runs it loads what was missing and runs it again. So a stage needs a few
 //!         batched loads, not one a row, and the core stays free of I/O.
 
+mod others;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;

@@ -6,6 +6,7 @@
 //! Under a backlog a part is merged in memory while the one before it ends in the log and the bodies of
 //! later ones are read; what changed is written once a batch, however often it changed. While that is
 //! written and committed, what follows is merged in memory already: it counts if nobody else wrote since.
+//! If somebody did, it is taken back, and what they wrote is read again; the rest stays known.
 //! What a batch leaves behind is let go of by somebody else.
 
 use std::sync::Arc;
@@ -85,6 +86,8 @@ pub struct Ran {
     pub merged: usize,
     /// How often rows were written before their batch ended.
     pub early: usize,
+    /// How often what was known went on after others had written.
+    pub caught_up: usize,
     /// How often a world was too large for the next batch.
     pub dropped: usize,
     /// Most changes that were in hand between two batches.
@@ -175,7 +178,7 @@ fn batch(tx: &Tx<'_>, house: &Arc<House>, turn: &Turn, mut ahead: Ahead) -> Resu
     // Also so that it is known whether anything is open.
     ahead.fetch(tx, turn, ahead.said.len() + ahead.lent())?;
     tx.put(&dirty)?;
-    ahead.written = tx.written();
+    ahead.written = tx.watch();
     Ok((all, ahead))
 }
 
@@ -282,14 +285,16 @@ impl Ahead {
         Ok(())
     }
 
-    /// The world as it is known, and what ended in it, if nobody else wrote meanwhile.
+    /// The world as it is known, and what ended in it, if nobody else wrote meanwhile; else without what
+    /// ended, and as far as it can catch up with them.
     fn go_on(&mut self, tx: &Tx<'_>) -> Result<(World, Ended)> {
         let Some((world, ends)) = self.known.take() else { return Ok((tx.world()?, Ended::new())) };
-        if self.written != tx.written() {
-            let_go_of(world.size(), world);
-            return Ok((tx.world()?, Ended::new()));
+        if self.written == tx.written() {
+            return Ok((tx.go_on(world), ended(&mut self.said, ends)));
         }
-        Ok((tx.go_on(world), ended(&mut self.said, ends)))
+        let caught_up = tx.catch_up(world, self.written)?;
+        self.ran.caught_up += usize::from(caught_up.is_some());
+        Ok((caught_up.map_or_else(|| tx.world(), Ok)?, Ended::new()))
     }
 }
 

@@ -8,6 +8,8 @@ use kilter_core::model::{Object, ObjectId, Record, RecordId, Shared};
 use kilter_core::sync::keys::{found_alike, object_keys, record_keys, shown_alike};
 use kilter_core::sync::world::Key;
 
+use super::since::Since;
+
 /// Records and objects that are kept: some 1 KB each. Past it, all are let go of, and read anew: with
 /// seven a variant, it is beyond fourteen thousand variants that change at a time.
 const ROWS_MAX: usize = 100_000;
@@ -22,6 +24,8 @@ pub struct Kept {
     others: i64,
     /// How often anything of it was written.
     written: u64,
+    /// What was written since somebody began to watch.
+    since: Since,
     /// A transaction is under way: what it did is not certain yet.
     open: bool,
 }
@@ -49,9 +53,22 @@ impl Kept {
         self.written
     }
 
-    /// Something was written that is not kept here, and that a world may hold.
-    pub fn touched(&mut self) {
+    /// The same figure, from which on it is noted what is written.
+    pub fn watch(&mut self) -> u64 {
+        self.since = Since::begin(self.written);
+        self.written
+    }
+
+    /// What was written since a figure; None: more than was noted.
+    pub fn since(&mut self, written: u64) -> Option<Since> {
+        let since = std::mem::replace(&mut self.since, Since::begin(self.written));
+        since.tells(written).then_some(since)
+    }
+
+    /// Sold lines were written, which are not kept here, and which a world may hold.
+    pub fn sold_written(&mut self) {
         self.written += 1;
+        self.since.sold = true;
     }
 
     /// It stands.
@@ -62,6 +79,7 @@ impl Kept {
     /// So many trees take their time to be let go of: nobody waits for it.
     pub fn clear(&mut self) {
         self.written += 1;
+        self.since.anything();
         let rows = std::mem::take(&mut self.rows);
         if rows.records.len() + rows.objects.len() < ROWS_MAX / 16 {
             return;
@@ -99,9 +117,11 @@ impl Kept {
         if !was.is_some_and(|was| found_alike(was, record)) {
             for key in record_keys(was).union(&record_keys(Some(record))) {
                 self.rows.answers.remove(key);
+                self.since.answer(key);
             }
         }
         self.written += 1;
+        self.since.record(record.id);
         self.keep_record(record);
     }
 
@@ -109,20 +129,24 @@ impl Kept {
         if !was.is_some_and(|was| shown_alike(was, object)) {
             for key in object_keys(was).union(&object_keys(Some(object))) {
                 self.rows.answers.remove(key);
+                self.since.answer(key);
             }
         }
         self.written += 1;
+        self.since.object(object.id);
         self.keep_object(object);
     }
 
     /// Columns of these were set beside it, none by which an object is found.
     pub fn forget_objects(&mut self, which: impl Fn(&Object) -> bool) {
         self.written += 1;
+        self.since.anything();
         self.rows.objects.retain(|_, object| !which(object));
     }
 
     pub fn forget_object(&mut self, id: ObjectId) {
         self.written += 1;
+        self.since.object(id);
         self.rows.objects.remove(&id);
     }
 }

@@ -20,6 +20,7 @@ mod objects_put;
 pub mod records;
 pub mod report;
 mod retain;
+mod since;
 pub mod sold;
 mod spool;
 pub mod sums;

@@ -63,7 +63,7 @@ impl Tx<'_> {
         let mut drop =
             self.sql.prepare_cached("DELETE FROM sold WHERE order_id = ?1 AND line = ?2")?;
         for ((order, line), row) in rows {
-            self.kept.borrow_mut().touched();
+            self.kept.borrow_mut().sold_written();
             match row {
                 Some(s) => put.execute(params![
                     order,

@@ -36,9 +36,34 @@ impl Tx<'_> {
         world
     }
 
+    /// The same after others wrote: what they wrote is read again, and what was not written of it is taken
+    /// back. None: they wrote too much.
+    pub fn catch_up(&self, mut world: World, written: u64) -> Result<Option<World>> {
+        let Some(since) = self.kept.borrow_mut().since(written) else { return Ok(None) };
+        let (records, objects) = world.take_back(&since.records, &since.objects);
+        since.answers.iter().for_each(|key| world.forget(key));
+        if since.sold {
+            world.forget_sold();
+        }
+        for id in records {
+            self.hold_record(id)?.into_iter().for_each(|record| world.learn_record(record));
+        }
+        for id in objects {
+            self.hold_object(id)?.into_iter().for_each(|object| world.learn_object(object));
+        }
+        let (record, object) = self.world()?.next_ids();
+        world.number_from(record, object);
+        Ok(Some(self.go_on(world)))
+    }
+
     /// Another figure than before: somebody wrote what a world holds.
     pub fn written(&self) -> u64 {
         self.kept.borrow().written()
+    }
+
+    /// The same figure; what is written from now on a world can catch up with.
+    pub fn watch(&self) -> u64 {
+        self.kept.borrow_mut().watch()
     }
 
     /// Runs one step until nothing it asked for is missing. What it did before is undone.
@@ -273,3 +298,6 @@ impl Tx<'_> {
         self.write_sold(dirty.sold.iter().map(|(key, row)| (key, row.as_ref())))
     }
 }
+
+#[cfg(test)]
+mod tests;

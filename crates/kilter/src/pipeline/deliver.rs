@@ -28,7 +28,9 @@ use kilter_core::sync::world::World;
 
 use crate::engine::{Engine, after, now};
 use crate::pipeline::guard::Gates;
-use crate::pipeline::{answers, creates, load, looks, prepare, replaced, settle, steps};
+use crate::pipeline::{
+    answers, creates, load, looks, prepare, read_first, replaced, settle, steps,
+};
 use crate::store::{Result, Tx};
 
 /// What one round found to do.
@@ -50,7 +52,7 @@ pub struct Round {
 
 impl Round {
     /// Takes what another round is to send.
-    fn join(&mut self, other: &mut Self) {
+    pub(super) fn join(&mut self, other: &mut Self) {
         let mut take = |from: &mut BTreeMap<String, Vec<Operation>>, creates: bool| {
             for (resource, mut operations) in std::mem::take(from) {
                 let to = if creates { &mut self.creates } else { &mut self.writes };
@@ -92,17 +94,7 @@ pub async fn run(engine: &Arc<Engine>, connection: &str) -> Result<usize> {
         }
     }
     replaced::few(engine, connection, &mut round.read_first).await?;
-    if !round.read_first.is_empty() {
-        let objects = std::mem::take(&mut round.read_first);
-        let mut ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
-        let mut still = looks::read_objects(engine, connection, objects).await?;
-        ids.retain(|id| !still.contains(id));
-        let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
-        // What shows nothing new, or sold more meanwhile, is read again, and not at once.
-        still.extend(std::mem::take(&mut again.read_first).iter().map(|o| o.id));
-        settle::postpone(engine, still, None).await?;
-        round.join(&mut again);
-    }
+    read_first::go(engine, connection, fresh, &mut round).await?;
     if !round.above.is_empty() {
         let above = std::mem::take(&mut round.above).into_values().collect();
         let parts = std::mem::take(&mut round.parts);
@@ -154,7 +146,7 @@ const JOB_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 /// Objects that are planned in one transaction: who waits to be acknowledged waits no longer.
 const PLAN_AT_ONCE: usize = 100;
 
-async fn plan_due(
+pub(super) async fn plan_due(
     engine: &Arc<Engine>,
     connection: &str,
     fresh: Seq,
@@ -423,7 +415,7 @@ fn soon(world: &mut World, id: ObjectId) {
 /// What waits for a poll looks again after this, if nothing woke it.
 const LATER: std::time::Duration = std::time::Duration::from_secs(60);
 
-async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()> {
+pub(super) async fn send(engine: &Arc<Engine>, connection: &str, round: Round) -> Result<()> {
     let house = Arc::clone(&engine.house);
     let marks = Arc::new(round.marks);
     let mut tasks = tokio::task::JoinSet::new();

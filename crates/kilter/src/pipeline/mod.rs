@@ -20,6 +20,7 @@ pub mod permits;
 pub mod place;
 pub mod poll;
 pub mod prepare;
+mod read_first;
 mod reading;
 pub mod receive;
 mod replaced;

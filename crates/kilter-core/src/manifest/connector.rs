@@ -237,6 +237,7 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
     let list = call_at(&mut reader, "list", problems);
     let create = call_at(&mut reader, "create", problems);
     let enable = call_at(&mut reader, "enable", problems);
+    let drop = call_at(&mut reader, "drop", problems);
     let items = path_or_whole(&mut reader, "items", problems);
     let mut part = |key| -> Path { path_or_whole(&mut reader, key, problems) };
     let (url, topic, id) = (part("url"), part("topic"), part("id"));
@@ -262,6 +263,7 @@ fn subscriptions(mut reader: Reader<'_>, problems: &mut Problems) -> Option<Subs
         id,
         create: create?,
         enable,
+        drop,
         problems: complaints,
         topics,
         also,

@@ -155,6 +155,8 @@ pub struct Subscriptions {
     pub id: Path,
     pub create: Call,
     pub enable: Option<Call>,
+    /// Takes away one of those that tell the same to the same address.
+    pub drop: Option<Call>,
     /// What a create's answer complains about in a 200.
     pub problems: Option<Path>,
     pub topics: Vec<String>,

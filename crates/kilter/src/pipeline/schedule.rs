@@ -164,6 +164,9 @@ pub async fn poll_all(
 /// How often subscriptions are looked over, and whether it is too quiet.
 const WATCHDOG_EVERY: Duration = Duration::from_secs(600);
 
+/// The same after something was mended, or could not be looked at.
+const WATCHDOG_AGAIN: Duration = Duration::from_secs(60);
+
 /// How often a stage looks though nobody rang: what waits for a time comes due by itself.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -239,10 +242,14 @@ async fn watch_forever(engine: Arc<Engine>, connection: String) -> Result<()> {
         let mut wait = WATCHDOG_EVERY;
         match subscribe::run(&engine, &connection).await {
             Ok(false) => {}
-            Ok(true) => engine.catch_up(&connection),
+            Ok(true) => {
+                engine.catch_up(&connection);
+                // What was made before, and whose answer was lost, may land late.
+                wait = WATCHDOG_AGAIN;
+            }
             Err(fault) => {
                 tracing::warn!(connection.id = connection, fault = %fault, "webhooks not looked over");
-                wait = Duration::from_secs(60);
+                wait = WATCHDOG_AGAIN;
             }
         }
         match subscribe::silent(&engine, &connection, silent).await {

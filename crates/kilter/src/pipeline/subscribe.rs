@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use kilter_core::Json;
-use kilter_core::manifest::{Subscriptions, plain};
+use kilter_core::manifest::{Subscriptions, Vars, plain};
 use kilter_core::model::{Fault, FaultKind};
 use kilter_core::schedule::silence;
 use kilter_core::sync::house::{View, stands};
@@ -65,12 +65,18 @@ async fn mend(
     let (mut mended, mut refused) = (false, None);
     let also = subscriptions.also.iter().filter(|(_, only_if)| stands(view.connection, only_if));
     for topic in subscriptions.topics.iter().chain(also.flat_map(|(topics, _)| topics)) {
-        let found = items.iter().find(|i| {
+        let ours = items.iter().filter(|i| {
             text(&subscriptions.topic, i) == *topic && text(&subscriptions.url, i) == address
         });
-        let off = found
-            .zip(subscriptions.status.as_ref())
-            .is_some_and(|(item, (path, active))| text(path, item) != *active);
+        let status = subscriptions.status.as_ref();
+        let is_off = |item: &Json| status.is_some_and(|(path, on)| text(path, item) != *on);
+        let (off, on): (Vec<&Json>, Vec<&Json>) = ours.partition(|item| is_off(item));
+        let ours: Vec<&Json> = on.into_iter().chain(off).collect();
+        let found = ours.first().copied();
+        let off = found.is_some_and(is_off);
+        let doubles = ours.get(1..).unwrap_or_default();
+        let dropped = drop_doubles(engine, view, subscriptions, &vars, doubles).await;
+        refused = refused.or(dropped.err());
         let call = match (found, &subscriptions.enable) {
             (None, _) => &subscriptions.create,
             (Some(_), Some(enable)) if off => enable,
@@ -94,6 +100,29 @@ async fn mend(
         mended = true;
     }
     refused.map_or(Ok(mended), Err)
+}
+
+/// A create whose answer was lost may land once another was made: each webhook would come twice.
+async fn drop_doubles(
+    engine: &Arc<Engine>,
+    view: &View<'_>,
+    subscriptions: &Subscriptions,
+    vars: &Vars,
+    doubles: &[&Json],
+) -> Result<(), Fault> {
+    let env = view.env(vars, None);
+    for item in doubles {
+        let (Some(call), Some(id)) = (&subscriptions.drop, subscriptions.id.read(item, &env))
+        else {
+            continue;
+        };
+        let mut vars = vars.clone();
+        vars.insert("id".to_owned(), id);
+        let lacks = || Fault::new(FaultKind::Rejected, "", "a subscription's call lacks a value");
+        engine.send(view, &call.render(&vars).ok_or_else(lacks)?).await?;
+        tracing::info!(connection.id = view.connection.name, "a doubled webhook was dropped");
+    }
+    Ok(())
 }
 
 /// Is it too quiet, for this hour of the day? `told`: it was already, and was said.

@@ -70,8 +70,9 @@ async fn subscribed(rig: &Rig) -> Vec<Value> {
     told.as_array().unwrap().clone()
 }
 
-/// A shop switches off what was not answered five times, and people delete what they do not know. Orders
-/// are polled once an hour: only a webhook brings one at once.
+/// A shop switches off what was not answered five times, people delete what they do not know, and a create
+/// whose answer was lost landed late: one topic has two, of which one is off. Orders are polled once an
+/// hour: only a webhook brings one at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriptions_that_are_off_or_gone_are_mended_and_caught_up() {
     let rig = Rig::start("silence-off").await;
@@ -89,13 +90,26 @@ async fn subscriptions_that_are_off_or_gone_are_mended_and_caught_up() {
     }
     let path = format!("webhooks/{}?force=true", of("product.updated"));
     rig.call_shop(&rig.de.url(), reqwest::Method::DELETE, &path, &json!({})).await;
+    let ours = all.iter().find(|w| w["topic"] == "product.deleted").unwrap();
+    for (address, status) in [
+        (ours["delivery_url"].clone(), "active"),
+        (ours["delivery_url"].clone(), "disabled"),
+        (json!("http://127.0.0.1:9/of-others"), "disabled"),
+    ] {
+        let body = json!({ "name": "double", "topic": "product.deleted", "delivery_url": address,
+            "secret": "s", "status": status });
+        rig.call_shop(&rig.de.url(), reqwest::Method::POST, "webhooks", &body).await;
+    }
+    assert_eq!(subscribed(&rig).await.len(), all.len() + 2);
 
     let before = order_polls(&rig).await;
     let _serving = rig.served().await;
     until("they are on again", Duration::from_secs(30), async || {
         let now = subscribed(&rig).await;
         let on = now.iter().filter(|w| w["status"] == "active").count();
-        if on == all.len() { Ok(()) } else { Err(json!(now)) }
+        let others = now.iter().filter(|w| w["delivery_url"] != ours["delivery_url"]).count();
+        let right = (on, others, now.len()) == (all.len(), 1, all.len() + 1);
+        if right { Ok(()) } else { Err(json!(now)) }
     })
     .await;
     until("what came meanwhile is polled", Duration::from_secs(30), async || {

@@ -125,11 +125,11 @@ async fn the_sweep_of_the_night_finds_what_nobody_told() {
     assert_eq!(code, 0, "{told}");
     let (mug, _) = ids(&rig, &de, "MUG-003").await[0];
     delete(&rig, &de, mug).await;
+    let id = mug.to_string();
     let found = async || {
         let status = rig.status().await;
         let all = status["waits"].as_array().unwrap();
-        all.iter()
-            .any(|w| w["id"] == mug.to_string() && w["reason"].to_string().contains("deleted"))
+        all.iter().any(|w| w["id"] == id && w["reason"].to_string().contains("deleted"))
     };
     let (code, told) = rig.run(&["sync"]).await;
     assert_eq!(code, 0, "{told}");

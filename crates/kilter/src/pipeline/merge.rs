@@ -4,7 +4,8 @@
 //! Never   waits: what cannot be resolved yet is kept and woken later.
 //!
 //! Under a backlog a part is merged in memory while the one before it ends in the log and the bodies of
-//! later ones are read; what changed is written once a batch, however often it changed. While that is
+//! later ones are read; what changed is written once a batch, however often it changed, or while more is
+//! merged where somebody waits. While that is
 //! written and committed, what follows is merged in memory already: it counts if nobody else wrote since.
 //! If somebody did, it is taken back, and what they wrote is read again; the rest stays known.
 //! What a batch leaves behind is let go of by somebody else.
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kilter_core::model::{Change, End, Seq};
 use kilter_core::sync::house::House;
-use kilter_core::sync::world::World;
+use kilter_core::sync::world::{Dirty, World};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
@@ -349,8 +350,12 @@ impl<'m, 'c> Merging<'m, 'c> {
     fn part(&mut self, ahead: &mut Ahead, turn: &Turn) -> Result<()> {
         let (house, mut world) = (self.house, std::mem::take(&mut self.world));
         let said = std::mem::take(&mut ahead.said);
+        // Where somebody waits the batch ends soon: what changed is written while more is merged.
+        let beside = said.len() >= BESIDE_LEAST && turn.store.waited_for();
+        let dirty = if beside { world.take_dirty() } else { Dirty::default() };
         let mut meanwhile = |merging: &mut Self| {
             merging.end()?;
+            merging.put(&dirty)?;
             ahead.fetch(merging.tx, turn, said.len())
         };
         let (ends, done) = if said.len() < BESIDE_LEAST {
@@ -377,11 +382,18 @@ impl<'m, 'c> Merging<'m, 'c> {
         // Ends were written meanwhile.
         self.world.polled.clear();
         if turn.bounds.full(&self.world) {
-            self.alone();
             ahead.ran.early += 1;
-            self.tx.put(&self.world.take_dirty())?;
-            self.written = self.tx.written();
+            let dirty = self.world.take_dirty();
+            self.put(&dirty)?;
         }
+        Ok(())
+    }
+
+    /// Writes rows before the batch ends.
+    fn put(&mut self, dirty: &Dirty) -> Result<()> {
+        self.alone();
+        self.tx.put(dirty)?;
+        self.written = self.tx.written();
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::Json;
-use crate::manifest::{Entries, Facet, Kind, ListPart, ListStyle, Places, Row};
+use crate::manifest::{Entries, Facet, Kind, ListPart, ListStyle, Places, Row, Vars};
 use crate::mapping::Env;
 use crate::model::record::record_ref;
 use crate::model::{Object, Record, RecordId, RowKey, Text, Wait, WaitKind};
@@ -58,7 +58,7 @@ pub(super) fn draft(
     for facet in &view.resource.facets {
         let Some(id) = seat::facet_record(view, world, root, facet) else { continue };
         for row in &facet.rows {
-            let place = Place { facet, row, record: id, each };
+            let place = Place { facet, row, record: id, each, vars: &vars };
             draft_row(view, world, object, (kind, guards), &place, &mut draft)?;
         }
     }
@@ -71,6 +71,7 @@ struct Place<'a> {
     row: &'a Row,
     record: RecordId,
     each: &'a str,
+    vars: &'a Vars,
 }
 
 fn draft_row(
@@ -81,24 +82,24 @@ fn draft_row(
     place: &Place<'_>,
     draft: &mut Draft,
 ) -> Result<(), Stop> {
-    let Place { facet, row, record: id, each } = *place;
-    let vars = view.vars(each);
-    let stand = view.stand(facet, row, &vars);
-    let record = world.record(id).cloned();
-    let mode = view.mode(&stand, record.as_ref());
+    let Place { facet, row, record: id, each, vars } = *place;
+    let stand = view.stand(facet, row, vars);
+    let record = world.hold_record(id);
+    let record = record.as_deref();
+    let mode = view.mode(&stand, record);
     let wanted = if kind == Kind::Create { mode.creates } else { mode.writes };
     if !wanted {
         return Ok(());
     }
-    let rule = view.field(facet, row).and_then(|f| f.derive.clone());
-    let cell = record.as_ref().and_then(|r| r.cell(&row.field, &stand.scope)).cloned();
-    let value = match &rule {
+    let rule = view.field(facet, row).and_then(|f| f.derive.as_deref());
+    let cell = record.and_then(|r| r.cell(&row.field, &stand.scope)).cloned();
+    let value = match rule {
         Some(rule) => derive::derive(rule, view, world, id, guards).map_err(|w| (w, None))?,
         None if row.field == SELF => Some(record_ref(id)),
         None => cell.as_ref().map(|c| c.value.clone()),
     };
     let Some(value) = value else { return Ok(()) };
-    let value = a_piece(view, world, place, record.as_ref(), value)?;
+    let value = a_piece(view, world, place, record, value)?;
     let key = stand.key.clone();
     let old = object.shadow.get(&key).cloned();
     let new = said(view, world, row, &value, &key)?;
@@ -111,15 +112,15 @@ fn draft_row(
         let said = (key, &new, cell, each);
         return draft_places(view, object, (row, places), said, (&world.now, guards, draft));
     }
-    if left_alone(row, &new, &view.env(&vars, None)) {
+    if left_alone(row, &new, &view.env(vars, None)) {
         return Ok(());
     }
-    let normal = normal(row, &new, &view.env(&vars, None), &key)?;
+    let normal = normal(row, &new, &view.env(vars, None), &key)?;
     let equal = old.as_ref().is_some_and(|o| same(o, &normal));
     if kind == Kind::Update && equal && guards.echo_suppression {
         return Ok(());
     }
-    let figure = rule.as_deref().is_some_and(|rule| derive::FIGURES.contains(&rule));
+    let figure = rule.is_some_and(|rule| derive::FIGURES.contains(&rule));
     if guards.stock_rule && figure {
         if let Some(wait) = raise_waits(view, world, object, old.as_ref(), &normal) {
             draft.partial = Some(wait);
@@ -128,8 +129,8 @@ fn draft_row(
         draft.derived = true;
         draft.compared &= row.was.is_some();
     }
-    draft.derived |= rule.as_deref() == Some("completion");
-    draft.compared &= rule.as_deref() != Some("completion");
+    draft.derived |= rule == Some("completion");
+    draft.compared &= rule != Some("completion");
     let before = draft.payload.clone();
     write_row(view, each, row, &mut draft.payload, &new, &key)?;
     // The lens leaves the field alone: nothing would be said.
@@ -137,7 +138,7 @@ fn draft_row(
         return Ok(());
     }
     if kind == Kind::Update {
-        compare(row, &mut draft.payload, old.as_ref(), &view.env(&vars, None), &key)?;
+        compare(row, &mut draft.payload, old.as_ref(), &view.env(vars, None), &key)?;
     }
     let (by, change) = cell.map(|c| (c.by, c.change)).unwrap_or_default();
     draft.fields.push(Changed { row: key, old, new: normal, by, change });

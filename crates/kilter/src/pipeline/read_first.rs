@@ -1,5 +1,5 @@
 //! Read first: what is read just before it is written, a part at a time. While one part is written the
-//! next one is read.
+//! next ones are read.
 //!
 //! Reads   objects whose plan asks for it.   Writes  updates, as `deliver` does; postpones what is unread.
 //! Never   sends a create or a step early: of those `deliver` looks at all of a round together. Never takes
@@ -11,16 +11,20 @@ use kilter_core::manifest::Kind;
 use kilter_core::model::{Object, ObjectId, Seq};
 use kilter_core::sync::house::House;
 use kilter_core::sync::plan::Operation;
+use tokio::task::JoinSet;
 
 use crate::engine::Engine;
 use crate::pipeline::deliver::{Round, plan_due, send};
 use crate::pipeline::{looks, settle};
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 /// A part is not smaller than this.
 const PART_LEAST: usize = 250;
 
-/// Reads what a round must read first, and plans it again; the last part's writes stand in the round then.
+/// Parts that are read at a time: while one waits for the remote, what another heard is merged.
+const READS_AT_ONCE: usize = 2;
+
+/// Reads what a round must read first, plans it again, and sends its updates; the rest stands in the round then.
 pub async fn go(
     engine: &Arc<Engine>,
     connection: &str,
@@ -28,32 +32,38 @@ pub async fn go(
     round: &mut Round,
 ) -> Result<()> {
     let objects = std::mem::take(&mut round.read_first);
+    let mut parts = parts(&engine.house, connection, objects).into_iter();
+    let mut reading = JoinSet::new();
     let mut early = Round::default();
-    for part in parts(&engine.house, connection, objects) {
+    loop {
+        while reading.len() < READS_AT_ONCE
+            && let Some(part) = parts.next()
+        {
+            reading.spawn(read(Arc::clone(engine), connection.to_owned(), fresh, part));
+        }
         let sending = send(engine, connection, early);
-        let (sent, again) = tokio::join!(sending, read(engine, connection, fresh, part));
+        let (sent, again) = tokio::join!(sending, reading.join_next());
         sent?;
-        let mut again = again?;
+        let Some(again) = again else { return Ok(()) };
+        let mut again = again.map_err(|e| Error::Refused(format!("read first: {e}")))??;
         early = updates(&mut again);
         round.join(&mut again);
     }
-    round.join(&mut early);
-    Ok(())
 }
 
 async fn read(
-    engine: &Arc<Engine>,
-    connection: &str,
+    engine: Arc<Engine>,
+    connection: String,
     fresh: Seq,
     objects: Vec<Object>,
 ) -> Result<Round> {
     let mut ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
-    let mut still = looks::read_objects(engine, connection, objects).await?;
+    let mut still = looks::read_objects(&engine, &connection, objects).await?;
     ids.retain(|id| !still.contains(id));
-    let mut again = plan_due(engine, connection, fresh, Some(ids)).await?;
+    let mut again = plan_due(&engine, &connection, fresh, Some(ids)).await?;
     // What shows nothing new, or sold more meanwhile, is read again, and not at once.
     still.extend(std::mem::take(&mut again.read_first).iter().map(|o| o.id));
-    settle::postpone(engine, still, None).await?;
+    settle::postpone(&engine, still, None).await?;
     Ok(again)
 }
 

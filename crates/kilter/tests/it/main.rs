@@ -31,6 +31,7 @@ mod merged;
 mod parcels;
 mod parent_stock;
 mod pictures;
+mod read_first;
 mod readme;
 mod refunds;
 mod replaced;
